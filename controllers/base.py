@@ -1,0 +1,71 @@
+"""The contract of a job type: parameters, stages, fan-out, hand-over, result. A controller is pure: it does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
+from schema.settings import Settings
+
+Label = Field(default=None, min_length=1, max_length=1024)
+
+
+class JobParameters(BaseModel):
+    """Parameters of every job type: unknown fields are refused, the labels are stored and shown where not used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset_id: str | None = Label
+    resource_id: str | None = Label
+    version_id: str | None = Label
+    system: bool = False
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """How a job ends, and with what."""
+
+    result_data: Json
+    status: Literal["completed", "completed_with_errors", "failed"] = "completed"
+    warnings: list[Json] = field(default_factory=list)
+    """Each {code, message, count}."""
+    error: Json | None = None
+    """Required when status is failed; see schema.errors.ErrorInfo."""
+
+
+class Controller:
+    """A job type. Subclass it, name it in controllers.CONTROLLERS, and routes, retries and OpenAPI follow."""
+
+    job_type: ClassVar[str]
+    Parameters: ClassVar[type[JobParameters]] = JobParameters
+    stages: ClassVar[tuple[Stage, ...]]
+
+    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
+        """Judge what depends on the deployment's settings; each fault is {"field", "message"}."""
+        del parameters, settings
+        return []
+
+    def source(self, parameters: JobParameters) -> tuple[str, str] | None:
+        """Name the container and the blob that the job works on, if any; the POST looks whether it exists."""
+        del parameters
+        return None
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Decide the tasks of a stage. `previous` are the ended tasks of the stage before, in order.
+
+        No tasks: the stage is complete at once. PermanentError fails the job; any other error is tried again.
+        """
+        raise NotImplementedError
+
+    def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
+        """Choose the little that later stages need of an ended stage; merged into `job.stage_data`."""
+        del stage, job, results
+        return {}
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """Make the job's result of the last stage's tasks. An error in here fails the job."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Where state lives: the only code that talks to a server."""

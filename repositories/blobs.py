@@ -1,0 +1,265 @@
+"""Blobs: sources, work-area blobs and outputs, on Azure Blob Storage or in memory."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import BlobBlock, BlobServiceClient, ContentSettings
+
+from schema.errors import NotFound, SourceChanged, Unavailable
+from schema.jobs import Source
+from schema.settings import Settings
+
+BLOCK_BYTES = 16 * 1024 * 1024
+BINARY = "application/octet-stream"
+T = TypeVar("T")
+
+
+class StorageUnavailable(Unavailable):
+    """Blob or queue storage cannot be reached."""
+
+    code = "storage_unavailable"
+
+
+@dataclass(frozen=True)
+class BlobFacts:
+    """What a listing says of a blob."""
+
+    name: str
+    size: int
+    etag: str
+    last_modified: datetime
+    content_type: str | None
+
+
+class Blobs(Protocol):
+    """The seam to blob storage. Every method raises StorageUnavailable when the service cannot be reached."""
+
+    def head(self, container: str, blob: str) -> Source:
+        """Look at a blob. Raises NotFound (container_not_found or blob_not_found)."""
+
+    def download(self, source: Source, path: Path) -> None:
+        """Fetch a source into a file, in parallel ranges. Raises SourceChanged if it is not the accepted one."""
+
+    def read(self, container: str, blob: str) -> bytes:
+        """Fetch a whole small blob. Raises NotFound."""
+
+    def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
+        """Write a small blob at once; the container is made if it is missing."""
+
+    def publish(self, container: str, blob: str, path: Path, *, attempt: int, content_type: str = BINARY) -> None:
+        """Upload a file as blocks whose ids bear the attempt, and commit them: readers see all of it or none."""
+
+    def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
+        """List blobs in the order of their names. Raises NotFound."""
+
+    def delete_prefix(self, container: str, prefix: str) -> int:
+        """Delete all blobs whose names begin with the prefix, and say how many; a missing container has none."""
+
+
+class AzureBlobs:
+    """Blobs of a storage account, by connection string or with an identity."""
+
+    def __init__(self, settings: Settings) -> None:
+        # The rows own the retries; the SDK's own only ride out a dropped connection.
+        options: dict[str, Any] = {"retry_total": 2, "retry_connect": 1, "connection_timeout": 5, "read_timeout": 60}
+        if settings.storage_connection_string:
+            secret = settings.storage_connection_string.get_secret_value()
+            self._service = BlobServiceClient.from_connection_string(secret, max_block_size=BLOCK_BYTES, **options)
+        else:
+            self._service = BlobServiceClient(
+                settings.service_uri("blob") or "",
+                DefaultAzureCredential(managed_identity_client_id=settings.storage_client_id),
+                max_block_size=BLOCK_BYTES,
+                **options,
+            )
+
+    def head(self, container: str, blob: str) -> Source:
+        """See Blobs."""
+        with _errors(container, blob):
+            try:
+                facts = self._service.get_blob_client(container, blob).get_blob_properties()
+            except ResourceNotFoundError:
+                # The answer to a HEAD has no body to tell a missing container from a missing blob.
+                self._service.get_container_client(container).get_container_properties()
+                raise blob_not_found(container, blob) from None
+        return Source(container, blob, facts.etag, facts.size, facts.last_modified.astimezone(UTC).isoformat())
+
+    def download(self, source: Source, path: Path) -> None:
+        """See Blobs."""
+        client = self._service.get_blob_client(source.container, source.blob)
+        with _errors(source.container, source.blob, accepted=source), path.open("wb") as file:
+            client.download_blob(
+                max_concurrency=4, etag=source.etag, match_condition=MatchConditions.IfNotModified
+            ).readinto(file)
+
+    def read(self, container: str, blob: str) -> bytes:
+        """See Blobs."""
+        with _errors(container, blob):
+            return self._service.get_blob_client(container, blob).download_blob(max_concurrency=2).readall()
+
+    def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
+        """See Blobs."""
+        client = self._service.get_blob_client(container, blob)
+        settings = ContentSettings(content_type=content_type)
+        with _errors(container, blob):
+            self._in_container(
+                container,
+                lambda: client.upload_blob(data, overwrite=True, content_settings=settings, max_concurrency=2),
+            )
+
+    def publish(self, container: str, blob: str, path: Path, *, attempt: int, content_type: str = BINARY) -> None:
+        """See Blobs."""
+        client = self._service.get_blob_client(container, blob)
+        blocks = []
+        with _errors(container, blob), path.open("rb") as file:
+            for number, data in enumerate(iter(lambda: file.read(BLOCK_BYTES), b"")):
+                block_id = base64.b64encode(f"{attempt:08d}-{number:08d}".encode()).decode()
+                self._in_container(container, lambda i=block_id, d=data: client.stage_block(i, d))  # type: ignore[misc]
+                blocks.append(BlobBlock(block_id=block_id))
+            self._in_container(
+                container,
+                lambda: client.commit_block_list(blocks, content_settings=ContentSettings(content_type=content_type)),
+            )
+
+    def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
+        """See Blobs."""
+        with _errors(container, prefix):
+            for facts in self._service.get_container_client(container).list_blobs(name_starts_with=prefix or None):
+                kind = facts.content_settings.content_type
+                yield BlobFacts(facts.name, facts.size, facts.etag, facts.last_modified.astimezone(UTC), kind)
+
+    def delete_prefix(self, container: str, prefix: str) -> int:
+        """See Blobs."""
+        client = self._service.get_container_client(container)
+        deleted = 0
+        with _errors(container, prefix):
+            try:
+                for name in client.list_blob_names(name_starts_with=prefix):
+                    client.delete_blob(name)
+                    deleted += 1
+            except ResourceNotFoundError:
+                return deleted
+        return deleted
+
+    def _in_container(self, container: str, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except ResourceNotFoundError:
+            try:
+                self._service.create_container(container)
+            except ResourceExistsError:
+                # Another worker made it between the two calls.
+                return act()
+            return act()
+
+
+@dataclass
+class FakeBlobs:
+    """Blobs in memory, with the same errors as the real ones."""
+
+    containers: dict[str, dict[str, tuple[bytes, BlobFacts]]] = field(default_factory=dict)
+
+    def head(self, container: str, blob: str) -> Source:
+        """See Blobs."""
+        facts = self._find(container, blob)[1]
+        return Source(container, blob, facts.etag, facts.size, facts.last_modified.isoformat())
+
+    def download(self, source: Source, path: Path) -> None:
+        """See Blobs."""
+        data, facts = self._find(source.container, source.blob)
+        if facts.etag != source.etag:
+            raise source_changed(source)
+        path.write_bytes(data)
+
+    def read(self, container: str, blob: str) -> bytes:
+        """See Blobs."""
+        return self._find(container, blob)[0]
+
+    def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
+        """See Blobs."""
+        now = datetime.now(UTC)
+        etag = '"' + hashlib.sha256(data + now.isoformat().encode()).hexdigest()[:16] + '"'
+        self.containers.setdefault(container, {})[blob] = (data, BlobFacts(blob, len(data), etag, now, content_type))
+
+    def publish(self, container: str, blob: str, path: Path, *, attempt: int, content_type: str = BINARY) -> None:
+        """See Blobs."""
+        del attempt
+        self.write(container, blob, path.read_bytes(), content_type=content_type)
+
+    def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
+        """See Blobs."""
+        if container not in self.containers:
+            raise container_not_found(container)
+        blobs = self.containers[container]
+        return (blobs[name][1] for name in sorted(blobs) if name.startswith(prefix))
+
+    def delete_prefix(self, container: str, prefix: str) -> int:
+        """See Blobs."""
+        names = [name for name in self.containers.get(container, {}) if name.startswith(prefix)]
+        for name in names:
+            del self.containers[container][name]
+        return len(names)
+
+    def _find(self, container: str, blob: str) -> tuple[bytes, BlobFacts]:
+        if container not in self.containers:
+            raise container_not_found(container)
+        if blob not in self.containers[container]:
+            raise blob_not_found(container, blob)
+        return self.containers[container][blob]
+
+
+def container_not_found(container: str) -> NotFound:
+    """Make the error for a missing container."""
+    return NotFound(
+        f"There is no container {container!r} in the storage account.",
+        remediation="Check dataset_id: it names the container that holds the file.",
+        code="container_not_found",
+    )
+
+
+def blob_not_found(container: str, blob: str) -> NotFound:
+    """Make the error for a missing blob."""
+    return NotFound(
+        f"There is no blob {blob!r} in container {container!r}.",
+        remediation="Check resource_id: it is the blob's full name, folders and extension included.",
+        code="blob_not_found",
+    )
+
+
+def source_changed(source: Source) -> SourceChanged:
+    """Make the error for a source that is no longer the accepted one."""
+    return SourceChanged(
+        f"{source.container}/{source.blob} was replaced or removed after the job was accepted.",
+        remediation="Submit the job again: it then works on the blob as it is now.",
+    )
+
+
+@contextmanager
+def _errors(container: str, blob: str, *, accepted: Source | None = None) -> Iterator[None]:
+    try:
+        yield
+    except HttpResponseError as exc:
+        missing = isinstance(exc, ResourceNotFoundError)
+        if accepted and (missing or exc.status_code == 412):
+            raise source_changed(accepted) from exc
+        if missing:
+            lost_container = getattr(exc, "error_code", None) == "ContainerNotFound" or "ontainer" in str(exc.reason)
+            raise (container_not_found(container) if lost_container else blob_not_found(container, blob)) from exc
+        raise _unavailable() from exc
+    except AzureError as exc:
+        raise _unavailable() from exc
+
+
+def _unavailable() -> StorageUnavailable:
+    return StorageUnavailable("Blob storage cannot be reached.", remediation="Try again in a few seconds.")

@@ -1,0 +1,31 @@
+-- Statements of the migration run.
+
+-- lock
+-- Held until the connection closes.
+SELECT pg_advisory_lock(%(key)s);
+
+-- create_ledger
+-- The ledger stands in a schema of its own, so that the first migration finds nothing of ours.
+DO $$
+BEGIN
+    IF to_regclass('geostage_migrations.applied') IS NULL THEN
+        CREATE SCHEMA IF NOT EXISTS geostage_migrations;
+        CREATE TABLE geostage_migrations.applied (
+            name text PRIMARY KEY,
+            applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+    END IF;
+END
+$$;
+
+-- applied
+-- What the database has.
+SELECT name FROM geostage_migrations.applied ORDER BY name;
+
+-- record
+-- In the transaction of the migration itself.
+INSERT INTO geostage_migrations.applied (name) VALUES (%(name)s);
+
+-- pin_isolation
+-- The protocol's "lock, act, look" needs READ COMMITTED; a role's default holds behind a connection pooler too.
+ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'read committed';

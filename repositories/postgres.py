@@ -1,0 +1,128 @@
+"""Connections to PostgreSQL, and the named statements that run on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from schema.errors import TransientError, Unavailable
+
+Connection: TypeAlias = psycopg.Connection[DictRow]
+
+POOL_SIZE = 12
+CONNECT_SECONDS = 5
+_OPTIONS = {
+    "default_transaction_isolation": "read committed",
+    "lock_timeout": "10s",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+    "timezone": "UTC",
+    "search_path": "public",
+}
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be reached."""
+
+    code = "database_unavailable"
+
+
+@cache
+def load_queries(name: str) -> Mapping[str, sql.SQL]:
+    """Read `<name>.sql` beside this module: statements that each begin with a line `-- statement_name`."""
+    text = (Path(__file__).parent / f"{name}.sql").read_text()
+    parts = re.split(r"^-- ([a-z][a-z0-9_]*)$", text, flags=re.MULTILINE)
+    return {title: sql.SQL(body.strip()) for title, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+class Database:
+    """A pool of connections to the one database, opened on first use.
+
+    Every connection is pinned to READ COMMITTED and UTC, waits 10 s for a lock at most, runs a statement for 30 s at
+    most, and is dropped by the server after 60 s of idling inside a transaction, so that a paused worker frees its
+    locks.
+    """
+
+    def __init__(self, dsn: str, *, size: int = POOL_SIZE) -> None:
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            dsn,
+            min_size=0,
+            max_size=size,
+            open=False,
+            timeout=CONNECT_SECONDS,
+            max_idle=60,
+            check=ConnectionPool.check_connection,
+            configure=_configure,
+            kwargs={
+                "row_factory": dict_row,
+                "connect_timeout": CONNECT_SECONDS,
+                "keepalives_idle": 30,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 60_000,
+                "application_name": "geostage",
+            },
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection inside a transaction: committed at the end of the block, rolled back on an exception.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            No connection within 5 s, or the connection broke inside the block.
+        """
+        with self.connection() as conn, conn.transaction():
+            yield conn
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Give a connection in autocommit: each statement is its own transaction. Raises DatabaseUnavailable."""
+        self._pool.open()
+        try:
+            with self._pool.connection() as conn:
+                yield conn
+        except (PoolTimeout, psycopg.OperationalError) as exc:
+            if isinstance(exc, PoolTimeout) or _is_connection_failure(exc):
+                raise DatabaseUnavailable(
+                    "The database cannot be reached.", remediation="Try again in a few seconds."
+                ) from exc
+            raise _busy(exc) from exc
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+
+def _configure(conn: Connection) -> None:
+    conn.autocommit = True
+    conn.execute("SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS t(name, value)",
+                 [list(_OPTIONS), list(_OPTIONS.values())])  # fmt: skip
+
+
+def _is_connection_failure(exc: psycopg.OperationalError) -> bool:
+    # Class 08 is a broken connection, 57P0x a server that shuts down; without a state libpq itself gave up.
+    return exc.sqlstate is None or exc.sqlstate.startswith(("08", "57P")) or exc.sqlstate == "53300"
+
+
+def _busy(exc: psycopg.OperationalError) -> TransientError:
+    return TransientError(
+        f"The database did not finish a statement in time: {str(exc).splitlines()[0]}.",
+        remediation="It is tried again; if it keeps happening, look for long transactions on the database.",
+        code="database_busy",
+    )
+
+
+def first_row(conn: Connection, statement: sql.SQL | sql.Composed, params: Mapping[str, Any]) -> DictRow | None:
+    """Run a statement and give its first row."""
+    return conn.execute(statement, params).fetchone()

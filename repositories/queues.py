@@ -1,0 +1,160 @@
+"""Queues: messages sent, counted and looked at, on Azure Storage queues or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any, Protocol
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.identity import DefaultAzureCredential
+from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64DecodePolicy, TextBase64EncodePolicy
+
+from repositories.blobs import StorageUnavailable
+from schema.settings import Settings
+
+SENDERS = 8
+"""Sends that run side by side when a stage fans out."""
+PEEK_LIMIT = 32
+"""Most messages that the service shows without receiving them."""
+
+
+@dataclass(frozen=True)
+class PeekedMessage:
+    """A message that lies in a queue."""
+
+    content: str
+    inserted_at: datetime | None
+    dequeue_count: int
+
+
+class Queues(Protocol):
+    """The seam to queue storage. Every method raises StorageUnavailable when the service cannot be reached."""
+
+    def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
+        """Send texts to a queue, base64 encoded, visible after the delay; the queue is made if it is missing."""
+
+    def count(self, queue: str) -> int:
+        """Count the messages of a queue, hidden ones too; never too low. A missing queue has none."""
+
+    def peek(self, queue: str) -> list[PeekedMessage]:
+        """Look at up to 32 messages without hiding them; a missing queue has none."""
+
+
+class AzureQueues:
+    """Queues of a storage account, by connection string or with an identity."""
+
+    def __init__(self, settings: Settings) -> None:
+        # A send that failed is made up for by the sweep, so an answer now is worth more than a long retry.
+        options: dict[str, Any] = {
+            "retry_total": 1,
+            "connection_timeout": 3,
+            "read_timeout": 10,
+            "message_encode_policy": TextBase64EncodePolicy(),
+            "message_decode_policy": TextBase64DecodePolicy(),
+        }
+        if settings.storage_connection_string:
+            secret = settings.storage_connection_string.get_secret_value()
+            self._service = QueueServiceClient.from_connection_string(secret, **options)
+        else:
+            credential = DefaultAzureCredential(managed_identity_client_id=settings.storage_client_id)
+            self._service = QueueServiceClient(settings.service_uri("queue") or "", credential, **options)
+        self._options = options
+        self._clients: dict[str, QueueClient] = {}
+        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
+
+    def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
+        """See Queues."""
+        client = self._client(queue)
+        delay = round(delay_seconds)
+
+        def send_one(message: str) -> None:
+            client.send_message(message, visibility_timeout=delay or None)
+
+        with _errors():
+            try:
+                self._each(send_one, messages[:1])
+            except ResourceNotFoundError:
+                client.create_queue()
+                self._each(send_one, messages[:1])
+            self._each(send_one, messages[1:])
+
+    def count(self, queue: str) -> int:
+        """See Queues."""
+        with _errors():
+            try:
+                return self._client(queue).get_queue_properties().approximate_message_count or 0
+            except ResourceNotFoundError:
+                return 0
+
+    def peek(self, queue: str) -> list[PeekedMessage]:
+        """See Queues."""
+        with _errors():
+            try:
+                found = self._client(queue).peek_messages(max_messages=PEEK_LIMIT)
+            except ResourceNotFoundError:
+                return []
+        return [PeekedMessage(m.content, m.inserted_on, m.dequeue_count or 0) for m in found]
+
+    def _each(self, send_one: Any, messages: Sequence[str]) -> None:
+        if len(messages) > 1:
+            list(self._senders.map(send_one, messages))
+        else:
+            for message in messages:
+                send_one(message)
+
+    def _client(self, queue: str) -> QueueClient:
+        if queue not in self._clients:
+            # get_queue_client does not hand the encoding on, so it is given again.
+            self._clients[queue] = self._service.get_queue_client(
+                queue,
+                message_encode_policy=self._options["message_encode_policy"],
+                message_decode_policy=self._options["message_decode_policy"],
+            )
+        return self._clients[queue]
+
+
+@dataclass
+class FakeQueues:
+    """Queues in memory. `drain` gives what was sent; nothing is ever hidden or delayed."""
+
+    queues: dict[str, list[str]] = field(default_factory=dict)
+    down: bool = False
+    _lock: Lock = field(default_factory=Lock)
+
+    def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
+        """See Queues."""
+        del delay_seconds
+        if self.down:
+            raise _unavailable()
+        with self._lock:
+            self.queues.setdefault(queue, []).extend(messages)
+
+    def count(self, queue: str) -> int:
+        """See Queues."""
+        return len(self.queues.get(queue, []))
+
+    def peek(self, queue: str) -> list[PeekedMessage]:
+        """See Queues."""
+        return [PeekedMessage(content, None, 0) for content in self.queues.get(queue, [])[:PEEK_LIMIT]]
+
+    def drain(self, queue: str) -> Iterable[str]:
+        """Take all messages out of a queue."""
+        with self._lock:
+            return self.queues.pop(queue, [])
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except AzureError as exc:
+        raise _unavailable() from exc
+
+
+def _unavailable() -> StorageUnavailable:
+    return StorageUnavailable("The message queue cannot be reached.", remediation="Try again in a few seconds.")

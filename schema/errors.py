@@ -1,0 +1,140 @@
+"""Errors: the class says what happened, the instance says what to do about it.
+
+GeostageError
+├── PermanentError          the input of a task cannot work; it fails at once
+│   └── SourceChanged       the source blob is not the one that was accepted
+├── TransientError          worth another try: a server away, a lock not granted
+│   └── TaskInterrupted     the worker lost its task (cancelled, or taken over): stop, commit nothing
+└── RequestError            what a caller asked for cannot be done; each class has its HTTP status in function_app
+    ├── InvalidRequest      malformed or not valid: every fault is listed
+    ├── NotFound            no such job, job type, container or blob
+    ├── Conflict            the state of the job does not allow it
+    ├── TooLarge            over a limit that is checked before any work
+    └── Unavailable         database or queue cannot be reached now
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class ErrorInfo:
+    """An error as it is stored on rows and shown in answers."""
+
+    code: str
+    category: str
+    message: str
+    remediation: str
+    retryable: bool
+    user_fixable: bool
+    task_id: str | None = None
+    stage_n: int | None = None
+    attempt: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the error as a JSON object, without the parts that do not apply."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+class GeostageError(Exception):
+    """Base of every error that Geostage raises on purpose."""
+
+    code: ClassVar[str] = "internal_error"
+    category: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+    user_fixable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, remediation: str = "", code: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remediation = remediation
+        self.error_code = code or self.code
+        self.details = details
+
+    def info(self, *, task_id: str | None = None, stage_n: int | None = None, attempt: int | None = None) -> ErrorInfo:
+        """Give the error as it is stored and shown."""
+        return ErrorInfo(
+            code=self.error_code,
+            category=self.category,
+            message=self.message,
+            remediation=self.remediation,
+            retryable=self.retryable,
+            user_fixable=self.user_fixable,
+            task_id=task_id,
+            stage_n=stage_n,
+            attempt=attempt,
+        )
+
+
+class PermanentError(GeostageError):
+    """The input of a task cannot work, however often it is tried."""
+
+    code = "invalid_input"
+    category = "input"
+    user_fixable = True
+
+
+class SourceChanged(PermanentError):
+    """The source blob was replaced or removed after the job was accepted."""
+
+    code = "source_changed"
+
+
+class TransientError(GeostageError):
+    """Worth another try."""
+
+    code = "transient_error"
+    category = "transient"
+    retryable = True
+
+
+class TaskInterrupted(TransientError):
+    """The task is no longer this worker's: it was cancelled, or its lease was taken over."""
+
+    code = "task_interrupted"
+
+
+class RequestError(GeostageError):
+    """What a caller asked for cannot be done."""
+
+    category = "request"
+    user_fixable = True
+
+
+class InvalidRequest(RequestError):
+    """The request is malformed, or its parameters are not valid. `errors` lists every fault."""
+
+    code = "invalid_parameters"
+
+    def __init__(self, message: str, *, errors: list[dict[str, Any]] | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.errors = errors or []
+
+
+class NotFound(RequestError):
+    """There is no such job, job type, container or blob."""
+
+    code = "not_found"
+
+
+class Conflict(RequestError):
+    """The state of the job does not allow what was asked."""
+
+    code = "conflict"
+
+
+class TooLarge(RequestError):
+    """Over a limit that is checked before any work is done."""
+
+    code = "too_large"
+
+
+class Unavailable(RequestError):
+    """The database or the queue cannot be reached at this moment."""
+
+    code = "unavailable"
+    category = "transient"
+    retryable = True
+    user_fixable = False

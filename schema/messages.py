@@ -1,0 +1,76 @@
+"""Messages: wake-up calls that carry ids only. The row is the truth; a message says which row to look at."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+
+from schema.errors import PermanentError
+from schema.jobs import JOB_ID_PATTERN
+
+JOB_QUEUE = "geo-jobs"
+TASK_QUEUES = {"vector": "geo-vector-tasks", "raster": "geo-raster-tasks", "light": "geo-light-tasks"}
+QUEUES = (JOB_QUEUE, *TASK_QUEUES.values())
+POISON_SUFFIX = "-poison"
+
+RESERVED_KEYS = frozenset(
+    ("id", "dequeueCount", "popReceipt", "insertionTime", "expirationTime", "nextVisibleTime", "queueTrigger")
+)
+"""Top-level keys that the Functions host would copy over its own trigger metadata."""
+
+
+class MessageError(PermanentError):
+    """A queue message that is none of ours."""
+
+    code = "invalid_message"
+
+
+@dataclass(frozen=True)
+class JobMessage:
+    """Start this stage of this job, unless that was done already."""
+
+    job_id: str
+    stage_n: int
+
+    def encode(self) -> str:
+        """Give the message as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, body: bytes | str) -> JobMessage:
+        """Read a message; raises MessageError."""
+        fields = _fields(body, {"job_id", "stage_n"})
+        job_id, stage_n = fields["job_id"], fields["stage_n"]
+        if not isinstance(job_id, str) or not re.match(JOB_ID_PATTERN, job_id) or type(stage_n) is not int:
+            raise MessageError("A job message must hold a job_id of 32 hex digits and a whole stage_n.")
+        return cls(job_id, stage_n)
+
+
+@dataclass(frozen=True)
+class TaskMessage:
+    """Run this task, if it still waits to be run."""
+
+    task_id: str
+
+    def encode(self) -> str:
+        """Give the message as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, body: bytes | str) -> TaskMessage:
+        """Read a message; raises MessageError."""
+        task_id = _fields(body, {"task_id"})["task_id"]
+        if not isinstance(task_id, str) or not re.match(r"^[0-9a-f]{32}-\d+-\d{4,}$", task_id):
+            raise MessageError("A task message must hold a task_id: <job_id>-<stage_n>-<index>.")
+        return cls(task_id)
+
+
+def _fields(body: bytes | str, expected: set[str]) -> dict[str, object]:
+    try:
+        fields = json.loads(body)
+    except ValueError as exc:
+        raise MessageError("The message is not JSON.") from exc
+    if not isinstance(fields, dict) or set(fields) != expected:
+        raise MessageError(f"The message must be an object with exactly {', '.join(sorted(expected))}.")
+    return fields

@@ -1,0 +1,1 @@
+"""Vector files into PostGIS tables: read, clean, load, publish."""
