@@ -58,7 +58,7 @@ class Host:
 
     def worker_pids(self) -> list[int]:
         """Ids of the worker processes that run now, in slot order."""
-        pids: list[int] = self._status().get("pids", [])
+        pids: list[int] = read_status(self.status_file).get("pids", [])
         return pids
 
     def launch(self) -> ProcessId:
@@ -81,12 +81,16 @@ class Host:
         """Until every worker serves, or StackError with what the host said."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process is not None and self._process.alive():
-            status = self._status()
+            status = read_status(self.status_file)
             if status.get("ready"):
                 self.url = status["url"]
                 return
             time.sleep(0.05)
         raise StackError(f"The host does not start ({self.log}):\n{self._last_words()}")
+
+    def running(self) -> bool:
+        """Whether the supervisor runs."""
+        return self._process is not None and self._process.alive()
 
     def stop(self) -> None:
         """End the host: workers stop taking messages, running functions may end."""
@@ -96,16 +100,18 @@ class Host:
         self.status_file.unlink(missing_ok=True)
         self.on_stop(self)
 
-    def _status(self) -> dict[str, Any]:
-        try:
-            status: dict[str, Any] = json.loads(self.status_file.read_text())
-        except FileNotFoundError:
-            return {}
-        return status
-
     def _last_words(self) -> str:
         lines = self.log.read_text().splitlines()[-20:] if self.log.exists() else []
         return "\n".join(_message(line) for line in lines)
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """What a supervisor says of itself: url, pids, ready; empty while none runs."""
+    try:
+        status: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return status
 
 
 def _message(line: str) -> str:

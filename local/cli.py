@@ -1,0 +1,147 @@
+"""The commands behind ./dev."""
+
+import argparse
+import importlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from local import demo
+from local.api import wait_for_health
+from local.errors import StackError
+from local.hosts import read_status
+from local.paths import LOCAL, PROJECT
+from local.processes import stop
+from local.stack import Stack
+from local.state import StackState, stop_all
+from schema.settings import POSTGRES_DSN_VARIABLE
+
+REQUIRE_STACK = "GEOSTAGE_REQUIRE_STACK"  # read by tests/conftest.py: a missing server is a failure
+CHECKS = (
+    ("lint", ["ruff", "check", "."]),
+    ("format", ["ruff", "format", "--check", "."]),
+    ("types", ["mypy"]),
+)
+
+
+def up(options: argparse.Namespace) -> int:
+    """Run the stack 'dev' in the foreground until Ctrl-C or ./dev down."""
+    with Stack("dev") as stack:
+        stack.migrate()
+        host = stack.start_host(options.workers, port=options.port, auth=options.auth)
+        wait_for_health(host.url)
+        if options.auth:
+            print(f"key {host.key}", flush=True)
+        print(f"ready {host.url}", flush=True)
+        print(f"logs  {stack.log_folder.relative_to(PROJECT)}", file=sys.stderr, flush=True)
+        while host.running():
+            time.sleep(0.5)
+        raise StackError(f"The host has ended: see {host.log}")
+
+
+def down(options: argparse.Namespace) -> int:
+    """Stop a running stack: ask its owner, who stops what it started."""
+    folder = LOCAL / options.name
+    state = StackState.read(folder / "state.json")
+    if not state.processes:
+        print(f"The stack '{options.name}' does not run.", file=sys.stderr)
+        return 0
+    owner = state.processes.get("owner")
+    if owner is not None:
+        stop(owner, signal.SIGTERM, grace=60.0)
+    # An owner that was killed has left this to its leash; help it.
+    stop_all(StackState.read(folder / "state.json"))
+    (folder / "state.json").unlink(missing_ok=True)
+    return 0
+
+
+def env(options: argparse.Namespace) -> int:
+    """Print export lines of a running stack, for `eval "$(./dev env)"`."""
+    folder = LOCAL / options.name
+    state = StackState.read(folder / "state.json")
+    if not state.api:
+        raise StackError(f"The stack '{options.name}' does not run. Start it with ./dev up.")
+    pids = read_status(folder / "host-1.json").get("pids", [])
+    values = {
+        "GEOSTAGE_API": state.api,
+        POSTGRES_DSN_VARIABLE: state.postgres_dsn,
+        "AZURE_STORAGE_CONNECTION_STRING": state.storage_connection_string,
+        "GEOSTAGE_PIDS": " ".join(str(pid) for pid in pids),
+    }
+    for name, value in values.items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def test(options: argparse.Namespace) -> int:
+    """Run lint, types and every test; all of them, even when an earlier one fails."""
+    failed = []
+    commands = [*CHECKS, ("tests", ["pytest", *options.arguments])]
+    for name, command in commands:
+        print(f"== {name}: {shlex.join(command)}", flush=True)
+        environment = {**os.environ, REQUIRE_STACK: "1"}
+        done = subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, env=environment, check=False)
+        failed += [name] if done.returncode else []
+    if failed:
+        print(f"== failed: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Run tests/bench/<name>.py: its main(stack, arguments), on a fresh stack of its own."""
+    modules = sorted(path.stem for path in (PROJECT / "tests" / "bench").glob("[a-z]*.py"))
+    if options.name not in modules:
+        raise StackError(f"Choose a benchmark: ./dev bench {' | '.join(modules)}")
+    run: Callable[[Stack, list[str]], int | None] = importlib.import_module(f"tests.bench.{options.name}").main
+    with Stack.spare("bench", fresh=True) as stack:
+        stack.migrate()
+        return run(stack, options.arguments) or 0
+
+
+def main() -> int:
+    """Run one command; gives the exit code."""
+    options = _parser().parse_args()
+    # Ended by a signal as by Ctrl-C: through the context managers, so that everything that was started is stopped.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        code: int = options.command(options)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./dev")
+    commands = parser.add_subparsers(required=True)
+    add = commands.add_parser("demo")
+    add.set_defaults(command=demo.run)
+    add = commands.add_parser("up")
+    add.add_argument("--workers", type=int, default=2)
+    add.add_argument("--port", type=int)
+    add.add_argument("--auth", action="store_true")
+    add.set_defaults(command=up)
+    for name, command in (("down", down), ("env", env)):
+        add = commands.add_parser(name)
+        add.add_argument("name", nargs="?", default="dev")
+        add.set_defaults(command=command)
+    add = commands.add_parser("bench")
+    add.add_argument("name", nargs="?", default="")
+    add.add_argument("arguments", nargs=argparse.REMAINDER)
+    add.set_defaults(command=bench)
+    # The arguments of `test` are pytest's own, options first too, which argparse would take for its own.
+    add = commands.add_parser("test", prefix_chars="\0", add_help=False)
+    add.add_argument("arguments", nargs="*")
+    add.set_defaults(command=test)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""The stack that tests run on: started by the first test that asks for it, one per test session.
+
+Without PostgreSQL or Azurite such tests are skipped on a laptop; under CI=true or ./dev test that is a failure.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from local.cli import REQUIRE_STACK
+from local.errors import MissingServer
+from local.hosts import Host
+from local.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A fresh, migrated stack; this process's environment points at it, for code that reads its settings."""
+    try:
+        started = Stack.spare("test", fresh=True).start()
+    except MissingServer as error:
+        if os.environ.get("CI") == "true" or os.environ.get(REQUIRE_STACK):
+            raise
+        pytest.skip(str(error))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in started.environment().items():
+                patch.setenv(name, value)
+            started.migrate()
+            yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def host(stack: Stack) -> Host:
+    """The real function_app.py in two worker processes; it ends with the stack."""
+    return stack.start_host(workers=2)
