@@ -1,6 +1,7 @@
 """The running API, as an ordinary HTTP client sees it."""
 
 import time
+from typing import Any
 
 import httpx
 
@@ -21,3 +22,28 @@ def wait_for_health(api: str, seconds: float = 60.0) -> None:
             last = f"{answer.status_code} {answer.text}"
         time.sleep(0.2)
     raise StackError(f"{api}/health does not become healthy: {last}")
+
+
+class Jobs:
+    """Jobs of one API: submit and follow."""
+
+    def __init__(self, api: str) -> None:
+        self._api = api
+        self._client = httpx.Client(base_url=api, timeout=30)
+
+    def submit(self, job_type: str, parameters: dict[str, Any]) -> str:
+        """POST a job and give its id; StackError with the problem's own words when it is refused."""
+        answer = self._client.post(f"/jobs/{job_type}", json=parameters)
+        if not answer.is_success:
+            raise StackError(f"POST {self._api}/jobs/{job_type} answered {answer.status_code}: {answer.text}")
+        return str(answer.json()["job_id"])
+
+    def follow(self, job_id: str, seconds: float = 300.0) -> dict[str, Any]:
+        """Poll a job until it has ended, and give it as GET /jobs/{job_id} shows it."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            job: dict[str, Any] = self._client.get(f"/jobs/{job_id}").raise_for_status().json()
+            if job["finished_at"]:
+                return job
+            time.sleep(0.1)
+        raise StackError(f"The job {job_id} has not ended after {seconds:g} s: see {self._api}/jobs/{job_id}/explain")

@@ -1,8 +1,146 @@
-"""./dev demo."""
+"""./dev demo: real files become PostGIS tables, on a stack that is started for it and stopped after it."""
 
 import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import BlobServiceClient
+from psycopg import sql
+
+from local.api import Jobs, wait_for_health
+from local.errors import StackError
+from local.paths import LOCAL, PROJECT
+from local.stack import Stack
+
+CONTAINER = "bronze"
+SCHEMA = "geo"
+SAMPLES = LOCAL / "samples"
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the demo."""
-    raise NotImplementedError(options)
+@dataclass(frozen=True)
+class Layer:
+    """A sample file and the table that it becomes."""
+
+    file: str
+    table: str
+    source: str  # where the data come from
+    columns: tuple[str, str]  # shown of the table
+
+
+LAYERS = (
+    Layer("counties_usa.zip", "us_counties", "US counties, Census Bureau, npm us-atlas 3.0.1", ("geoid", "name")),
+    Layer("countries.geojson", "countries_geojson", "Natural Earth countries, from pyogrio", ("iso_a3", "name")),
+    Layer("countries.gpkg", "countries_gpkg", "Natural Earth countries, from pyogrio", ("iso_a3", "name")),
+)
+HELLOS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("hello_world", {"n": 3, "message": "Hello from the demo"}),
+    ("hello_world_sequential", {"n": 3}),
+)
+
+
+def run(_: argparse.Namespace) -> int:
+    """Run the whole demo; gives the exit code."""
+    began = time.monotonic()
+    _say("making the sample files, starting PostgreSQL, Azurite and the host with 2 workers")
+    subprocess.run([sys.executable, "-m", "local.samples", str(SAMPLES)], cwd=PROJECT, check=True)
+    with Stack.spare("demo") as stack:
+        stack.migrate()
+        host = stack.start_host(workers=2)
+        wait_for_health(host.url)
+        _upload(stack)
+        _say(f"serving {host.url}, logs in {stack.log_folder.relative_to(PROJECT)}")
+        jobs = Jobs(host.url)
+        ended = [_hello(jobs, job_type, parameters) for job_type, parameters in HELLOS]
+        ended += [_load(jobs, layer, stack.postgres_dsn) for layer in LAYERS]
+    _say(f"\n{sum(ended)} of {len(ended)} jobs completed in {time.monotonic() - began:.0f} s; everything is stopped")
+    return 0 if all(ended) else 1
+
+
+def _upload(stack: Stack) -> None:
+    with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
+        container = service.get_container_client(CONTAINER)
+        with contextlib.suppress(ResourceExistsError):
+            container.create_container()
+        for layer in LAYERS:
+            container.upload_blob(layer.file, (SAMPLES / layer.file).read_bytes(), overwrite=True)
+
+
+def _hello(jobs: Jobs, job_type: str, parameters: dict[str, Any]) -> bool:
+    _title(job_type, json.dumps(parameters))
+    job = jobs.follow(jobs.submit(job_type, parameters))
+    _outcome(job)
+    for line in _said(job.get("result_data") or {}):
+        _line("says", line)
+    return bool(job["status"] == "completed")
+
+
+def _said(result: dict[str, Any]) -> list[str]:
+    """One line of what the hellos said."""
+    if "stage_conversations" in result:
+        return [result["stage_conversations"][0]["stage3_response"]]
+    return [str(message) for message in result.get("messages", [])[:1]]
+
+
+def _load(jobs: Jobs, layer: Layer, dsn: str) -> bool:
+    _title("process_vector", f"{CONTAINER}/{layer.file} -> {SCHEMA}.{layer.table}")
+    _line("data", layer.source)
+    parameters = {"dataset_id": CONTAINER, "resource_id": layer.file, "target_table": layer.table}
+    job = jobs.follow(jobs.submit("process_vector", parameters))
+    _outcome(job)
+    if job["status"] != "completed":
+        return False
+    result = job["result_data"]
+    repaired = result["preprocessing_stats"]["repaired"]
+    _line("rows", f"{result['total_features_loaded']:,} {result['geometry_type']}, {repaired} repaired")
+    for label, line in zip(("sql", ""), _peek(dsn, layer), strict=True):
+        _line(label, line)
+    return True
+
+
+def _peek(dsn: str, layer: Layer) -> tuple[str, str]:
+    """Give a query and, in one line, its answer: the row with the most points."""
+    with psycopg.connect(dsn) as connection:
+        table = sql.Identifier(SCHEMA, layer.table)
+        geometry = connection.execute(
+            "SELECT f_geometry_column FROM geometry_columns WHERE f_table_schema = %s AND f_table_name = %s",
+            [SCHEMA, layer.table],
+        ).fetchone()
+        if geometry is None:
+            raise StackError(f"{SCHEMA}.{layer.table} is not there, though its job has completed")
+        query = sql.SQL("SELECT {}, ST_NPoints({}) FROM {} ORDER BY 3 DESC LIMIT 1").format(
+            sql.SQL(", ").join(sql.Identifier(column) for column in layer.columns), sql.Identifier(geometry[0]), table
+        )
+        row = connection.execute(query).fetchone() or ()
+    return query.as_string().replace('"', ""), "  ".join(f"{value}" for value in row)
+
+
+def _outcome(job: dict[str, Any]) -> None:
+    _line(job["status"], ", ".join(_stage(stage) for stage in job["stage_history"]))
+    error = job.get("error")
+    if error:
+        _line(error["code"], error["message"])
+        _line("remedy", error["remediation"])
+
+
+def _stage(stage: dict[str, Any]) -> str:
+    tasks = "1 task" if stage["task_count"] == 1 else f"{stage['task_count']} tasks"
+    return f"{stage['stage']} {stage['duration_seconds']:.2f} s ({tasks})"
+
+
+def _title(job_type: str, detail: str) -> None:
+    _say(f"\n{job_type}\n  {detail}")
+
+
+def _line(label: str, text: str) -> None:
+    _say(f"  {label:<14}{text}")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

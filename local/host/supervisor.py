@@ -50,6 +50,7 @@ class Supervisor:
     _slots: list[Slot] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _ended: bool = False
+    _was_ready: bool = False
     _written: str = ""
 
     def run(self) -> int:
@@ -58,17 +59,17 @@ class Supervisor:
         signal.signal(signal.SIGINT, self._end)
         self._slots = [Slot(number) for number in range(self.workers)]
         code = 0
-        while not self._ended and code != REFUSED:
+        while not self._ended and not code:
             for slot in self._slots:
-                code = self._look_after(slot) or code
+                code = code or self._look_after(slot)
             self._write_status()
             for key, _ in self._selector.select(timeout=0.25):
                 self._read(key.data)
         self._stop_all()
-        return code if code == REFUSED else 0
+        return code
 
     def _look_after(self, slot: Slot) -> int:
-        """Start, replace or kill the worker of a slot; gives the exit code of one that has ended."""
+        """Start, replace or kill the worker of a slot; gives an exit code when the app cannot run at all."""
         now = time.monotonic()
         if slot.process is None:
             if now >= slot.start_at:
@@ -77,7 +78,8 @@ class Supervisor:
         code = slot.process.poll()
         if code is not None:
             self._bury(slot, code)
-            return code
+            # An app whose first worker ends before it serves anything will not load the next time either.
+            return code if code == REFUSED or not self._was_ready else 0
         if self.function_timeout is not None and slot.ready:
             # A worker that is silent hangs with the interpreter's lock held: its function counts from the last word.
             since = min(slot.heard, slot.oldest or slot.heard)
@@ -107,7 +109,7 @@ class Supervisor:
         slot.pause = min(slot.pause * 2, LONGEST_PAUSE) if lived < YOUNG_SECONDS else SHORTEST_PAUSE
         slot.start_at = time.monotonic() + slot.pause
         slot.process, slot.ready = None, False
-        if not self._ended and code != REFUSED:
+        if not self._ended and self._was_ready:
             logger.warning("worker %d ended with %d, starting another in %.1f s", slot.number, code, slot.pause)
 
     def _read(self, slot: Slot) -> None:
@@ -120,6 +122,7 @@ class Supervisor:
         for line in lines:
             report = json.loads(line)
             slot.ready = slot.ready or bool(report.get("ready"))
+            self._was_ready = self._was_ready or slot.ready
             slot.oldest, slot.oldest_name = report.get("started"), report.get("name") or ""
 
     def _forget_report(self, slot: Slot) -> None:
