@@ -1,1 +1,13 @@
-"""What a job is, and what happens next."""
+"""What a job is, and what happens next. CONTROLLERS is the one list of job types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from controllers.base import Controller
+from controllers.hello_world import HelloWorld
+from controllers.hello_world_sequential import HelloWorldSequential
+
+CONTROLLERS: Mapping[str, Controller] = {
+    controller.job_type: controller for controller in (HelloWorld(), HelloWorldSequential())
+}

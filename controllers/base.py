@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
+from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
 
 Label = Field(default=None, min_length=1, max_length=1024)
@@ -30,7 +30,8 @@ class JobOutcome:
     """How a job ends, and with what."""
 
     result_data: Json
-    status: Literal["completed", "completed_with_errors", "failed"] = "completed"
+    status: JobStatus = JobStatus.COMPLETED
+    """completed, completed_with_errors or failed."""
     warnings: list[Json] = field(default_factory=list)
     """Each {code, message, count}."""
     error: Json | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from repositories.postgres import Connection, load_queries
 from schema.errors import Conflict
-from schema.jobs import Job, JobStatus, Json, Source, Task, TaskResult, TaskSpec, TaskStatus, task_id_of
+from schema.jobs import JOB_ID_PATTERN, Job, JobStatus, Json, Source, Task, TaskResult, TaskSpec, TaskStatus, task_id_of
 from schema.settings import WORK_SCHEMA
 
 _to_json = partial(json.dumps, allow_nan=False)
@@ -44,6 +45,16 @@ class StageSummary:
     unfinished: int
     completed_at: datetime
     duration_seconds: float
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task that this worker holds, with what it needs of its job."""
+
+    task: Task
+    source: Source | None
+    traceparent: str | None
+    stage: str
 
 
 @dataclass(frozen=True)
@@ -89,11 +100,15 @@ def find_job_by_key(conn: Connection, idempotency_key: str) -> Job | None:
 
 def get_job(conn: Connection, job_id: str) -> Job | None:
     """Give a job."""
+    if not re.match(JOB_ID_PATTERN, job_id):
+        return None
     return _job(_first(conn, "get_job", job_id=job_id))
 
 
 def lock_job(conn: Connection, job_id: str) -> Job | None:
     """Lock a job's row until the transaction ends, and give it as it is under the lock."""
+    if not re.match(JOB_ID_PATTERN, job_id):
+        return None
     return _job(_first(conn, "lock_job", job_id=job_id))
 
 
@@ -109,6 +124,14 @@ def list_tasks(conn: Connection, job_id: str, *, after: tuple[int, int], limit: 
     """List a job's tasks in order, behind (stage_n, task_index)."""
     rows = _rows(conn, "list_tasks", job_id=job_id, stage_n=after[0], task_index=after[1], limit=limit)
     return [_task_of(row) for row in rows]
+
+
+def unfinished_tasks(conn: Connection, job_id: str, stage_n: int) -> tuple[list[Task], datetime]:
+    """List the open and the failed tasks of a stage, with the database's time."""
+    clock = _first(conn, "database_time")
+    assert clock is not None
+    tasks = [_task_of(row) for row in _rows(conn, "unfinished_tasks", job_id=job_id, stage_n=stage_n)]
+    return tasks, clock["asked_at"]
 
 
 def count_tasks(conn: Connection, job_ids: Sequence[str]) -> dict[str, dict[int, dict[str, int]]]:
@@ -172,9 +195,13 @@ def stage_results(conn: Connection, job_id: str, stage_n: int) -> list[TaskResul
     return [TaskResult(**{**row, "status": TaskStatus(row["status"])}) for row in rows]
 
 
-def claim_task(conn: Connection, task_id: str, *, lease: timedelta, deadline: timedelta) -> Task | None:
+def claim_task(conn: Connection, task_id: str, *, lease: timedelta, deadline: timedelta) -> Claim | None:
     """Take a task for this worker under a lease; None when it is not to be had."""
-    return _task(_first(conn, "claim_task", task_id=task_id, lease=lease, deadline=deadline))
+    row = _first(conn, "claim_task", task_id=task_id, lease=lease, deadline=deadline)
+    if row is None:
+        return None
+    source, traceparent, stage = row.pop("job_source"), row.pop("job_traceparent"), row.pop("job_stage")
+    return Claim(_task_of(row), Source(**source) if source else None, traceparent, stage)
 
 
 def get_task(conn: Connection, task_id: str) -> Task | None:

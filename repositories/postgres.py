@@ -18,7 +18,7 @@ from schema.errors import TransientError, Unavailable
 
 Connection: TypeAlias = psycopg.Connection[DictRow]
 
-POOL_SIZE = 12
+POOL_SIZE = 20
 CONNECT_SECONDS = 5
 _OPTIONS = {
     "default_transaction_isolation": "read committed",

@@ -51,6 +51,16 @@ WHERE job_id = %(job_id)s AND (stage_n, task_index) > (%(stage_n)s, %(task_index
 ORDER BY stage_n, task_index
 LIMIT %(limit)s;
 
+-- unfinished_tasks
+-- Tasks of a stage that are open or failed.
+SELECT * FROM app.tasks
+WHERE job_id = %(job_id)s AND stage_n = %(stage_n)s AND status IN ('queued', 'processing', 'failed')
+ORDER BY task_index;
+
+-- database_time
+-- The only clock that decides.
+SELECT clock_timestamp() AS asked_at;
+
 -- count_tasks
 -- Tasks of jobs by stage and status.
 SELECT job_id, stage_n, status, count(*) AS tasks
@@ -94,15 +104,16 @@ WHERE job_id = %(job_id)s AND stage_n = %(stage_n)s ORDER BY task_index;
 -- claim_task
 -- queued -> processing, or a lease that ran out is taken over. A try is charged to the task, an expired lease to its
 -- worker: the try that died is not counted against the handler's budget.
-UPDATE app.tasks
+UPDATE app.tasks AS t
 SET status = 'processing', attempt = attempt + 1, sends = 0,
-    tries = tries + (status = 'queued')::integer, deaths = deaths + (status = 'processing')::integer,
+    tries = tries + (t.status = 'queued')::integer, deaths = deaths + (t.status = 'processing')::integer,
     started_at = clock_timestamp(), updated_at = clock_timestamp(),
     lease_until = clock_timestamp() + least(%(lease)s, %(deadline)s), deadline_at = clock_timestamp() + %(deadline)s
-WHERE task_id = %(task_id)s
-  AND (status = 'queued' AND tries < max_tries AND not_before <= clock_timestamp() + interval '2 seconds'
-       OR status = 'processing' AND deaths + 1 < max_deaths AND lease_until < clock_timestamp())
-RETURNING *;
+FROM app.jobs AS j
+WHERE t.task_id = %(task_id)s AND j.job_id = t.job_id
+  AND (t.status = 'queued' AND tries < max_tries AND not_before <= clock_timestamp() + interval '2 seconds'
+       OR t.status = 'processing' AND deaths + 1 < max_deaths AND lease_until < clock_timestamp())
+RETURNING t.*, j.source AS job_source, j.traceparent AS job_traceparent, j.current_stage AS job_stage;
 
 -- get_task
 -- One task.
@@ -332,3 +343,19 @@ SELECT (SELECT count(*) FROM app.jobs WHERE status IN ('queued', 'processing')) 
 -- applied_migrations
 -- Names of the migrations that this database has.
 SELECT name FROM geostage_migrations.applied ORDER BY name;
+
+-- insert_poison
+-- A message that failed as often as its queue allows.
+INSERT INTO app.poison (queue, content, job_id, task_id)
+VALUES (%(queue)s, %(content)s, %(job_id)s, %(task_id)s);
+
+-- count_poison
+-- Poisoned messages by queue.
+SELECT queue, count(*) AS messages FROM app.poison GROUP BY queue ORDER BY queue;
+
+-- list_poison
+-- Newest first, with the rows that they point at.
+SELECT p.*, j.status::text AS job_status, t.status::text AS task_status, coalesce(t.error, j.error) AS error
+FROM app.poison AS p LEFT JOIN app.jobs AS j USING (job_id) LEFT JOIN app.tasks AS t USING (task_id)
+WHERE %(before)s::bigint IS NULL OR p.poison_id < %(before)s
+ORDER BY p.poison_id DESC LIMIT %(limit)s;

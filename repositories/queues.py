@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from threading import Lock
 from typing import Any, Protocol
 
@@ -19,17 +18,6 @@ from schema.settings import Settings
 
 SENDERS = 8
 """Sends that run side by side when a stage fans out."""
-PEEK_LIMIT = 32
-"""Most messages that the service shows without receiving them."""
-
-
-@dataclass(frozen=True)
-class PeekedMessage:
-    """A message that lies in a queue."""
-
-    content: str
-    inserted_at: datetime | None
-    dequeue_count: int
 
 
 class Queues(Protocol):
@@ -40,9 +28,6 @@ class Queues(Protocol):
 
     def count(self, queue: str) -> int:
         """Count the messages of a queue, hidden ones too; never too low. A missing queue has none."""
-
-    def peek(self, queue: str) -> list[PeekedMessage]:
-        """Look at up to 32 messages without hiding them; a missing queue has none."""
 
 
 class AzureQueues:
@@ -91,15 +76,6 @@ class AzureQueues:
             except ResourceNotFoundError:
                 return 0
 
-    def peek(self, queue: str) -> list[PeekedMessage]:
-        """See Queues."""
-        with _errors():
-            try:
-                found = self._client(queue).peek_messages(max_messages=PEEK_LIMIT)
-            except ResourceNotFoundError:
-                return []
-        return [PeekedMessage(m.content, m.inserted_on, m.dequeue_count or 0) for m in found]
-
     def _each(self, send_one: Any, messages: Sequence[str]) -> None:
         if len(messages) > 1:
             list(self._senders.map(send_one, messages))
@@ -137,10 +113,6 @@ class FakeQueues:
     def count(self, queue: str) -> int:
         """See Queues."""
         return len(self.queues.get(queue, []))
-
-    def peek(self, queue: str) -> list[PeekedMessage]:
-        """See Queues."""
-        return [PeekedMessage(content, None, 0) for content in self.queues.get(queue, [])[:PEEK_LIMIT]]
 
     def drain(self, queue: str) -> Iterable[str]:
         """Take all messages out of a queue."""

@@ -66,6 +66,16 @@ class TaskMessage:
         return cls(task_id)
 
 
+def decode(body: bytes | str) -> JobMessage | TaskMessage | None:
+    """Read a message of either kind; None for one that is none of ours."""
+    for kind in (JobMessage, TaskMessage):
+        try:
+            return kind.decode(body)
+        except MessageError:
+            continue
+    return None
+
+
 def _fields(body: bytes | str, expected: set[str]) -> dict[str, object]:
     try:
         fields = json.loads(body)

@@ -121,3 +121,13 @@ CREATE TABLE app.sweep (
     swept_at timestamptz NOT NULL
 );
 INSERT INTO app.sweep (swept_at) VALUES ('epoch');
+
+-- Messages that were poisoned. Their triggers empty the poison queues, so what an operator may want to see is kept here.
+CREATE TABLE app.poison (
+    poison_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    queue text NOT NULL,
+    content text NOT NULL,
+    job_id text,
+    task_id text,
+    poisoned_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);

@@ -1,0 +1,391 @@
+"""The engine: the state machine of jobs and tasks. The row is written first, the message is sent second.
+
+It knows no job type, no SQL, no Azure type and no GDAL. It alone catches whatever a handler or a controller raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from controllers import intake
+from controllers.base import Controller
+from controllers.heartbeat import Heartbeat
+from controllers.journal import describe, record, where
+from controllers.settle import Settlement
+from controllers.slots import Slots
+from controllers.sweep import Sweep
+from controllers.transitions import Aftermath, FenceBroken, Transitions, controller_error
+from controllers.views import progress_of
+from repositories import jobs, poison
+from repositories.blobs import Blobs
+from repositories.jobs import Claim, NewJob, WakeUp
+from repositories.postgres import Connection, Database
+from repositories.queues import Queues
+from schema.errors import Conflict, ErrorInfo, GeostageError, NotFound, PermanentError, TaskInterrupted, Unavailable
+from schema.jobs import Job, JobStatus, TaskSpec, new_job_id, stage_sequence_of
+from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
+from schema.settings import Settings
+from services import Handler
+from services.context import TaskContext
+
+START_FAILURES = 3
+EXTRA_DEATHS = 2
+"""A task may lose this many more workers than it has tries: a neighbour may have killed them."""
+NO_SLOT_DELAY_SECONDS = 10
+DEDUP_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An accepted job, or the live one that does the same work."""
+
+    job: Job
+    existing: bool
+
+
+class Engine:
+    """Submit, start, claim, finish, fail, retry, cancel, sweep. One per process, safe to share between threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        queues: Queues,
+        blobs: Blobs,
+        controllers: Mapping[str, Controller],
+        resolve_handler: Callable[[str], Handler],
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.queues = queues
+        self.blobs = blobs
+        self.controllers = controllers
+        self.resolve_handler = resolve_handler
+        self.transitions = Transitions(self.controller_of, settings)
+        self.settlement = Settlement(settings, database, queues, blobs)
+        self.sweeper = Sweep(settings, database, queues, self.transitions, self.settlement)
+        self.heartbeat = Heartbeat(database, settings)
+        self.slots = Slots(settings)
+
+    def submit(
+        self, job_type: str, body: bytes, *, idempotency_key: str | None = None, traceparent: str | None = None
+    ) -> Submission:
+        """Accept a job: row first, message second.
+
+        Raises
+        ------
+        NotFound
+            No such job type, container or blob.
+        InvalidRequest, TooLarge
+            The body or the parameters are not valid.
+        Conflict
+            The idempotency key was used with other parameters.
+        Unavailable
+            Database or storage cannot be reached. If the row was written, the sweep starts the job, and the same
+            POST finds it.
+        """
+        job = self._new_job(job_type, body, idempotency_key, traceparent)
+        with self.database.connection() as conn:
+            submission = self._insert_or_find(conn, job)
+        if not submission.existing:
+            record("submit", job=submission.job)
+        if submission.job.status is JobStatus.QUEUED and not self.settlement.send_job(submission.job):
+            raise Unavailable(
+                f"Job {submission.job.job_id} was accepted, but the queue cannot be reached now.",
+                remediation="It starts by itself when the queue is back; the same POST then finds it.",
+                code="queue_unavailable",
+            )
+        return submission
+
+    def start_stage(self, message: JobMessage) -> None:
+        """Start a stage of a job: its tasks are inserted once, however often the message comes."""
+        aftermath = Aftermath()
+        with self.database.connection() as conn:
+            job = jobs.get_job(conn, message.job_id)
+            if job is None or job.status.ended or job.current_stage_n != message.stage_n:
+                record("start_refused", job=job, message=message.encode())
+            elif job.stage_tasks is None:
+                aftermath = self._start(conn, job)
+            else:
+                aftermath = Aftermath(wake_ups=jobs.queued_tasks(conn, job.job_id, job.current_stage_n))
+        self.settlement.settle(aftermath)
+
+    def run_task(self, message: TaskMessage, queue: str) -> None:
+        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
+        with self.slots.take(queue) as free:
+            if free:
+                self._claim_and_run(message.task_id)
+        if not free:
+            self.settlement.send_tasks([WakeUp(message.task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
+        self.sweeper.sweep_when_due()
+
+    def execute(self, claim: Claim, lost: Callable[[], bool]) -> None:
+        """Run the handler of a claimed task and finish the task in the handler's own transaction.
+
+        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
+        """
+        task, began = claim.task, time.monotonic()
+        try:
+            handler = self.resolve_handler(task.task_type)
+            with TaskContext(task, claim.source, self.settings, self.blobs, self.database, lost) as ctx:
+                result = self.settlement.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
+                aftermath = self.transitions.finish(ctx.transaction, task, result)
+        except (TaskInterrupted, FenceBroken):
+            self._say("abandon", claim, began)
+        # The one place that catches whatever a handler raises: it is the task's error, never the worker's.
+        except Exception as exc:  # noqa: BLE001
+            self._fail(claim, exc, began)
+        else:
+            self._say("finish", claim, began)
+            self.settlement.settle(aftermath)
+
+    def cancel(self, job_id: str) -> Job:
+        """End a job and its open tasks; nothing of it commits afterwards. Raises NotFound, Conflict."""
+        with self.database.transaction() as conn:
+            job = _known(jobs.lock_job(conn, job_id), job_id)
+            aftermath = self.transitions.end(conn, job, JobStatus.CANCELLED)
+        if aftermath.ended is None and job.status is not JobStatus.CANCELLED:
+            raise Conflict(
+                f"Job {job_id} has ended already: it is {job.status}.",
+                remediation="Only a queued or processing job can be cancelled.",
+                code="job_has_ended",
+            )
+        self.settlement.settle(aftermath)
+        return aftermath.ended or job
+
+    def retry(self, job_id: str) -> Job:
+        """Open a failed job again: what is not completed of its current stage runs again. Raises NotFound, Conflict."""
+        resend_after = timedelta(seconds=self.settings.sweep_resend_seconds)
+        with self.database.transaction() as conn:
+            job = _known(jobs.lock_job(conn, job_id), job_id)
+            reopened = self._reopen(conn, job, resend_after)
+            wake_ups = jobs.retry_tasks(conn, reopened, resend_after=resend_after)
+            if reopened.stage_tasks is None:
+                aftermath = Aftermath(started=reopened)
+            else:
+                aftermath = Aftermath(wake_ups=wake_ups) if wake_ups else self.transitions.advance(conn, reopened)
+        record("retry", job=reopened, tasks=len(wake_ups))
+        self.settlement.settle(aftermath)
+        return reopened
+
+    def poisoned(self, queue: str, body: bytes) -> None:
+        """Keep a poisoned message for the operator, and look after its row. Never raises: its queue has no other end.
+
+        A task is taken back if its lease has run out; a stage that is current and not started counts a failure, and
+        too many of them fail the job. Every other case is the sweep's.
+        """
+        try:
+            with self.database.connection() as conn:
+                poison.insert(conn, queue, body)
+                aftermath = self._look_after(conn, body)
+            self.settlement.settle(aftermath)
+        except GeostageError as exc:
+            record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc))
+            self.settlement.send_back(queue + POISON_SUFFIX, body)
+
+    def _look_after(self, conn: Connection, body: bytes) -> Aftermath:
+        message = decode(body)
+        if isinstance(message, TaskMessage):
+            task = jobs.get_task(conn, message.task_id)
+            record("poison", task=task, task_id=message.task_id, level=logging.WARNING)
+            return self.sweeper.take_back(conn, task) if task else Aftermath()
+        job = jobs.get_job(conn, message.job_id) if message else None
+        record("poison", job=job, body=body.decode(errors="replace")[:500], level=logging.WARNING)
+        if job is None or message is None or job.current_stage_n != message.stage_n:
+            return Aftermath()
+        return self._start_failed(conn, job, RuntimeError("its start message failed again and again"))
+
+    def sweep(self) -> None:
+        """Resend, take back, clear."""
+        self.sweeper.sweep()
+
+    def controller_of(self, job_type: str) -> Controller:
+        """Give the controller of a job type. Raises NotFound."""
+        if job_type not in self.controllers:
+            raise NotFound(
+                f"There is no job type {job_type!r}.",
+                remediation=f"Use one of: {', '.join(sorted(self.controllers))}.",
+                code="unknown_job_type",
+            )
+        return self.controllers[job_type]
+
+    def _new_job(self, job_type: str, body: bytes, idempotency_key: str | None, traceparent: str | None) -> NewJob:
+        controller = self.controller_of(job_type)
+        parameters = intake.validate(controller, intake.parse_body(body), self.settings)
+        named = controller.source(parameters)
+        source = self.blobs.head(*named) if named else None
+        stored = parameters.model_dump(mode="json", exclude_none=True)
+        return NewJob(
+            job_id=new_job_id(),
+            job_type=job_type,
+            parameters=stored,
+            source=source,
+            stage_sequence=stage_sequence_of(controller.stages),
+            dedup_key=intake.dedup_key(job_type, stored, source),
+            idempotency_key=intake.valid_idempotency_key(idempotency_key),
+            traceparent=intake.valid_traceparent(traceparent),
+        )
+
+    def _insert_or_find(self, conn: Connection, job: NewJob) -> Submission:
+        resend_after = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
+        deadline_after = timedelta(hours=self.settings.job_deadline_hours)
+        # A job may end between the insert that it refused and the look for it, so both are repeated.
+        for _ in range(DEDUP_ROUNDS):
+            found = jobs.find_job_by_key(conn, job.idempotency_key) if job.idempotency_key else None
+            if found and (found.job_type, found.parameters) != (job.job_type, job.parameters):
+                raise Conflict(
+                    f"The Idempotency-Key was used with other parameters by job {found.job_id}.",
+                    remediation="Use a new key for a new request.",
+                    code="idempotency_key_reused",
+                )
+            found = found or jobs.find_live_job(conn, job.dedup_key)
+            if found:
+                return Submission(found, existing=True)
+            inserted = jobs.insert_job(conn, job, resend_after=resend_after, deadline_after=deadline_after)
+            if inserted:
+                return Submission(inserted, existing=False)
+        raise Unavailable("The same job is submitted and ended many times at once.", remediation="Try again.")
+
+    def _start(self, conn: Connection, job: Job) -> Aftermath:
+        try:
+            specs = self._create_tasks(conn, job)
+        # A controller is code of a job type: its errors are the job's, not the trigger's.
+        except Exception as exc:  # noqa: BLE001
+            record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
+            return self._start_failed(conn, job, exc)
+        with conn.transaction():
+            locked = jobs.lock_job(conn, job.job_id)
+            wake_ups = jobs.start_stage(
+                conn,
+                job,
+                specs,
+                queue=self.transitions.stage_of(job).queue,
+                max_tries=self.settings.max_attempts,
+                max_deaths=self.settings.max_attempts + EXTRA_DEATHS,
+                resend_after=timedelta(seconds=self.settings.sweep_resend_seconds + len(specs) / 200),
+            )
+            if locked is None or wake_ups is None:
+                return Aftermath()
+            started = _known(jobs.get_job(conn, job.job_id), job.job_id)
+            aftermath = Aftermath(wake_ups=wake_ups) if specs else self.transitions.advance(conn, started)
+        record("start", job=started, tasks=len(specs))
+        return aftermath
+
+    def _create_tasks(self, conn: Connection, job: Job) -> list[TaskSpec]:
+        previous = jobs.stage_results(conn, job.job_id, job.current_stage_n - 1)
+        stage = self.transitions.stage_of(job)
+        return self.controller_of(job.job_type).create_tasks(stage, job, previous)
+
+    def _start_failed(self, conn: Connection, job: Job, error: Exception) -> Aftermath:
+        with conn.transaction():
+            locked = jobs.lock_job(conn, job.job_id)
+            failures = jobs.count_start_failure(conn, job.job_id, job.current_stage_n)
+            if locked is None or failures is None:
+                return Aftermath()
+            if isinstance(error, PermanentError) or failures >= START_FAILURES:
+                info = controller_error(error, "create the tasks of", job)
+                return self.transitions.fail_job(conn, locked, info.as_json())
+        return Aftermath(started=locked, delay_seconds=self._backoff(failures))
+
+    def _claim_and_run(self, task_id: str) -> None:
+        lease = timedelta(seconds=self.settings.lease_seconds)
+        deadline = timedelta(seconds=self.settings.task_deadline_seconds)
+        with self.database.connection() as conn:
+            claim = jobs.claim_task(conn, task_id, lease=lease, deadline=deadline)
+        if claim is None:
+            record("claim_refused", task_id=task_id)
+            return
+        self._say("claim", claim, tries=claim.task.tries)
+        with self.heartbeat.hold(claim.task) as lost:
+            self.execute(claim, lost)
+
+    def _fail(self, claim: Claim, error: Exception, began: float) -> None:
+        task, info = claim.task, _task_error(claim, error)
+        backoff = self._backoff(task.tries)
+        reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
+        reason["where"] = None if isinstance(error, GeostageError) else where(error)
+        with self.database.connection() as conn:
+            action, aftermath = "abandon", Aftermath()
+            if not isinstance(error, PermanentError) and jobs.requeue_task(
+                conn,
+                task,
+                info.as_json(),
+                backoff=timedelta(seconds=backoff),
+                resend_after=timedelta(seconds=self.settings.sweep_resend_seconds),
+            ):
+                action = "requeue"
+                aftermath = Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)], delay_seconds=backoff)
+            else:
+                with conn.transaction():
+                    failed = self.transitions.fail(conn, task, info.as_json())
+                if failed:
+                    action, aftermath = "fail", failed
+        self._say(action, claim, began, **reason)
+        self.settlement.settle(aftermath)
+
+    def _reopen(self, conn: Connection, job: Job, resend_after: timedelta) -> Job:
+        if job.status is not JobStatus.FAILED:
+            raise Conflict(
+                f"Job {job.job_id} is {job.status}; only a failed job can be tried again.",
+                remediation="Submit the job again, or wait until it has ended.",
+                code="not_failed",
+            )
+        reopened = jobs.reopen_job(
+            conn,
+            job,
+            progress_floor=progress_of(job, jobs.count_tasks(conn, [job.job_id])[job.job_id]),
+            resend_after=resend_after / 2,
+            deadline_after=timedelta(hours=self.settings.job_deadline_hours),
+        )
+        if reopened is None:
+            raise Conflict(
+                f"The work area of job {job.job_id} is gone, so it cannot go on where it stopped.",
+                remediation="Mend what its error names and submit the job again.",
+                code="work_area_gone",
+            )
+        return reopened
+
+    def _backoff(self, tries: int) -> float:
+        seconds: float = self.settings.retry_base_seconds * 4 ** max(tries - 1, 0)
+        return seconds
+
+    def _say(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
+        seconds = None if began is None else round(time.monotonic() - began, 4)
+        record(action, task=claim.task, stage=claim.stage, traceparent=claim.traceparent, seconds=seconds, **fields)
+
+
+def _known(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise job_not_found(job_id)
+    return job
+
+
+def job_not_found(job_id: str) -> NotFound:
+    """Make the error for a job id that no job has."""
+    return NotFound(
+        f"There is no job {job_id!r}.",
+        remediation="Check the id; GET /api/jobs lists the jobs.",
+        code="job_not_found",
+    )
+
+
+def _task_error(claim: Claim, error: Exception) -> ErrorInfo:
+    task = claim.task
+    if isinstance(error, GeostageError):
+        return error.info(task_id=task.task_id, stage_n=task.stage_n, attempt=task.attempt)
+    return ErrorInfo(
+        code="task_error",
+        category="internal",
+        message=f"Task {task.task_type} failed unexpectedly: {describe(error)}",
+        remediation="POST /api/jobs/{job_id}/retry tries it again; the log lines of the task say where it failed.",
+        retryable=True,
+        user_fixable=False,
+        task_id=task.task_id,
+        stage_n=task.stage_n,
+        attempt=task.attempt,
+    )

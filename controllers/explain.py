@@ -1,0 +1,93 @@
+"""Explain: why a job is where it is, in sentences, from the rows alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from schema.jobs import Job, JobStatus, Json, Task, TaskStatus
+
+SHOWN_TASKS = 20
+
+
+def explain_job(job: Job, open_tasks: Sequence[Task], failed_tasks: Sequence[Task], now: datetime) -> Json:
+    """Say what a job waits for, and which call would help.
+
+    `open_tasks` are those of its current stage, `failed_tasks` likewise; `now` is the database's time.
+    """
+    waiting = [_wait_of(task, now) for task in open_tasks[:SHOWN_TASKS]]
+    return {
+        "job_id": job.job_id,
+        "status": job.status.value,
+        "summary": _summary(job, open_tasks, failed_tasks, now),
+        "waiting_for": waiting,
+        "waiting_for_count": len(open_tasks),
+        "failed_tasks": [_failure_of(task) for task in failed_tasks[:SHOWN_TASKS]],
+        "failed_tasks_count": len(failed_tasks),
+        "next_step": _next_step(job),
+    }
+
+
+def _summary(job: Job, open_tasks: Sequence[Task], failed: Sequence[Task], now: datetime) -> str:
+    stage = f"stage {job.current_stage_n} of {job.stages} ({job.current_stage})"
+    if job.status is JobStatus.CANCELLED:
+        return f"The job was cancelled in {stage}."
+    if job.status is JobStatus.FAILED:
+        return f"The job failed in {stage}: {(job.error or {}).get('message', '')}"
+    if job.status.ended:
+        return f"The job has ended: {job.status}."
+    if job.stage_tasks is None:
+        again = f", after {job.start_failures} failed start(s)" if job.start_failures else ""
+        return f"{stage.capitalize()} has not been started{again}. Its message is sent again {_at(job.resend_at, now)}."
+    running = sum(task.status is TaskStatus.PROCESSING for task in open_tasks)
+    said = f"{stage.capitalize()}: {running} of {job.stage_tasks} task(s) running, {len(open_tasks) - running} waiting"
+    return said + (f", {len(failed)} failed." if failed else ".")
+
+
+def _wait_of(task: Task, now: datetime) -> Json:
+    entry: Json = {"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt}
+    if task.status is TaskStatus.PROCESSING and task.lease_until:
+        entry["lease_until"] = task.lease_until.isoformat()
+        held = f"Running since {_ago(task.started_at or now, now)}; its worker holds it {_until(task.lease_until, now)}"
+        lost = "Its worker stopped answering; the sweep takes it back within a minute"
+        entry["why"] = held if task.lease_until > now else lost
+        return entry
+    entry["resend_at"] = task.resend_at.isoformat()
+    if task.not_before > now:
+        entry["why"] = f"Try {task.tries + 1} of {task.max_tries} is due {_at(task.not_before, now)}"
+    else:
+        entry["why"] = f"Waits for a worker; its message is sent again {_at(task.resend_at, now)}"
+    if task.error:
+        entry["last_error"] = task.error.get("message")
+    return entry
+
+
+def _failure_of(task: Task) -> Json:
+    return {"task_id": task.task_id, "attempt": task.attempt, "error": task.error}
+
+
+def _next_step(job: Job) -> Json | None:
+    path = f"/api/jobs/{job.job_id}"
+    if job.status is JobStatus.FAILED and job.work_area == "kept":
+        return {"method": "POST", "href": f"{path}/retry", "why": "Runs what is not completed of this stage again."}
+    if job.status is JobStatus.FAILED:
+        remedy = (job.error or {}).get("remediation") or "Mend what the error names."
+        return {"method": "POST", "href": f"/api/jobs/{job.job_type}", "why": f"{remedy} Then submit the job again."}
+    if job.status is JobStatus.CANCELLED:
+        return {"method": "POST", "href": f"/api/jobs/{job.job_type}", "why": "Submit it again."}
+    if job.status.ended:
+        return None
+    return {"method": "POST", "href": f"{path}/cancel", "why": "Nothing is needed; this ends it early."}
+
+
+def _at(moment: datetime, now: datetime) -> str:
+    seconds = (moment - now).total_seconds()
+    return f"in {seconds:.0f} s" if seconds > 0 else "by the next sweep"
+
+
+def _until(moment: datetime, now: datetime) -> str:
+    return f"for another {(moment - now).total_seconds():.0f} s without a heartbeat"
+
+
+def _ago(moment: datetime, now: datetime) -> str:
+    return f"{(now - moment).total_seconds():.0f} s ago"

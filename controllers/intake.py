@@ -1,0 +1,126 @@
+"""Intake: what a POST says, judged before anything is stored. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from controllers.base import Controller, JobParameters
+from schema.errors import InvalidRequest, TooLarge
+from schema.jobs import Json, Source
+from schema.settings import SYSTEM_CONTAINER_PREFIX, Settings
+
+MAX_BODY_BYTES = 1_000_000
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
+
+
+def parse_body(body: bytes) -> Json:
+    """Read a request body as a JSON object, whatever its content type; an empty one means {}.
+
+    Raises
+    ------
+    TooLarge
+        Over 1 MB.
+    InvalidRequest
+        Not a JSON object, or text that PostgreSQL cannot store.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge(
+            f"The body has {len(body):,} bytes; at most {MAX_BODY_BYTES:,} are accepted.",
+            remediation="Send parameters only; the data itself goes to blob storage.",
+            code="body_too_large",
+        )
+    if not body.strip():
+        return {}
+    try:
+        value = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidRequest(
+            f"The body is not JSON: {str(exc) or type(exc).__name__}.",
+            remediation='Send a JSON object, such as {"n": 3}.',
+            code="invalid_json",
+        ) from exc
+    if not isinstance(value, dict):
+        raise InvalidRequest(
+            f"The body must be a JSON object, not {_json_type(value)}.",
+            remediation='Send a JSON object, such as {"n": 3}.',
+            code="invalid_json",
+        )
+    if "\\u0000" in json.dumps(value):
+        raise InvalidRequest("The body holds a NUL character, which no parameter may have.", code="invalid_json")
+    return value
+
+
+def validate(controller: Controller, body: Json, settings: Settings) -> JobParameters:
+    """Validate parameters against the model of the job type and the settings. Raises InvalidRequest with all faults."""
+    try:
+        parameters = controller.Parameters.model_validate(body)
+    except ValidationError as exc:
+        raise _invalid(controller, [_fault(error) for error in exc.errors(include_url=False)]) from exc
+    faults = [*_container_faults(controller, parameters, settings), *controller.check_parameters(parameters, settings)]
+    if faults:
+        raise _invalid(controller, faults)
+    return parameters
+
+
+def dedup_key(job_type: str, parameters: Json, source: Source | None) -> str:
+    """Digest of all that decides what a job does: type, validated parameters, the source's ETag."""
+    parts = [job_type, parameters, source.etag if source else None]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def valid_traceparent(header: str | None) -> str | None:
+    """Give a W3C traceparent if it is well formed (https://www.w3.org/TR/trace-context/), else None."""
+    return header if header and _TRACEPARENT.match(header) else None
+
+
+def valid_idempotency_key(header: str | None) -> str | None:
+    """Give the Idempotency-Key header. Raises InvalidRequest when it is longer than 255 characters or not printable."""
+    if header is None or not header.strip():
+        return None
+    if len(header) > 255 or not header.isprintable():
+        raise InvalidRequest(
+            "The Idempotency-Key must be 1 to 255 printable characters.", remediation="Send a UUID, for example."
+        )
+    return header
+
+
+def _container_faults(controller: Controller, parameters: JobParameters, settings: Settings) -> list[Json]:
+    named = controller.source(parameters)
+    if not named:
+        return []
+    container = named[0]
+    if container == settings.work_container or container.startswith(SYSTEM_CONTAINER_PREFIX):
+        return [{"field": "dataset_id", "message": f"{container} is reserved and never a source"}]
+    return []
+
+
+def _invalid(controller: Controller, faults: list[Json]) -> InvalidRequest:
+    listed = "; ".join(f"{fault['field'] or 'body'}: {fault['message']}" for fault in faults)
+    return InvalidRequest(
+        f"The parameters of {controller.job_type} are not valid. {listed}",
+        errors=faults,
+        remediation=f"GET /api/job-types shows the JSON Schema of {controller.job_type}.",
+    )
+
+
+def _fault(error: Any) -> Json:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return {"field": field, "message": "there is no such parameter"}
+    if error["type"] == "missing":
+        return {"field": field, "message": "is required"}
+    return {"field": field, "message": error["msg"].removeprefix("Value error, ")}
+
+
+def _json_type(value: object) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")

@@ -1,0 +1,175 @@
+"""Reports: what can be asked of jobs, tasks, queues and the deployment; nothing in here changes a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from controllers import views
+from controllers.base import Controller
+from controllers.engine import job_not_found
+from controllers.explain import explain_job
+from repositories import jobs, poison
+from repositories.postgres import Database
+from repositories.queues import Queues
+from schema.errors import GeostageError, InvalidRequest
+from schema.jobs import JobStatus, Json, TaskStatus
+from schema.messages import QUEUES
+
+PAGE = 50
+MAX_PAGE = 500
+STALE_SWEEP_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Answers to GET requests."""
+
+    database: Database
+    queues: Queues
+    controllers: Mapping[str, Controller]
+    migrations: Callable[[], list[str]]
+
+    def job(self, job_id: str) -> Json:
+        """Show a job. Raises NotFound."""
+        with self.database.connection() as conn:
+            job = jobs.get_job(conn, job_id)
+            if job is None:
+                raise job_not_found(job_id)
+            return views.job_view(job, jobs.count_tasks(conn, [job_id])[job_id])
+
+    def jobs(self, query: Mapping[str, str]) -> Json:
+        """List jobs, newest first: ?status=&job_type=&limit=&cursor=. Raises InvalidRequest."""
+        _refuse_unknown(query, {"status", "job_type", "limit", "cursor"})
+        status, job_type = query.get("status"), query.get("job_type")
+        if status is not None and status not in set(JobStatus):
+            raise _bad_query("status", f"must be one of {', '.join(JobStatus)}")
+        if job_type is not None and job_type not in self.controllers:
+            raise _bad_query("job_type", f"must be one of {', '.join(sorted(self.controllers))}")
+        limit = _limit(query)
+        before = views.decode_cursor(query["cursor"], (str,))[0] if query.get("cursor") else None
+        with self.database.connection() as conn:
+            found = jobs.list_jobs(conn, status=status, job_type=job_type, before=before, limit=limit + 1)
+            counts = jobs.count_tasks(conn, [job.job_id for job in found])
+        page = found[:limit]
+        cursor = views.encode_cursor(page[-1].job_id) if len(found) > limit else None
+        items = [views.job_summary(job, counts[job.job_id]) for job in page]
+        return views.page_view("jobs", items, path="/api/jobs", query=query, cursor=cursor)
+
+    def tasks(self, job_id: str, query: Mapping[str, str]) -> Json:
+        """List a job's tasks in order, each with its result: ?limit=&cursor=. Raises NotFound, InvalidRequest."""
+        _refuse_unknown(query, {"limit", "cursor"})
+        limit = _limit(query)
+        after = views.decode_cursor(query["cursor"], (int, int)) if query.get("cursor") else (0, 0)
+        with self.database.connection() as conn:
+            if jobs.get_job(conn, job_id) is None:
+                raise job_not_found(job_id)
+            found = jobs.list_tasks(conn, job_id, after=(after[0], after[1]), limit=limit + 1)
+        page = found[:limit]
+        cursor = views.encode_cursor(page[-1].stage_n, page[-1].task_index) if len(found) > limit else None
+        items = [views.task_view(task) for task in page]
+        return views.page_view("tasks", items, path=f"/api/jobs/{job_id}/tasks", query=query, cursor=cursor)
+
+    def explain(self, job_id: str) -> Json:
+        """Say why a job is where it is. Raises NotFound."""
+        with self.database.connection() as conn:
+            job = jobs.get_job(conn, job_id)
+            if job is None:
+                raise job_not_found(job_id)
+            tasks, now = jobs.unfinished_tasks(conn, job_id, job.current_stage_n)
+        failed = [task for task in tasks if task.status is TaskStatus.FAILED]
+        waiting = [task for task in tasks if task.status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)]
+        return explain_job(job, waiting, failed, now)
+
+    def job_types(self) -> Json:
+        """List the job types with their stages and the JSON Schema of their parameters."""
+        return {"job_types": [_job_type(self.controllers[name]) for name in sorted(self.controllers)]}
+
+    def health(self, query: Mapping[str, str]) -> tuple[bool, Json]:
+        """Look at the database, its migrations, the queues and the age of the sweep: each says ok, or what is wrong."""
+        _refuse_unknown(query, set())
+        parts = {"database": _checked(self._database), "queues": _checked(self._queues)}
+        if parts["database"]["status"] == "ok":
+            parts["migrations"] = _checked(self._migrations)
+            parts["sweep"] = _checked(self._sweep)
+        healthy = all(part["status"] in ("ok", "waiting") for part in parts.values())
+        return healthy, {"status": "ok" if healthy else "unavailable", "checks": parts}
+
+    def poison(self, query: Mapping[str, str]) -> Json:
+        """Show what was poisoned, newest first, with the row that each message points at: ?limit=&cursor=."""
+        _refuse_unknown(query, {"limit", "cursor"})
+        limit = _limit(query)
+        before = views.decode_cursor(query["cursor"], (int,))[0] if query.get("cursor") else None
+        with self.database.connection() as conn:
+            found = poison.page(conn, before=before, limit=limit + 1)
+            counts = poison.count(conn)
+        kept = found[:limit]
+        cursor = views.encode_cursor(kept[-1]["poison_id"]) if len(found) > limit else None
+        items = [{**row, "poisoned_at": row["poisoned_at"].isoformat()} for row in kept]
+        page = views.page_view("messages", items, path="/api/monitor/poison", query=query, cursor=cursor)
+        return {"counts": counts, **page}
+
+    def _database(self) -> Json:
+        with self.database.connection() as conn:
+            return {"status": "ok", **jobs.count_open(conn)}
+
+    def _migrations(self) -> Json:
+        with self.database.connection() as conn:
+            missing = sorted(set(self.migrations()) - set(jobs.applied_migrations(conn)))
+        if missing:
+            return {"status": "missing", "missing": missing, "remediation": "Run python -m repositories.migrate."}
+        return {"status": "ok"}
+
+    def _sweep(self) -> Json:
+        with self.database.connection() as conn:
+            age = jobs.sweep_age(conn)
+        if age > 10 * 365 * 86400:
+            return {"status": "waiting", "message": "The sweep has not run yet."}
+        return {"status": "ok" if age < STALE_SWEEP_SECONDS else "stale", "age_seconds": round(age, 1)}
+
+    def _queues(self) -> Json:
+        return {"status": "ok", "messages": {queue: self.queues.count(queue) for queue in QUEUES}}
+
+
+def _checked(check: Callable[[], Json]) -> Json:
+    try:
+        return check()
+    except GeostageError as exc:
+        return {"status": "unavailable", "message": exc.message}
+
+
+def _job_type(controller: Controller) -> Json:
+    schema = controller.Parameters.model_json_schema()
+    return {
+        "job_type": controller.job_type,
+        "description": (type(controller).__doc__ or "").strip().splitlines()[0],
+        "stages": [stage.name for stage in controller.stages],
+        "parameters": schema,
+        "links": [{"rel": "submit", "href": f"/api/jobs/{controller.job_type}", "method": "POST"}],
+    }
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text: Any = query.get("limit", str(PAGE))
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PAGE:
+        raise _bad_query("limit", f"must be a whole number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+def _refuse_unknown(query: Mapping[str, str], known: set[str]) -> None:
+    # `code` is the Functions key, which the platform takes from the query.
+    faults = [{"field": name, "message": "there is no such query parameter"} for name in set(query) - known - {"code"}]
+    if faults:
+        names = ", ".join(sorted(fault["field"] for fault in faults))
+        raise InvalidRequest(
+            f"Unknown query parameter(s): {names}.",
+            errors=faults,
+            remediation=f"Use {', '.join(sorted(known))}." if known else "This route takes none.",
+            code="unknown_query_parameter",
+        )
+
+
+def _bad_query(field: str, message: str) -> InvalidRequest:
+    fault = {"field": field, "message": message}
+    return InvalidRequest(f"The query parameter {field} {message}.", errors=[fault])

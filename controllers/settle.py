@@ -1,0 +1,124 @@
+"""Settling: what follows a commit. Messages are sent, large results and the work areas of ended jobs put away.
+
+Nothing of it is needed for a job to end: what fails here is made up for by the sweep.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controllers.journal import describe, record
+from controllers.transitions import Aftermath
+from repositories import jobs
+from repositories.blobs import Blobs
+from repositories.jobs import WakeUp
+from repositories.postgres import Database
+from repositories.queues import Queues
+from schema.errors import GeostageError, Unavailable
+from schema.jobs import Job, JobStatus, Json
+from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
+from schema.settings import Settings
+
+MAX_RESULT_BYTES = 256 * 1024
+"""A larger result goes to a blob, and the row holds its path."""
+
+SEND_BACK_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Sends and clears for one deployment."""
+
+    settings: Settings
+    database: Database
+    queues: Queues
+    blobs: Blobs
+
+    def settle(self, aftermath: Aftermath) -> None:
+        """Do what a committed transaction left to do."""
+        if aftermath.started:
+            record("advance", job=aftermath.started)
+            self.send_job(aftermath.started, delay_seconds=aftermath.delay_seconds)
+        self.send_tasks(aftermath.wake_ups, delay_seconds=aftermath.delay_seconds)
+        if aftermath.ended:
+            failed = aftermath.ended.status is JobStatus.FAILED
+            code = (aftermath.ended.error or {}).get("code")
+            level = logging.WARNING if failed else logging.INFO
+            record("end", job=aftermath.ended, status=aftermath.ended.status, code=code, level=level)
+            self.clear(aftermath.ended.job_id)
+
+    def send_job(self, job: Job, *, delay_seconds: float = 0) -> bool:
+        """Send the message that starts a job's current stage; False when it is left to the sweep."""
+        message = JobMessage(job.job_id, job.current_stage_n).encode()
+        try:
+            self.queues.send(JOB_QUEUE, [message], delay_seconds=delay_seconds)
+        except Unavailable as exc:
+            record("send_failed", job=job, level=logging.WARNING, reason=describe(exc))
+            with self.database.connection() as conn:
+                jobs.resend_job_now(conn, job.job_id)
+            return False
+        return True
+
+    def send_tasks(self, wake_ups: Sequence[WakeUp], *, delay_seconds: float = 0) -> None:
+        """Send the messages of tasks, many at a time; those that fail are left to the sweep."""
+        for queue in sorted({wake_up.queue for wake_up in wake_ups}):
+            task_ids = [wake_up.task_id for wake_up in wake_ups if wake_up.queue == queue]
+            messages = [TaskMessage(task_id).encode() for task_id in task_ids]
+            try:
+                self.queues.send(TASK_QUEUES[queue], messages, delay_seconds=delay_seconds)
+            except Unavailable as exc:
+                record("send_failed", task_id=task_ids[0], level=logging.WARNING, reason=describe(exc))
+                with self.database.connection() as conn:
+                    jobs.resend_tasks_now(conn, task_ids)
+
+    def send_back(self, queue: str, body: bytes) -> None:
+        """Put a message back that could not be looked at now."""
+        try:
+            self.queues.send(queue, [body.decode(errors="replace")], delay_seconds=SEND_BACK_SECONDS)
+        except Unavailable as exc:
+            record("send_failed", queue=queue, level=logging.ERROR, reason=describe(exc), body=repr(body[:500]))
+
+    def clear(self, job_id: str) -> None:
+        """Put away the result and the work area of an ended job, if that is due; an error is left to the sweep."""
+        try:
+            self._offload(job_id)
+            with self.database.transaction() as conn:
+                due = jobs.begin_clearing(conn, job_id)
+            if due:
+                with self.database.transaction() as conn:
+                    tables = jobs.drop_work_tables(conn, job_id)
+                blobs = self.blobs.delete_prefix(self.settings.work_container, f"{job_id}/")
+                record("clear", job_id=job_id, tables=tables, blobs=blobs)
+        except GeostageError as exc:
+            record("clear_failed", job_id=job_id, level=logging.WARNING, reason=describe(exc))
+
+    def fit_result(self, name: str, result: Json) -> Json:
+        """Give a result as it fits into a row: itself, or the path of the blob that it was written to.
+
+        Raises
+        ------
+        ValueError
+            It holds NaN, infinity or a NUL character, which jsonb cannot store.
+        """
+        text = json.dumps(result, allow_nan=False)
+        if "\\u0000" in text:
+            raise ValueError("the result holds a NUL character, which jsonb cannot store")
+        if len(text) <= MAX_RESULT_BYTES:
+            return result
+        container, blob = self.settings.output_container, f"_results/{name}.json"
+        self.blobs.write(container, blob, text.encode(), content_type="application/json")
+        return {"result_path": f"{container}/{blob}", "bytes": len(text)}
+
+    def _offload(self, job_id: str) -> None:
+        # Not in the transaction that ends the job: nothing slow may happen under its lock.
+        with self.database.connection() as conn:
+            job = jobs.get_job(conn, job_id)
+        if job is None or job.result_data is None or job.work_area == "gone":
+            return
+        fitted = self.fit_result(job_id, job.result_data)
+        if fitted is not job.result_data:
+            with self.database.connection() as conn:
+                jobs.offload_result(conn, job_id, fitted)

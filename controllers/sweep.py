@@ -1,0 +1,181 @@
+"""The sweep: resends what was lost, takes back what died, clears what is over. Safe on every instance at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeVar
+
+from controllers.journal import describe, record, where
+from controllers.settle import Settlement
+from controllers.transitions import Aftermath, Transitions
+from repositories import jobs
+from repositories.jobs import WakeUp
+from repositories.postgres import Connection, Database
+from repositories.queues import Queues
+from schema.errors import ErrorInfo
+from schema.jobs import Job, JobStatus, Task
+from schema.messages import TASK_QUEUES
+from schema.settings import Settings
+
+PERIOD_SECONDS = 30
+SCHEDULE = f"*/{PERIOD_SECONDS} * * * * *"
+"""NCRONTAB of the timer, seconds first."""
+CARRY_AFTER_SECONDS = 45
+"""Any worker carries the sweep when the timer has been silent for so long."""
+OUTAGE_SECONDS = 75
+"""After a longer silence leases have run out of workers that live: they get one period to renew them."""
+ROWS = 200
+LATE_ROWS = 20
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One pass looks at every kind of row that may be waiting for something that never comes."""
+
+    settings: Settings
+    database: Database
+    queues: Queues
+    transitions: Transitions
+    settlement: Settlement
+    _looked: list[float] = field(default_factory=lambda: [0.0])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def sweep(self, *, period_seconds: float = PERIOD_SECONDS / 2) -> bool:
+        """Run one pass, unless another process ran one within the period; tells whether it ran."""
+        with self.database.connection() as conn:
+            idle = jobs.begin_sweep(conn, period=timedelta(seconds=period_seconds))
+        if idle is None:
+            return False
+        self._resend_jobs()
+        if idle < OUTAGE_SECONDS:
+            self._take_back_expired()
+        self._resend_tasks()
+        self._end_overdue()
+        self._heal_stalled()
+        self._clear_ended()
+        return True
+
+    def sweep_when_due(self) -> None:
+        """Run a pass if none has run for 45 s; asks the database at most that often."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked[0] < CARRY_AFTER_SECONDS:
+                return
+            self._looked[0] = now
+        self.sweep(period_seconds=CARRY_AFTER_SECONDS)
+
+    def take_back(self, conn: Connection, task: Task) -> Aftermath:
+        """Put a task back whose lease ran out, or fail it when it has lost too many workers; else do nothing."""
+        resend_after = timedelta(seconds=self.settings.sweep_resend_seconds)
+        error = self._died(task).as_json()
+        if jobs.take_back_task(conn, task, error, resend_after=resend_after):
+            record("take_back", task=task, level=logging.WARNING)
+            return Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)])
+        with conn.transaction():
+            failed = self.transitions.fail(conn, task, error, expired=True)
+        if failed:
+            record("fail", task=task, level=logging.WARNING, code=error["code"])
+        return failed or Aftermath()
+
+    def _resend_jobs(self) -> None:
+        base = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
+        with self.database.connection() as conn:
+            due = jobs.due_jobs(conn, resend_after=base, limit=ROWS)
+            found = [jobs.get_job(conn, job_id) for job_id, _ in due]
+        for job in filter(None, found):
+            record("resend", job=job)
+            self.settlement.send_job(job)
+
+    def _resend_tasks(self) -> None:
+        base = timedelta(seconds=self.settings.sweep_resend_seconds)
+        with self.database.connection() as conn:
+            due = jobs.due_tasks(conn, resend_after=base, limit=ROWS)
+            open_tasks = jobs.open_tasks_by_queue(conn) if due else {}
+        for queue in sorted({wake_up.queue for wake_up in due}):
+            mine = [wake_up for wake_up in due if wake_up.queue == queue]
+            # As many messages as open tasks: none is lost, the queue is only long.
+            if self.queues.count(TASK_QUEUES[queue]) >= open_tasks.get(queue, 0):
+                mine = [wake_up for wake_up in mine if wake_up.late][:LATE_ROWS]
+            if mine:
+                record("resend", queue=queue, tasks=len(mine), task_id=mine[0].task_id)
+                self.settlement.send_tasks(mine)
+
+    def _take_back_expired(self) -> None:
+        with self.database.connection() as conn:
+            expired = jobs.expired_tasks(conn, limit=ROWS)
+        self._each("take_back", expired, self.take_back)
+
+    def _end_overdue(self) -> None:
+        with self.database.connection() as conn:
+            overdue = jobs.overdue_jobs(conn, limit=ROWS)
+        self._each("end_overdue", overdue, self._fail_overdue)
+
+    def _fail_overdue(self, conn: Connection, job_id: str) -> Aftermath:
+        with conn.transaction():
+            job = jobs.lock_job(conn, job_id)
+            return self.transitions.fail_job(conn, job, self._overdue(job).as_json()) if job else Aftermath()
+
+    def _heal_stalled(self) -> None:
+        with self.database.connection() as conn:
+            stalled = jobs.stalled_jobs(conn, limit=ROWS)
+        self._each("heal", stalled, self._heal)
+
+    def _heal(self, conn: Connection, job_id: str) -> Aftermath:
+        with conn.transaction():
+            job = jobs.lock_job(conn, job_id)
+            if job is None or job.status is not JobStatus.PROCESSING or job.stage_tasks is None:
+                return Aftermath()
+            if not jobs.stage_has_ended(conn, job_id, job.current_stage_n):
+                return Aftermath()
+            record("heal", job=job, level=logging.ERROR)
+            return self.transitions.advance(conn, job)
+
+    def _clear_ended(self) -> None:
+        with self.database.connection() as conn:
+            clearable = jobs.clearable_jobs(conn, limit=ROWS)
+        for job_id in clearable:
+            self.settlement.clear(job_id)
+
+    def _each(self, action: str, rows: Iterable[Row], act: Callable[[Connection, Row], Aftermath]) -> None:
+        """Act on rows one by one: a row that cannot be healed must not stop the sweep for the others."""
+        for row in rows:
+            try:
+                with self.database.connection() as conn:
+                    aftermath = act(conn, row)
+                self.settlement.settle(aftermath)
+            except Exception as exc:  # noqa: BLE001 - see above
+                subject, reason = row.task_id if isinstance(row, Task) else row, describe(exc)
+                record("sweep_error", level=logging.ERROR, step=action, row=subject, reason=reason, where=where(exc))
+
+    def _died(self, task: Task) -> ErrorInfo:
+        lost = task.deaths + 1
+        return ErrorInfo(
+            code="worker_died",
+            category="infrastructure",
+            message=f"Task {task.task_type} lost its worker {lost} time(s): the process died, stopped answering, "
+            f"or ran past the deadline of {self.settings.task_deadline_seconds:g} s.",
+            remediation="POST /api/jobs/{job_id}/retry tries it again; if it dies each time, its input may need more "
+            "memory or time than a worker has.",
+            retryable=True,
+            user_fixable=False,
+            task_id=task.task_id,
+            stage_n=task.stage_n,
+            attempt=task.attempt,
+        )
+
+    def _overdue(self, job: Job) -> ErrorInfo:
+        return ErrorInfo(
+            code="job_overdue",
+            category="infrastructure",
+            message=f"The job was still open after {self.settings.job_deadline_hours:g} hours.",
+            remediation="POST /api/jobs/{job_id}/retry goes on where it stopped.",
+            retryable=True,
+            user_fixable=False,
+            stage_n=job.current_stage_n,
+        )

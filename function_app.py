@@ -1,0 +1,260 @@
+"""Every trigger of Geostage, in the order in which data flows: parse, one call, respond.
+
+The composition root: what the engine is made of, and which error is which HTTP status.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import azure.functions as func
+
+from controllers import CONTROLLERS
+from controllers.engine import Engine
+from controllers.openapi import document
+from controllers.reports import Reports
+from controllers.sweep import SCHEDULE as SWEEP_SCHEDULE
+from controllers.views import RETRY_AFTER_SECONDS, submission_view
+from repositories.blobs import AzureBlobs
+from repositories.migrate import migration_files
+from repositories.postgres import Database
+from repositories.queues import AzureQueues
+from schema import errors
+from schema.messages import JOB_QUEUE, POISON_SUFFIX, TASK_QUEUES, JobMessage, TaskMessage
+from schema.settings import STORAGE_VARIABLE, get_settings
+from services import resolve_handler
+
+STATUS_OF = {
+    errors.InvalidRequest: 400,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.Unavailable: 503,
+}
+PROBLEM = "application/problem+json"
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+Respond = Callable[[func.HttpRequest], func.HttpResponse]
+
+
+@cache
+def database() -> Database:
+    """Make the pool of connections, on first use."""
+    return Database(get_settings().postgres_dsn.get_secret_value())
+
+
+@cache
+def queues() -> AzureQueues:
+    """Make the queue clients, on first use."""
+    return AzureQueues(get_settings())
+
+
+@cache
+def engine() -> Engine:
+    """Make the engine, on first use."""
+    return Engine(get_settings(), database(), queues(), AzureBlobs(get_settings()), CONTROLLERS, resolve_handler)
+
+
+@cache
+def reports() -> Reports:
+    """Make the reports, on first use."""
+    return Reports(database(), queues(), CONTROLLERS, lambda: [path.name for path in migration_files()])
+
+
+def answers(respond: Respond) -> Respond:
+    """Turn an error of ours into its HTTP answer, for every route alike."""
+
+    @functools.wraps(respond)
+    def answer(req: func.HttpRequest) -> func.HttpResponse:
+        try:
+            return respond(req)
+        except errors.GeostageError as exc:
+            return problem(exc)
+
+    return answer
+
+
+def problem(exc: errors.GeostageError) -> func.HttpResponse:
+    """Make an RFC 9457 answer of an error."""
+    unmapped = 503 if exc.retryable else 500
+    status = next((status for kind, status in STATUS_OF.items() if isinstance(exc, kind)), unmapped)
+    info = exc.info()
+    body = {
+        "type": f"urn:geostage:error:{info.code}",
+        "title": info.code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": info.message,
+        "code": info.code,
+        "category": info.category,
+        "retryable": info.retryable,
+        "user_fixable": info.user_fixable,
+        "remediation": info.remediation,
+        "errors": getattr(exc, "errors", []),
+    }
+    headers = {"Retry-After": "10"} if status == 503 else {}
+    return func.HttpResponse(json.dumps(body), status_code=status, mimetype=PROBLEM, headers=headers)
+
+
+def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """Make a JSON answer."""
+    return func.HttpResponse(json.dumps(body), status_code=status, mimetype="application/json", headers=headers)
+
+
+def reply_if_changed(req: func.HttpRequest, body: Any, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+    """Make a JSON answer with an ETag, or 304 when the caller has it already."""
+    etag = '"' + hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:32] + '"'
+    if req.headers.get("If-None-Match") == etag:
+        return func.HttpResponse(status_code=304, headers={"ETag": etag})
+    return reply(body, headers={"ETag": etag, **(headers or {})})
+
+
+@app.route("jobs/{job_type}", methods=["POST"])
+@answers
+def submit_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Accept a job."""
+    submission = engine().submit(
+        req.route_params["job_type"],
+        req.get_body(),
+        idempotency_key=req.headers.get("Idempotency-Key"),
+        traceparent=req.headers.get("traceparent"),
+    )
+    job = submission.job
+    return reply(
+        submission_view(job, existing=submission.existing),
+        200 if submission.existing else 202,
+        {"Location": f"/api/jobs/{job.job_id}", "Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+@app.route("jobs", methods=["GET"])
+@answers
+def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
+    """List jobs, newest first."""
+    return reply(reports().jobs(req.params))
+
+
+@app.route("jobs/{job_id}", methods=["GET"])
+@answers
+def get_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Show a job."""
+    view = reports().job(req.route_params["job_id"])
+    return reply_if_changed(req, view, {} if view["finished_at"] else {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+@app.route("jobs/{job_id}/tasks", methods=["GET"])
+@answers
+def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
+    """List the tasks of a job, each with its result."""
+    return reply(reports().tasks(req.route_params["job_id"], req.params))
+
+
+@app.route("jobs/{job_id}/cancel", methods=["POST"])
+@answers
+def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Cancel a job."""
+    job = engine().cancel(req.route_params["job_id"])
+    return reply(submission_view(job, existing=False))
+
+
+@app.route("jobs/{job_id}/retry", methods=["POST"])
+@answers
+def retry_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Try a failed job again."""
+    job = engine().retry(req.route_params["job_id"])
+    return reply(submission_view(job, existing=False), 202, {"Location": f"/api/jobs/{job.job_id}"})
+
+
+@app.route("jobs/{job_id}/explain", methods=["GET"])
+@answers
+def explain_job(req: func.HttpRequest) -> func.HttpResponse:
+    """Say why a job is where it is."""
+    return reply(reports().explain(req.route_params["job_id"]))
+
+
+@app.route("job-types", methods=["GET"])
+@answers
+def list_job_types(req: func.HttpRequest) -> func.HttpResponse:
+    """List the job types with the JSON Schemas of their parameters."""
+    return reply_if_changed(req, reports().job_types())
+
+
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answers
+def health(req: func.HttpRequest) -> func.HttpResponse:
+    """Say whether Geostage can work."""
+    healthy, report = reports().health(req.params)
+    return reply(report, 200 if healthy else 503)
+
+
+@app.route("openapi.json", methods=["GET"])
+@answers
+def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe every route."""
+    return reply_if_changed(req, document(CONTROLLERS))
+
+
+@app.route("monitor/poison", methods=["GET"])
+@answers
+def poison(req: func.HttpRequest) -> func.HttpResponse:
+    """Show what was poisoned."""
+    return reply(reports().poison(req.params))
+
+
+@app.queue_trigger("message", JOB_QUEUE, STORAGE_VARIABLE)
+def on_job(message: func.QueueMessage) -> None:
+    """Start a stage."""
+    engine().start_stage(JobMessage.decode(message.get_body()))
+
+
+@app.queue_trigger("message", TASK_QUEUES["vector"], STORAGE_VARIABLE)
+def on_vector_task(message: func.QueueMessage) -> None:
+    """Run a vector task."""
+    engine().run_task(TaskMessage.decode(message.get_body()), "vector")
+
+
+@app.queue_trigger("message", TASK_QUEUES["raster"], STORAGE_VARIABLE)
+def on_raster_task(message: func.QueueMessage) -> None:
+    """Run a raster task."""
+    engine().run_task(TaskMessage.decode(message.get_body()), "raster")
+
+
+@app.queue_trigger("message", TASK_QUEUES["light"], STORAGE_VARIABLE)
+def on_light_task(message: func.QueueMessage) -> None:
+    """Run a light task."""
+    engine().run_task(TaskMessage.decode(message.get_body()), "light")
+
+
+@app.queue_trigger("message", JOB_QUEUE + POISON_SUFFIX, STORAGE_VARIABLE)
+def on_job_poison(message: func.QueueMessage) -> None:
+    """Look after a start that failed again and again."""
+    engine().poisoned(JOB_QUEUE, message.get_body())
+
+
+@app.queue_trigger("message", TASK_QUEUES["vector"] + POISON_SUFFIX, STORAGE_VARIABLE)
+def on_vector_task_poison(message: func.QueueMessage) -> None:
+    """Look after a vector task whose message failed again and again."""
+    engine().poisoned(TASK_QUEUES["vector"], message.get_body())
+
+
+@app.queue_trigger("message", TASK_QUEUES["raster"] + POISON_SUFFIX, STORAGE_VARIABLE)
+def on_raster_task_poison(message: func.QueueMessage) -> None:
+    """Look after a raster task whose message failed again and again."""
+    engine().poisoned(TASK_QUEUES["raster"], message.get_body())
+
+
+@app.queue_trigger("message", TASK_QUEUES["light"] + POISON_SUFFIX, STORAGE_VARIABLE)
+def on_light_task_poison(message: func.QueueMessage) -> None:
+    """Look after a light task whose message failed again and again."""
+    engine().poisoned(TASK_QUEUES["light"], message.get_body())
+
+
+@app.timer_trigger("timer", SWEEP_SCHEDULE)
+def sweep(timer: func.TimerRequest) -> None:
+    """Resend what was lost, take back what died."""
+    del timer
+    engine().sweep()
