@@ -16,8 +16,9 @@ import azure.functions as func
 
 from controllers import CONTROLLERS
 from controllers.engine import Engine
+from controllers.journal import quiet_libraries
 from controllers.openapi import document
-from controllers.reports import Reports
+from controllers.reports import Reports, refuse_unknown
 from controllers.sweep import SCHEDULE as SWEEP_SCHEDULE
 from controllers.views import RETRY_AFTER_SECONDS, submission_view
 from repositories.blobs import AzureBlobs
@@ -38,6 +39,7 @@ STATUS_OF = {
 }
 PROBLEM = "application/problem+json"
 
+quiet_libraries()
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 Respond = Callable[[func.HttpRequest], func.HttpResponse]
 
@@ -66,17 +68,21 @@ def reports() -> Reports:
     return Reports(database(), queues(), CONTROLLERS, lambda: [path.name for path in migration_files()])
 
 
-def answers(respond: Respond) -> Respond:
-    """Turn an error of ours into its HTTP answer, for every route alike."""
+def answers(*query: str) -> Callable[[Respond], Respond]:
+    """Refuse query parameters that are not named, and turn an error of ours into its HTTP answer, on every route."""
 
-    @functools.wraps(respond)
-    def answer(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            return respond(req)
-        except errors.GeostageError as exc:
-            return problem(exc)
+    def wrap(respond: Respond) -> Respond:
+        @functools.wraps(respond)
+        def answer(req: func.HttpRequest) -> func.HttpResponse:
+            try:
+                refuse_unknown(req.params, query)
+                return respond(req)
+            except errors.GeostageError as exc:
+                return problem(exc)
 
-    return answer
+        return answer
+
+    return wrap
 
 
 def problem(exc: errors.GeostageError) -> func.HttpResponse:
@@ -108,13 +114,15 @@ def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 def reply_if_changed(req: func.HttpRequest, body: Any, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """Make a JSON answer with an ETag, or 304 when the caller has it already."""
     etag = '"' + hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:32] + '"'
-    if req.headers.get("If-None-Match") == etag:
+    # A proxy that compresses answers makes the tag a weak one.
+    had = [tag.strip().removeprefix("W/") for tag in req.headers.get("If-None-Match", "").split(",")]
+    if etag in had or "*" in had:
         return func.HttpResponse(status_code=304, headers={"ETag": etag})
     return reply(body, headers={"ETag": etag, **(headers or {})})
 
 
 @app.route("jobs/{job_type}", methods=["POST"])
-@answers
+@answers()
 def submit_job(req: func.HttpRequest) -> func.HttpResponse:
     """Accept a job."""
     submission = engine().submit(
@@ -132,14 +140,14 @@ def submit_job(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route("jobs", methods=["GET"])
-@answers
+@answers("status", "job_type", "limit", "cursor")
 def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
     """List jobs, newest first."""
     return reply(reports().jobs(req.params))
 
 
 @app.route("jobs/{job_id}", methods=["GET"])
-@answers
+@answers()
 def get_job(req: func.HttpRequest) -> func.HttpResponse:
     """Show a job."""
     view = reports().job(req.route_params["job_id"])
@@ -147,14 +155,14 @@ def get_job(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route("jobs/{job_id}/tasks", methods=["GET"])
-@answers
+@answers("limit", "cursor")
 def list_tasks(req: func.HttpRequest) -> func.HttpResponse:
     """List the tasks of a job, each with its result."""
     return reply(reports().tasks(req.route_params["job_id"], req.params))
 
 
 @app.route("jobs/{job_id}/cancel", methods=["POST"])
-@answers
+@answers()
 def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
     """Cancel a job."""
     job = engine().cancel(req.route_params["job_id"])
@@ -162,7 +170,7 @@ def cancel_job(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route("jobs/{job_id}/retry", methods=["POST"])
-@answers
+@answers()
 def retry_job(req: func.HttpRequest) -> func.HttpResponse:
     """Try a failed job again."""
     job = engine().retry(req.route_params["job_id"])
@@ -170,38 +178,39 @@ def retry_job(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route("jobs/{job_id}/explain", methods=["GET"])
-@answers
+@answers()
 def explain_job(req: func.HttpRequest) -> func.HttpResponse:
     """Say why a job is where it is."""
     return reply(reports().explain(req.route_params["job_id"]))
 
 
 @app.route("job-types", methods=["GET"])
-@answers
+@answers()
 def list_job_types(req: func.HttpRequest) -> func.HttpResponse:
     """List the job types with the JSON Schemas of their parameters."""
     return reply_if_changed(req, reports().job_types())
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-@answers
+@answers()
 def health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether Geostage can work."""
-    healthy, report = reports().health(req.params)
+    del req
+    healthy, report = reports().health()
     return reply(report, 200 if healthy else 503)
 
 
 @app.route("openapi.json", methods=["GET"])
-@answers
+@answers()
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Describe every route."""
     return reply_if_changed(req, document(CONTROLLERS))
 
 
-@app.route("monitor/poison", methods=["GET"])
-@answers
+@app.route("monitor/poison", methods=["GET", "POST"])
+@answers("limit", "cursor")
 def poison(req: func.HttpRequest) -> func.HttpResponse:
-    """Show what was poisoned."""
+    """Show what was poisoned; POST is for monitors that know no GET."""
     return reply(reports().poison(req.params))
 
 

@@ -48,7 +48,7 @@ def _wait_of(task: Task, now: datetime) -> Json:
     entry: Json = {"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt}
     if task.status is TaskStatus.PROCESSING and task.lease_until:
         entry["lease_until"] = task.lease_until.isoformat()
-        held = f"Running since {_ago(task.started_at or now, now)}; its worker holds it {_until(task.lease_until, now)}"
+        held = f"Running {_for(task.started_at or now, now)}; its worker holds it {_until(task.lease_until, now)}"
         lost = "Its worker stopped answering; the sweep takes it back within a minute"
         entry["why"] = held if task.lease_until > now else lost
         return entry
@@ -89,5 +89,5 @@ def _until(moment: datetime, now: datetime) -> str:
     return f"for another {(moment - now).total_seconds():.0f} s without a heartbeat"
 
 
-def _ago(moment: datetime, now: datetime) -> str:
-    return f"{(now - moment).total_seconds():.0f} s ago"
+def _for(moment: datetime, now: datetime) -> str:
+    return f"for {(now - moment).total_seconds():.0f} s"

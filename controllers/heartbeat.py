@@ -14,7 +14,7 @@ from controllers.journal import describe, record
 from repositories import jobs
 from repositories.postgres import Database
 from schema.errors import GeostageError
-from schema.jobs import Task
+from schema.jobs import Task, job_id_of
 from schema.settings import Settings
 
 
@@ -67,7 +67,8 @@ class Heartbeat:
             attempts = {task_id: entry.attempt for task_id, entry in held.items()}
             for task_id in jobs.renew_leases(conn, attempts, lease=self._lease):
                 held[task_id].lost.set()
-                record("lose", task_id=task_id, attempt=held[task_id].attempt)
+                job = jobs.get_job(conn, job_id_of(task_id))
+                record("lose", job=job, task_id=task_id, attempt=held[task_id].attempt)
 
     def _beat_for_ever(self) -> None:
         while True:

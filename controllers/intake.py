@@ -15,7 +15,9 @@ from schema.jobs import Json, Source
 from schema.settings import SYSTEM_CONTAINER_PREFIX, Settings
 
 MAX_BODY_BYTES = 1_000_000
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""A NUL in JSON text; the same letters behind an escaped backslash are no NUL."""
 
 
 def parse_body(body: bytes) -> Json:
@@ -39,19 +41,11 @@ def parse_body(body: bytes) -> Json:
     try:
         value = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
-        raise InvalidRequest(
-            f"The body is not JSON: {str(exc) or type(exc).__name__}.",
-            remediation='Send a JSON object, such as {"n": 3}.',
-            code="invalid_json",
-        ) from exc
+        raise _invalid_json(f"is not JSON: {exc}") from exc
     if not isinstance(value, dict):
-        raise InvalidRequest(
-            f"The body must be a JSON object, not {_json_type(value)}.",
-            remediation='Send a JSON object, such as {"n": 3}.',
-            code="invalid_json",
-        )
-    if "\\u0000" in json.dumps(value):
-        raise InvalidRequest("The body holds a NUL character, which no parameter may have.", code="invalid_json")
+        raise _invalid_json(f"must be a JSON object, not {_json_type(value)}")
+    if _NUL.search(json.dumps(value)):
+        raise _invalid_json("holds a NUL character, which no parameter may have")
     return value
 
 
@@ -75,7 +69,7 @@ def dedup_key(job_type: str, parameters: Json, source: Source | None) -> str:
 
 def valid_traceparent(header: str | None) -> str | None:
     """Give a W3C traceparent if it is well formed (https://www.w3.org/TR/trace-context/), else None."""
-    return header if header and _TRACEPARENT.match(header) else None
+    return header if header and _TRACEPARENT.fullmatch(header) else None
 
 
 def valid_idempotency_key(header: str | None) -> str | None:
@@ -84,7 +78,9 @@ def valid_idempotency_key(header: str | None) -> str | None:
         return None
     if len(header) > 255 or not header.isprintable():
         raise InvalidRequest(
-            "The Idempotency-Key must be 1 to 255 printable characters.", remediation="Send a UUID, for example."
+            "The Idempotency-Key must be 1 to 255 printable characters.",
+            errors=[{"field": "Idempotency-Key", "message": "must be 1 to 255 printable characters"}],
+            remediation="Send a UUID, for example.",
         )
     return header
 
@@ -105,6 +101,15 @@ def _invalid(controller: Controller, faults: list[Json]) -> InvalidRequest:
         f"The parameters of {controller.job_type} are not valid. {listed}",
         errors=faults,
         remediation=f"GET /api/job-types shows the JSON Schema of {controller.job_type}.",
+    )
+
+
+def _invalid_json(fault: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The body {fault}.",
+        errors=[{"field": "", "message": fault}],
+        remediation='Send a JSON object, such as {"n": 3}.',
+        code="invalid_json",
     )
 
 

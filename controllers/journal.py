@@ -14,12 +14,35 @@ from schema.jobs import Job, Task
 _logger = logging.getLogger("geostage")
 _ROOT = Path(__file__).parent.parent
 
+_VALUE = r"""(?:'(?:[^'\\]|\\.)*'|"[^"]*"|[^;&\s'",)]+)"""
 _SECRETS = (
-    (re.compile(r"(?i)\b(AccountKey|SharedAccessSignature|sig|password|pwd|code|key)=[^;&\s'\"]+"), r"\1=***"),
-    (re.compile(r"(?i)\b(postgres(?:ql)?|https?|amqps?)://[^\s'\"]+"), r"\1://***"),
-    (re.compile(r"(?i)\bhost(name)?\s*[=:]?\s*\"?[\w.-]+\.(net|com|local|internal)\"?"), "host ***"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://[^\s'\"]+"), r"\1://***"),
+    (re.compile(r"(?i)\b(Bearer|SharedKey|SharedAccessSignature)[ =]+[^\s'\"]+"), r"\1 ***"),
+    (
+        re.compile(
+            r"(?i)['\"]?\b(\w*(?:key|signature|password|passwd|pwd|secret|token)|sig|AccountName)\b['\"]?"
+            rf"\s*[=:]\s*{_VALUE}"
+        ),
+        r"\1=***",
+    ),
+    (re.compile(rf"(?i)\b(code|host|hostaddr|user)=\s*{_VALUE}"), r"\1=***"),
+    (re.compile(r"(?i)\b((?:server at|host name|hostname|host|resolve|user) )['\"]?[\w.:-]+['\"]?"), r"\1***"),
+    (re.compile(r"(?i)\b(?:[a-z0-9_](?:[\w-]*\w)?\.)+(?:net|com|org|io|local|internal|lan|corp|cloud)\b"), "***"),
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?"), "***"),
+    (
+        re.compile(
+            r"(?i)(?<![\w:])(?!\d\d:\d\d:\d\d\b)(?=[0-9a-f:]*:[0-9a-f:]*:)[0-9a-f:]*[0-9a-f]:[0-9a-f:]+(?![\w:])|(?<![\w:])::1\b"
+        ),
+        "***",
+    ),
 )
+_CHATTY = ("azure", "psycopg.pool", "urllib3")
+
+
+def quiet_libraries() -> None:
+    """Keep libraries from logging what they connect to: hosts, addresses of queues, users."""
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def record(

@@ -71,7 +71,10 @@ def _paths(controllers: Mapping[str, Controller]) -> Json:
         f"{job}/retry": {"parameters": [job_id], "post": _act("retry_job", "Try a failed job again.", 202)},
         "/job-types": {"get": _get("list_job_types", "List job types with their JSON Schemas.", "JobTypes", [], ())},
         "/openapi.json": {"get": _get("openapi", "This document.", "Object", [], ())},
-        "/monitor/poison": {"get": _get("poison", "Show what was poisoned.", "Object", [], (503,))},
+        "/monitor/poison": {
+            "get": _get("poison", "Show what was poisoned.", "PoisonPage", page, (400, 503)),
+            "post": _get("poison_by_post", "The same, for monitors that know no GET.", "PoisonPage", page, (400, 503)),
+        },
         "/health": {"get": _health()},
     }
     return paths
@@ -173,7 +176,12 @@ def _schemas() -> Json:
     )
     status = {"type": "string", "enum": [value.value for value in JobStatus]}
     history = _object(
-        {"stage_n": whole, "stage": text, "task_count": whole, "status": text, "duration_seconds": number}
+        {
+            **dict.fromkeys(("stage", "status"), text),
+            **dict.fromkeys(("stage_n", "task_count"), whole),
+            "completed_at": time,
+            "duration_seconds": number,
+        }
     )
     counts = _object({value.value: whole for value in TaskStatus})
     job = {
@@ -200,7 +208,10 @@ def _schemas() -> Json:
         "Job": _object(job),
         "JobPage": _object({"jobs": {"type": "array", "items": anything}, "links": links}),
         "TaskPage": _object({"tasks": {"type": "array", "items": anything}, "links": links}),
-        "Submission": _object({"job_id": text, "job_type": text, "status": status, "links": links}),
+        "Submission": _object(
+            {"job_id": text, "job_type": text, "status": status, "links": links, "existing": {"type": "boolean"}}
+        ),
+        "PoisonPage": _object({"counts": anything, "messages": {"type": "array", "items": anything}, "links": links}),
         "Explanation": _object({"job_id": text, "status": status, "summary": text}),
         "JobTypes": _object({"job_types": {"type": "array", "items": anything}}),
         "Problem": _object(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from controllers import views
 from controllers.base import Controller
@@ -41,7 +41,6 @@ class Reports:
 
     def jobs(self, query: Mapping[str, str]) -> Json:
         """List jobs, newest first: ?status=&job_type=&limit=&cursor=. Raises InvalidRequest."""
-        _refuse_unknown(query, {"status", "job_type", "limit", "cursor"})
         status, job_type = query.get("status"), query.get("job_type")
         if status is not None and status not in set(JobStatus):
             raise _bad_query("status", f"must be one of {', '.join(JobStatus)}")
@@ -59,7 +58,6 @@ class Reports:
 
     def tasks(self, job_id: str, query: Mapping[str, str]) -> Json:
         """List a job's tasks in order, each with its result: ?limit=&cursor=. Raises NotFound, InvalidRequest."""
-        _refuse_unknown(query, {"limit", "cursor"})
         limit = _limit(query)
         after = views.decode_cursor(query["cursor"], (int, int)) if query.get("cursor") else (0, 0)
         with self.database.connection() as conn:
@@ -86,9 +84,8 @@ class Reports:
         """List the job types with their stages and the JSON Schema of their parameters."""
         return {"job_types": [_job_type(self.controllers[name]) for name in sorted(self.controllers)]}
 
-    def health(self, query: Mapping[str, str]) -> tuple[bool, Json]:
+    def health(self) -> tuple[bool, Json]:
         """Look at the database, its migrations, the queues and the age of the sweep: each says ok, or what is wrong."""
-        _refuse_unknown(query, set())
         parts = {"database": _checked(self._database), "queues": _checked(self._queues)}
         if parts["database"]["status"] == "ok":
             parts["migrations"] = _checked(self._migrations)
@@ -98,7 +95,6 @@ class Reports:
 
     def poison(self, query: Mapping[str, str]) -> Json:
         """Show what was poisoned, newest first, with the row that each message points at: ?limit=&cursor=."""
-        _refuse_unknown(query, {"limit", "cursor"})
         limit = _limit(query)
         before = views.decode_cursor(query["cursor"], (int,))[0] if query.get("cursor") else None
         with self.database.connection() as conn:
@@ -136,7 +132,7 @@ def _checked(check: Callable[[], Json]) -> Json:
     try:
         return check()
     except GeostageError as exc:
-        return {"status": "unavailable", "message": exc.message}
+        return {"status": "unavailable", "message": exc.message, "remediation": exc.remediation}
 
 
 def _job_type(controller: Controller) -> Json:
@@ -151,20 +147,19 @@ def _job_type(controller: Controller) -> Json:
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    text: Any = query.get("limit", str(PAGE))
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_PAGE:
+    text = query.get("limit", str(PAGE))
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_PAGE:
         raise _bad_query("limit", f"must be a whole number from 1 to {MAX_PAGE}")
     return int(text)
 
 
-def _refuse_unknown(query: Mapping[str, str], known: set[str]) -> None:
-    # `code` is the Functions key, which the platform takes from the query.
-    faults = [{"field": name, "message": "there is no such query parameter"} for name in set(query) - known - {"code"}]
-    if faults:
-        names = ", ".join(sorted(fault["field"] for fault in faults))
+def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
+    """Refuse query parameters that a route does not know. Raises InvalidRequest."""
+    unknown = sorted(set(query) - {*known, views.KEY_PARAMETER})
+    if unknown:
         raise InvalidRequest(
-            f"Unknown query parameter(s): {names}.",
-            errors=faults,
+            f"Unknown query parameter(s): {', '.join(unknown)}.",
+            errors=[{"field": name, "message": "there is no such query parameter"} for name in unknown],
             remediation=f"Use {', '.join(sorted(known))}." if known else "This route takes none.",
             code="unknown_query_parameter",
         )

@@ -26,6 +26,8 @@ MAX_RESULT_BYTES = 256 * 1024
 """A larger result goes to a blob, and the row holds its path."""
 
 SEND_BACK_SECONDS = 60
+WAVE = 64
+"""Messages that are sent before the rest is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,18 @@ class Settlement:
         return True
 
     def send_tasks(self, wake_ups: Sequence[WakeUp], *, delay_seconds: float = 0) -> None:
-        """Send the messages of tasks, many at a time; those that fail are left to the sweep."""
-        for queue in sorted({wake_up.queue for wake_up in wake_ups}):
-            task_ids = [wake_up.task_id for wake_up in wake_ups if wake_up.queue == queue]
-            messages = [TaskMessage(task_id).encode() for task_id in task_ids]
-            try:
-                self.queues.send(TASK_QUEUES[queue], messages, delay_seconds=delay_seconds)
-            except Unavailable as exc:
-                record("send_failed", task_id=task_ids[0], level=logging.WARNING, reason=describe(exc))
+        """Send the messages of tasks, a wave at a time; those that fail are left to the sweep.
+
+        Workers go on from task to task by themselves, so a task of a later wave may have been claimed by now: it needs
+        no message any more.
+        """
+        for first in range(0, len(wake_ups), WAVE):
+            wave = list(wake_ups[first : first + WAVE])
+            if first:
                 with self.database.connection() as conn:
-                    jobs.resend_tasks_now(conn, task_ids)
+                    wave = jobs.still_queued(conn, [wake_up.task_id for wake_up in wave])
+            for queue in sorted({wake_up.queue for wake_up in wave}):
+                self._send_wave(queue, [w.task_id for w in wave if w.queue == queue], delay_seconds)
 
     def send_back(self, queue: str, body: bytes) -> None:
         """Put a message back that could not be looked at now."""
@@ -84,14 +88,14 @@ class Settlement:
     def clear(self, job_id: str) -> None:
         """Put away the result and the work area of an ended job, if that is due; an error is left to the sweep."""
         try:
-            self._offload(job_id)
+            job = self._offload(job_id)
             with self.database.transaction() as conn:
                 due = jobs.begin_clearing(conn, job_id)
             if due:
                 with self.database.transaction() as conn:
                     tables = jobs.drop_work_tables(conn, job_id)
                 blobs = self.blobs.delete_prefix(self.settings.work_container, f"{job_id}/")
-                record("clear", job_id=job_id, tables=tables, blobs=blobs)
+                record("clear", job=job, tables=tables, blobs=blobs)
         except GeostageError as exc:
             record("clear_failed", job_id=job_id, level=logging.WARNING, reason=describe(exc))
 
@@ -112,13 +116,23 @@ class Settlement:
         self.blobs.write(container, blob, text.encode(), content_type="application/json")
         return {"result_path": f"{container}/{blob}", "bytes": len(text)}
 
-    def _offload(self, job_id: str) -> None:
+    def _send_wave(self, queue: str, task_ids: list[str], delay_seconds: float) -> None:
+        messages = [TaskMessage(task_id).encode() for task_id in task_ids]
+        try:
+            self.queues.send(TASK_QUEUES[queue], messages, delay_seconds=delay_seconds)
+        except Unavailable as exc:
+            record("send_failed", task_id=task_ids[0], level=logging.WARNING, reason=describe(exc))
+            with self.database.connection() as conn:
+                jobs.resend_tasks_now(conn, task_ids)
+
+    def _offload(self, job_id: str) -> Job | None:
         # Not in the transaction that ends the job: nothing slow may happen under its lock.
         with self.database.connection() as conn:
             job = jobs.get_job(conn, job_id)
         if job is None or job.result_data is None or job.work_area == "gone":
-            return
+            return job
         fitted = self.fit_result(job_id, job.result_data)
         if fitted is not job.result_data:
             with self.database.connection() as conn:
                 jobs.offload_result(conn, job_id, fitted)
+        return job

@@ -74,13 +74,14 @@ class Sweep:
         """Put a task back whose lease ran out, or fail it when it has lost too many workers; else do nothing."""
         resend_after = timedelta(seconds=self.settings.sweep_resend_seconds)
         error = self._died(task).as_json()
+        job = jobs.get_job(conn, task.job_id)
         if jobs.take_back_task(conn, task, error, resend_after=resend_after):
-            record("take_back", task=task, level=logging.WARNING)
+            record("take_back", job=job, task=task, level=logging.WARNING)
             return Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)])
         with conn.transaction():
             failed = self.transitions.fail(conn, task, error, expired=True)
         if failed:
-            record("fail", task=task, level=logging.WARNING, code=error["code"])
+            record("fail", job=job, task=task, level=logging.WARNING, code=error["code"])
         return failed or Aftermath()
 
     def _resend_jobs(self) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from schema.errors import InvalidRequest
-from schema.jobs import Job, JobStatus, Json, Task, TaskStatus
+from schema.jobs import JOB_ID_PATTERN, Job, JobStatus, Json, Task, TaskStatus
 
 TaskCounts = Mapping[int, Mapping[str, int]]
 """Tasks by stage number and status."""
 
 RETRY_AFTER_SECONDS = 1
+KEY_PARAMETER = "code"
+"""The Functions key, which the platform takes from the query."""
+MAX_POSITION = 2**63 - 1
 Link = dict[str, str]
 
 
@@ -110,11 +115,11 @@ def job_links(job: Job) -> list[Link]:
 
 
 def page_view(name: str, items: Sequence[Json], *, path: str, query: Mapping[str, Any], cursor: str | None) -> Json:
-    """Show a page of a list, with the path of the next one if there is one."""
+    """Show a page of a list, with the path of the next one if there is one; it never bears the caller's key."""
     links = []
     if cursor:
-        asked = {**{key: value for key, value in query.items() if value is not None}, "cursor": cursor}
-        links.append(_link("next", f"{path}?" + "&".join(f"{key}={value}" for key, value in asked.items())))
+        asked = {key: value for key, value in query.items() if key != KEY_PARAMETER}
+        links.append(_link("next", f"{path}?{urlencode({**asked, 'cursor': cursor})}"))
     return {name: list(items), "links": links}
 
 
@@ -127,11 +132,17 @@ def decode_cursor(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     """Read a cursor. Raises InvalidRequest for one that no page gave out."""
     try:
         position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error) as exc:
+    except (ValueError, binascii.Error, RecursionError) as exc:
         raise _bad_cursor() from exc
-    if not isinstance(position, list) or tuple(type(part) for part in position) != kinds:
+    if not isinstance(position, list) or len(position) != len(kinds) or not all(map(_is_position, position, kinds)):
         raise _bad_cursor()
     return tuple(position)
+
+
+def _is_position(part: object, kind: type) -> bool:
+    if isinstance(part, str):
+        return kind is str and re.fullmatch(JOB_ID_PATTERN, part) is not None
+    return kind is int and type(part) is int and 0 <= part <= MAX_POSITION
 
 
 def _bad_cursor() -> InvalidRequest:

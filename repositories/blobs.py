@@ -78,7 +78,7 @@ class AzureBlobs:
             self._service = BlobServiceClient.from_connection_string(secret, max_block_size=BLOCK_BYTES, **options)
         else:
             self._service = BlobServiceClient(
-                settings.service_uri("blob") or "",
+                settings.service_uri("blob"),
                 DefaultAzureCredential(managed_identity_client_id=settings.storage_client_id),
                 max_block_size=BLOCK_BYTES,
                 **options,

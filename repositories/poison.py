@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg.rows import DictRow
 
 from repositories.postgres import Connection, load_queries
+from schema.jobs import job_id_of
 from schema.messages import TaskMessage, decode
 
 
@@ -12,7 +13,7 @@ def insert(conn: Connection, queue: str, body: bytes) -> None:
     """Keep a message, with the ids that it bears, if any."""
     message = decode(body)
     task_id = message.task_id if isinstance(message, TaskMessage) else None
-    job_id = task_id.partition("-")[0] if task_id else getattr(message, "job_id", None)
+    job_id = job_id_of(task_id) if task_id else getattr(message, "job_id", None)
     content = body.decode(errors="replace").replace("\0", "\ufffd")
     params = {"queue": queue, "content": content, "job_id": job_id, "task_id": task_id}
     conn.execute(load_queries("queries")["insert_poison"], params)

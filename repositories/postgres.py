@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
@@ -20,6 +22,9 @@ Connection: TypeAlias = psycopg.Connection[DictRow]
 
 POOL_SIZE = 20
 CONNECT_SECONDS = 5
+_OURS = re.compile(r'"(?:app|geostage_migrations)\.')
+CHECK_AFTER_SECONDS = 1
+_used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 _OPTIONS = {
     "default_transaction_isolation": "read committed",
     "lock_timeout": "10s",
@@ -34,6 +39,12 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL cannot be reached."""
 
     code = "database_unavailable"
+
+
+class DatabaseNotMigrated(Unavailable):
+    """The database lacks tables of ours."""
+
+    code = "database_not_migrated"
 
 
 @cache
@@ -60,8 +71,9 @@ class Database:
             open=False,
             timeout=CONNECT_SECONDS,
             max_idle=60,
-            check=ConnectionPool.check_connection,
+            check=_check,
             configure=_configure,
+            reset=_note_use,
             kwargs={
                 "row_factory": dict_row,
                 "connect_timeout": CONNECT_SECONDS,
@@ -81,6 +93,8 @@ class Database:
         ------
         DatabaseUnavailable
             No connection within 5 s, or the connection broke inside the block.
+        DatabaseNotMigrated
+            A migration has not been applied.
         """
         with self.connection() as conn, conn.transaction():
             yield conn
@@ -98,6 +112,13 @@ class Database:
                     "The database cannot be reached.", remediation="Try again in a few seconds."
                 ) from exc
             raise _busy(exc) from exc
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedObject) as exc:
+            if not _OURS.search(str(exc)):
+                raise
+            raise DatabaseNotMigrated(
+                "The database lacks tables of this version of Geostage.",
+                remediation="Run python -m repositories.migrate.",
+            ) from exc
 
     def close(self) -> None:
         """Close every connection."""
@@ -108,6 +129,16 @@ def _configure(conn: Connection) -> None:
     conn.autocommit = True
     conn.execute("SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS t(name, value)",
                  [list(_OPTIONS), list(_OPTIONS.values())])  # fmt: skip
+
+
+def _note_use(conn: Connection) -> None:
+    _used_at[conn] = time.monotonic()
+
+
+def _check(conn: Connection) -> None:
+    # A round trip for each use would double the cost of a claim; a server that went away shows after a pause.
+    if time.monotonic() - _used_at.get(conn, 0.0) > CHECK_AFTER_SECONDS:
+        ConnectionPool.check_connection(conn)
 
 
 def _is_connection_failure(exc: psycopg.OperationalError) -> bool:

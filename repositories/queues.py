@@ -47,7 +47,7 @@ class AzureQueues:
             self._service = QueueServiceClient.from_connection_string(secret, **options)
         else:
             credential = DefaultAzureCredential(managed_identity_client_id=settings.storage_client_id)
-            self._service = QueueServiceClient(settings.service_uri("queue") or "", credential, **options)
+            self._service = QueueServiceClient(settings.service_uri("queue"), credential, **options)
         self._options = options
         self._clients: dict[str, QueueClient] = {}
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")

@@ -11,6 +11,7 @@ GeostageError
     ├── Conflict            the state of the job does not allow it
     ├── TooLarge            over a limit that is checked before any work
     └── Unavailable         database or queue cannot be reached now
+        └── NotConfigured   a setting of this deployment is missing or wrong
 """
 
 from __future__ import annotations
@@ -138,3 +139,10 @@ class Unavailable(RequestError):
     category = "transient"
     retryable = True
     user_fixable = False
+
+
+class NotConfigured(Unavailable):
+    """A setting of this deployment is missing or wrong; the message names it, never its value."""
+
+    code = "not_configured"
+    category = "configuration"

@@ -179,6 +179,11 @@ def task_id_of(job_id: str, stage_n: int, task_index: int) -> str:
     return f"{job_id}-{stage_n}-{task_index:04d}"
 
 
+def job_id_of(task_id: str) -> str:
+    """Give the job that a task belongs to."""
+    return task_id.partition("-")[0]
+
+
 def stage_sequence_of(stages: tuple[Stage, ...]) -> Mapping[str, str]:
     """Number the stages from 1, with keys as JSON has them."""
     return {str(n): stage.name for n, stage in enumerate(stages, start=1)}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schema.errors import NotConfigured
 
 PREFIX = "GEOSTAGE_"
 POSTGRES_DSN_VARIABLE = f"{PREFIX}POSTGRES_DSN"
@@ -20,7 +22,10 @@ WORK_SCHEMA = "geostage_work"
 class Settings(BaseSettings):
     """The settings of one deployment. Sizes end in their unit, times in seconds or hours."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, populate_by_name=True)
+    # The input holds connection strings, which must not stand in an error that reaches a log.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
     postgres_dsn: SecretStr = Field(description="libpq URI of the one database that holds job state and target tables.")
     output_container: str = Field("silver", description="Container of the outputs.")
@@ -59,12 +64,21 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    def service_uri(self, service: str) -> str | None:
-        """Give the URI of the blob or queue service when an identity is used instead of a connection string."""
+    def service_uri(self, service: str) -> str:
+        """Give the URI of the blob or queue service when an identity is used instead of a connection string.
+
+        Raises
+        ------
+        NotConfigured
+            Neither form names the storage account.
+        """
         given = self.storage_queue_uri if service == "queue" else self.storage_blob_uri
-        if given or not self.storage_account_name:
+        if given:
             return given
-        return f"https://{self.storage_account_name}.{service}.core.windows.net"
+        if self.storage_account_name:
+            return f"https://{self.storage_account_name}.{service}.core.windows.net"
+        names = f"{STORAGE_VARIABLE}, {STORAGE_VARIABLE}__accountName or {STORAGE_VARIABLE}__{service}ServiceUri"
+        raise NotConfigured(f"No setting names the {service} storage.", remediation=f"Set {names}.")
 
 
 @cache
@@ -73,7 +87,17 @@ def get_settings() -> Settings:
 
     Raises
     ------
-    pydantic.ValidationError
-        A required variable is missing, or a value is out of its range.
+    NotConfigured
+        A required variable is missing, or a value is out of its range; every fault is named.
     """
-    return Settings()
+    try:
+        return Settings()
+    except ValidationError as exc:
+        faults = [f"{_variable(str(error['loc'][0]))}: {error['msg']}" for error in exc.errors(include_input=False)]
+        raise NotConfigured(
+            f"Settings are missing or wrong. {'; '.join(faults)}.", remediation="Correct the app's settings."
+        ) from exc
+
+
+def _variable(field: str) -> str:
+    return f"{PREFIX}{field.upper()}" if field in Settings.model_fields else field
