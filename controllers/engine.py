@@ -27,7 +27,7 @@ from repositories.jobs import Claim, NewJob, WakeUp
 from repositories.postgres import Connection, Database
 from repositories.queues import Queues
 from schema.errors import Conflict, ErrorInfo, GeostageError, NotFound, PermanentError, TaskInterrupted, Unavailable
-from schema.jobs import Job, JobStatus, TaskSpec, new_job_id, stage_sequence_of
+from schema.jobs import Job, JobStatus, Json, Task, TaskSpec, new_job_id, stage_sequence_of
 from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
 from schema.settings import Settings
 from services import Handler
@@ -38,6 +38,8 @@ EXTRA_DEATHS = 2
 """A task may lose this many more workers than it has tries: a neighbour may have killed them."""
 NO_SLOT_DELAY_SECONDS = 10
 DEDUP_ROUNDS = 5
+GO_ON_SECONDS = 5
+"""How long a worker goes on from task to task: short, so that other jobs' messages are not kept waiting."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Engine:
         self.sweeper = Sweep(settings, database, queues, self.transitions, self.settlement)
         self.heartbeat = Heartbeat(database, settings)
         self.slots = Slots(settings)
+        self._lease = {
+            "lease": timedelta(seconds=settings.lease_seconds),
+            "deadline": timedelta(seconds=settings.task_deadline_seconds),
+        }
 
     def submit(
         self, job_type: str, body: bytes, *, idempotency_key: str | None = None, traceparent: str | None = None
@@ -116,11 +122,17 @@ class Engine:
         self.settlement.settle(aftermath)
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
-        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
-        with self.slots.take(queue) as free:
-            if free:
-                self._claim_and_run(message.task_id)
-        if not free:
+        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had.
+
+        It goes on with the next task of the stage for a few seconds, unless others wait for its slot: a task need not
+        wait for its own message where a worker is free. The message then finds it claimed.
+        """
+        until = time.monotonic() + GO_ON_SECONDS
+        with self.slots.take(queue) as slot:
+            task = self._claim_and_run(message.task_id) if slot.free else None
+            while task and time.monotonic() < until and not slot.wanted():
+                task = self._claim_next_and_run(task)
+        if not slot.free:
             self.settlement.send_tasks([WakeUp(message.task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
         self.sweeper.sweep_when_due()
 
@@ -134,7 +146,7 @@ class Engine:
             handler = self.resolve_handler(task.task_type)
             with TaskContext(task, claim.source, self.settings, self.blobs, self.database, lost) as ctx:
                 result = self.settlement.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
-                aftermath = self.transitions.finish(ctx.transaction, task, result)
+                aftermath = self._finish(ctx, result)
         except (TaskInterrupted, FenceBroken):
             self._say("abandon", claim, began)
         # The one place that catches whatever a handler raises: it is the task's error, never the worker's.
@@ -292,17 +304,32 @@ class Engine:
                 return self.transitions.fail_job(conn, locked, info.as_json())
         return Aftermath(started=locked, delay_seconds=self._backoff(failures))
 
-    def _claim_and_run(self, task_id: str) -> None:
-        lease = timedelta(seconds=self.settings.lease_seconds)
-        deadline = timedelta(seconds=self.settings.task_deadline_seconds)
+    def _claim_and_run(self, task_id: str) -> Task | None:
         with self.database.connection() as conn:
-            claim = jobs.claim_task(conn, task_id, lease=lease, deadline=deadline)
+            claim = jobs.claim_task(conn, task_id, **self._lease)
         if claim is None:
-            record("claim_refused", task_id=task_id)
-            return
+            record("claim_refused", task_id=task_id, level=logging.DEBUG)
+        return self._run(claim)
+
+    def _claim_next_and_run(self, task: Task) -> Task | None:
+        with self.database.connection() as conn:
+            claim = jobs.claim_next_task(conn, task, **self._lease)
+        return self._run(claim)
+
+    def _run(self, claim: Claim | None) -> Task | None:
+        if claim is None:
+            return None
         self._say("claim", claim, tries=claim.task.tries)
         with self.heartbeat.hold(claim.task) as lost:
             self.execute(claim, lost)
+        return claim.task
+
+    def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
+        if not ctx.has_effects:
+            with self.database.connection() as conn:
+                if jobs.finish_task_unless_last(conn, ctx.task, result):
+                    return Aftermath()
+        return self.transitions.finish(ctx.transaction, ctx.task, result)
 
     def _fail(self, claim: Claim, error: Exception, began: float) -> None:
         task, info = claim.task, _task_error(claim, error)

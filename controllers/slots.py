@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from schema.jobs import TaskQueue
 from schema.settings import Settings
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Whether a slot was free in time, and whether others wait for it by now."""
+
+    free: bool
+    wanted: Callable[[], bool]
 
 
 class Slots:
     """A slot is taken before a task is claimed, so that a task that waits for one stays free for other workers."""
 
     def __init__(self, settings: Settings) -> None:
-        self._heavy = threading.BoundedSemaphore(settings.task_processes)
-        self._wait = settings.slot_wait_seconds
+        self._slots = threading.BoundedSemaphore(settings.task_processes)
+        self._wait_seconds = settings.slot_wait_seconds
+        self._waiting = 0
+        self._lock = threading.Lock()
 
     @contextmanager
-    def take(self, queue: str) -> Iterator[bool]:
-        """Wait for a slot; gives False when none was free in time. Light tasks need none."""
+    def take(self, queue: str) -> Iterator[Slot]:
+        """Wait for a slot, and keep it for the block; light tasks need none."""
         if queue == TaskQueue.LIGHT:
-            yield True
+            yield Slot(free=True, wanted=lambda: False)
             return
-        taken = self._heavy.acquire(timeout=self._wait)
+        taken = self._acquire()
         try:
-            yield taken
+            yield Slot(free=taken, wanted=lambda: self._waiting > 0)
         finally:
             if taken:
-                self._heavy.release()
+                self._slots.release()
+
+    def _acquire(self) -> bool:
+        with self._lock:
+            self._waiting += 1
+        try:
+            return self._slots.acquire(timeout=self._wait_seconds)
+        finally:
+            with self._lock:
+                self._waiting -= 1

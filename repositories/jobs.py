@@ -197,11 +197,18 @@ def stage_results(conn: Connection, job_id: str, stage_n: int) -> list[TaskResul
 
 def claim_task(conn: Connection, task_id: str, *, lease: timedelta, deadline: timedelta) -> Claim | None:
     """Take a task for this worker under a lease; None when it is not to be had."""
-    row = _first(conn, "claim_task", task_id=task_id, lease=lease, deadline=deadline)
-    if row is None:
-        return None
-    source, traceparent, stage = row.pop("job_source"), row.pop("job_traceparent"), row.pop("job_stage")
-    return Claim(_task_of(row), Source(**source) if source else None, traceparent, stage)
+    return _claim(conn, sql.Placeholder("task_id"), task_id=task_id, lease=lease, deadline=deadline)
+
+
+def claim_next_task(conn: Connection, task: Task, *, lease: timedelta, deadline: timedelta) -> Claim | None:
+    """Take the next task of the same stage that waits for a worker; None when there is none behind this one."""
+    place = {"job_id": task.job_id, "stage_n": task.stage_n, "task_index": task.task_index}
+    return _claim(conn, load_queries("queries")["next_task"], lease=lease, deadline=deadline, **place)
+
+
+def still_queued(conn: Connection, task_ids: Sequence[str]) -> list[WakeUp]:
+    """Give those of some tasks that still wait for a worker."""
+    return [WakeUp(**row) for row in _rows(conn, "still_queued", task_ids=list(task_ids))]
 
 
 def get_task(conn: Connection, task_id: str) -> Task | None:
@@ -217,6 +224,15 @@ def renew_leases(conn: Connection, held: Mapping[str, int], *, lease: timedelta)
         return set()
     kept = _rows(conn, "still_held", task_ids=list(skipped), attempts=list(skipped.values()))
     return skipped.keys() - {row["task_id"] for row in kept}
+
+
+def finish_task_unless_last(conn: Connection, task: Task, result: Json) -> bool:
+    """Complete a task in one round trip, if its fence holds and other tasks of its stage are open."""
+    fence = {"task_id": task.task_id, "attempt": task.attempt, "job_id": task.job_id, "stage_n": task.stage_n}
+    row = _first(conn, "finish_task_unless_last", **fence, result=_jsonb(result))
+    assert row is not None
+    finished: bool = row["finished"]
+    return finished
 
 
 def finish_task(conn: Connection, task: Task, result: Json) -> tuple[Job | None, bool, bool]:
@@ -446,6 +462,15 @@ def count_open(conn: Connection) -> dict[str, int]:
 def applied_migrations(conn: Connection) -> list[str]:
     """List the migrations that the database has."""
     return [row["name"] for row in _rows(conn, "applied_migrations")]
+
+
+def _claim(conn: Connection, chosen: sql.Composable, **params: Any) -> Claim | None:
+    statement = load_queries("queries")["claim_task"].format(chosen=chosen)
+    row = conn.execute(statement, params).fetchone()
+    if row is None:
+        return None
+    source, traceparent, stage = row.pop("job_source"), row.pop("job_traceparent"), row.pop("job_stage")
+    return Claim(_task_of(row), Source(**source) if source else None, traceparent, stage)
 
 
 def _jsonb(value: Any) -> Jsonb:

@@ -110,10 +110,21 @@ SET status = 'processing', attempt = attempt + 1, sends = 0,
     started_at = clock_timestamp(), updated_at = clock_timestamp(),
     lease_until = clock_timestamp() + least(%(lease)s, %(deadline)s), deadline_at = clock_timestamp() + %(deadline)s
 FROM app.jobs AS j
-WHERE t.task_id = %(task_id)s AND j.job_id = t.job_id
+WHERE t.task_id = {chosen} AND j.job_id = t.job_id
   AND (t.status = 'queued' AND tries < max_tries AND not_before <= clock_timestamp() + interval '2 seconds'
        OR t.status = 'processing' AND deaths + 1 < max_deaths AND lease_until < clock_timestamp())
 RETURNING t.*, j.source AS job_source, j.traceparent AS job_traceparent, j.current_stage AS job_stage;
+
+-- next_task
+-- The task that is claimed after one that was just run: the next of its stage that waits. Being claimed: look further.
+(SELECT task_id FROM app.tasks
+ WHERE job_id = %(job_id)s AND stage_n = %(stage_n)s AND task_index > %(task_index)s AND status = 'queued'
+   AND tries < max_tries AND not_before <= clock_timestamp()
+ ORDER BY task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+
+-- still_queued
+-- Of these tasks, those that wait for a worker.
+SELECT task_id, queue FROM app.tasks WHERE task_id = ANY(%(task_ids)s) AND status = 'queued' ORDER BY task_id;
 
 -- get_task
 -- One task.
@@ -145,6 +156,10 @@ SET status = 'completed', result = %(result)s, error = NULL, lease_until = NULL,
     updated_at = clock_timestamp()
 WHERE task_id = %(task_id)s AND status = 'processing' AND attempt = %(attempt)s
 RETURNING stage_n;
+
+-- finish_task_unless_last
+-- Finish in one statement; see the function.
+SELECT app.finish_unless_last(%(job_id)s, %(stage_n)s, %(task_id)s, %(attempt)s, %(result)s) AS finished;
 
 -- look_for_open_task
 -- No row: the stage has ended. Newest first: the open ones lie at the end of the index.

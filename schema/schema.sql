@@ -131,3 +131,24 @@ CREATE TABLE app.poison (
     task_id text,
     poisoned_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- Finish of a task without effects while its stage has other open tasks: nothing else hangs on it, so the job's lock is
+-- held for no round trip of the client. Lock, look and act are statements of their own: each sees what was committed
+-- before it. False: the fence broke, or the task is the last one, and nothing was changed.
+CREATE FUNCTION app.finish_unless_last(the_job text, the_stage integer, the_task text, the_attempt integer, the_result jsonb)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM app.jobs WHERE job_id = the_job FOR NO KEY UPDATE;
+    PERFORM FROM app.tasks
+    WHERE job_id = the_job AND stage_n = the_stage AND status IN ('queued', 'processing') AND task_id <> the_task
+    ORDER BY task_index DESC LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE app.tasks
+    SET status = 'completed', result = the_result, error = NULL, lease_until = NULL, finished_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    WHERE task_id = the_task AND status = 'processing' AND attempt = the_attempt;
+    RETURN FOUND;
+END
+$$;

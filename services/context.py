@@ -61,6 +61,11 @@ class TaskContext:
         return path
 
     @property
+    def has_effects(self) -> bool:
+        """Tell whether the handler has begun the transaction that finishes the task."""
+        return self._transaction is not None
+
+    @property
     def transaction(self) -> Connection:
         """The transaction that finishes the task, begun on first use: open it when the rows are ready, not before."""
         if self._transaction is None:
