@@ -1,0 +1,54 @@
+"""The product's source files and what they import, read with ast and never imported."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[3]
+LAYERS = ("function_app", "controllers", "services", "repositories", "schema")
+"""Imports point from left to right."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file of the product."""
+
+    path: Path
+    tree: ast.Module
+
+    @property
+    def name(self) -> str:
+        """Path from the project's folder."""
+        return self.path.relative_to(PROJECT).as_posix()
+
+    @property
+    def layer(self) -> str:
+        """First part of the path, without extension."""
+        return self.name.removesuffix(".py").partition("/")[0]
+
+    def imported(self) -> Iterator[str]:
+        """Names of the modules that are imported anywhere in the file."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.name}:{node.lineno} imports relatively"
+                yield node.module or ""
+
+
+@cache
+def modules(*folders: str) -> list[Module]:
+    """The Python files of the folders; of the whole product without any."""
+    paths: list[Path] = []
+    for folder in folders or LAYERS:
+        paths += [PROJECT / f"{folder}.py"] if folder == "function_app" else sorted((PROJECT / folder).rglob("*.py"))
+    return [Module(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+
+
+def imports(module: Module, *packages: str) -> list[str]:
+    """Those of the packages, or of their parts, that a module imports."""
+    return [name for name in module.imported() if any(name == p or name.startswith(f"{p}.") for p in packages)]

@@ -1,0 +1,91 @@
+"""Files that must agree with one another."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from controllers.openapi import VERSION
+from schema.settings import PREFIX, STORAGE_VARIABLE, Settings
+from tests.unit.conventions.source import PROJECT, modules
+
+PLATFORM_VARIABLES = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT", STORAGE_VARIABLE}
+DOCUMENTS = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{name}.md" for name in ("decisions", "operations")),
+]
+
+
+def own_variables() -> set[str]:
+    return {f"{PREFIX}{name.upper()}" for name, field in Settings.model_fields.items() if not field.validation_alias}
+
+
+def requirements() -> list[str]:
+    lines = [
+        line
+        for name in ("requirements.txt", "requirements-dev.txt")
+        for line in (PROJECT / name).read_text().split("\n")
+    ]
+    return [re.split(r"[\[=<>~ ]", line)[0] for line in lines if line and not line.startswith(("-", "#"))]
+
+
+def test_the_example_of_local_settings_names_every_setting_and_no_other() -> None:
+    values = json.loads((PROJECT / "local.settings.json.example").read_text())["Values"]
+    assert set(values) == own_variables() | PLATFORM_VARIABLES
+    assert all(isinstance(value, str) for value in values.values())
+
+
+def test_the_example_of_local_settings_holds_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = json.loads((PROJECT / "local.settings.json.example").read_text())["Values"]
+    for name in own_variables():
+        monkeypatch.delenv(name, raising=False)
+    defaults = Settings(postgres_dsn=values[f"{PREFIX}POSTGRES_DSN"])
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    given = Settings()
+    own = {name for name, field in Settings.model_fields.items() if not field.validation_alias}
+    assert given.model_dump(include=own) == defaults.model_dump(include=own)
+
+
+@pytest.mark.parametrize("name", sorted(own_variables()))
+def test_every_setting_stands_in_the_operators_table(name: str) -> None:
+    assert f"`{name}`" in (PROJECT / "docs" / "operations.md").read_text()
+
+
+@pytest.mark.parametrize("name", requirements())
+def test_every_dependency_has_its_reason(name: str) -> None:
+    assert re.search(rf"^\| `{re.escape(name)}`", (PROJECT / "docs" / "decisions.md").read_text(), re.MULTILINE)
+
+
+def test_every_requirement_is_pinned() -> None:
+    lines = (PROJECT / "requirements.txt").read_text().split()
+    assert lines
+    assert all(re.fullmatch(r"[a-zA-Z0-9_.-]+(\[[a-z]+\])?==[0-9][\w.]*", line) for line in lines)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+    assert (
+        f"[{VERSION}]" in (PROJECT / "CHANGELOG.md").read_text()
+        or "[Unreleased]" in (PROJECT / "CHANGELOG.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_between_documents_lead_somewhere(name: str) -> None:
+    document = PROJECT / name
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)[^)]*\)", document.read_text())
+    assert not [target for target in targets if not (document.parent / target).exists()]
+
+
+def test_every_function_that_a_job_type_needs_is_deployed() -> None:
+    ignored = {line.rstrip("/") for line in (PROJECT / ".funcignore").read_text().split()}
+    folders = {Path(module.name).parts[0] for module in modules()}
+    assert not ignored & {*folders, "host.json", "requirements.txt"}

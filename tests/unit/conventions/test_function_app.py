@@ -1,0 +1,137 @@
+"""What the Functions host sees of function_app.py, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+
+import function_app
+from controllers import CONTROLLERS
+from controllers.openapi import document
+from local.host import hostjson, rules
+from local.host.functions import HostedFunction
+from schema.messages import QUEUES, RESERVED_KEYS, JobMessage, TaskMessage
+from services import HANDLERS, resolve_handler
+from tests.unit.conventions.source import PROJECT, modules
+
+ROUTES = {
+    "submit_job": ("POST", "jobs/{job_type}"),
+    "list_jobs": ("GET", "jobs"),
+    "get_job": ("GET", "jobs/{job_id}"),
+    "list_tasks": ("GET", "jobs/{job_id}/tasks"),
+    "cancel_job": ("POST", "jobs/{job_id}/cancel"),
+    "retry_job": ("POST", "jobs/{job_id}/retry"),
+    "explain_job": ("GET", "jobs/{job_id}/explain"),
+    "list_job_types": ("GET", "job-types"),
+    "health": ("GET", "health"),
+    "openapi": ("GET", "openapi.json"),
+    "poison": ("GET POST", "monitor/poison"),
+}
+QUEUE_FUNCTIONS = {
+    "on_job": "geo-jobs",
+    "on_vector_task": "geo-vector-tasks",
+    "on_raster_task": "geo-raster-tasks",
+    "on_light_task": "geo-light-tasks",
+}
+HEAVY = ("rasterio", "pyogrio", "geopandas", "shapely", "pyarrow", "pyproj", "pandas")
+IMPORT = """
+import builtins, json, os, socket, sys
+def refuse(*args, **kwargs):
+    raise AssertionError("import function_app opens a socket")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+import function_app
+print(json.dumps(sorted(sys.modules)))
+"""
+
+# get_functions may be called once per process.
+LOADED = function_app.app.get_functions()
+FUNCTIONS = {HostedFunction.of(f).name: HostedFunction.of(f) for f in LOADED}
+
+
+def test_functions_are_named_as_documented() -> None:
+    queued = {name + suffix for name in QUEUE_FUNCTIONS for suffix in ("", "_poison")}
+    assert set(FUNCTIONS) == {*ROUTES, *queued, "sweep"}
+
+
+def test_routes_and_methods_are_as_documented() -> None:
+    triggers = {name: f.trigger for name, f in FUNCTIONS.items() if f.is_a("httpTrigger")}
+    assert {n: (" ".join(sorted(map(str, t["methods"]))), t["route"]) for n, t in triggers.items()} == ROUTES
+
+
+def test_every_route_asks_for_a_key_but_health() -> None:
+    levels = {name: str(f.trigger["authLevel"]) for name, f in FUNCTIONS.items() if f.is_a("httpTrigger")}
+    assert {name for name, level in levels.items() if level != "FUNCTION"} == {"health"}
+    assert levels["health"] == "ANONYMOUS"
+
+
+def test_every_queue_has_its_trigger_and_its_poison_trigger() -> None:
+    listening = {name: f.trigger["queueName"] for name, f in FUNCTIONS.items() if f.is_a("queueTrigger")}
+    poison = {f"{name}_poison": f"{queue}-poison" for name, queue in QUEUE_FUNCTIONS.items()}
+    assert listening == {**QUEUE_FUNCTIONS, **poison}
+    assert set(QUEUE_FUNCTIONS.values()) == set(QUEUES)
+
+
+def test_the_functions_host_would_load_the_app() -> None:
+    assert rules.check(LOADED, hostjson.read(PROJECT), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}) == []
+
+
+def test_importing_the_app_loads_no_gdal_reads_no_setting_and_opens_no_connection() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GEOSTAGE_", "AzureWebJobs"))}
+    command = [sys.executable, "-c", IMPORT]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(json.loads(done.stdout))
+    assert not loaded & set(HEAVY)
+
+
+def test_every_registered_handler_resolves() -> None:
+    for task_type in HANDLERS:
+        assert callable(resolve_handler(task_type)), task_type
+
+
+def test_every_task_type_that_a_controller_creates_is_registered() -> None:
+    created = {
+        node.args[0].value
+        for module in modules("controllers")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "TaskSpec"
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+    assert created
+    assert created <= set(HANDLERS)
+
+
+def test_every_handler_is_asked_for_by_a_controller() -> None:
+    text = "".join(module.path.read_text() for module in modules("controllers"))
+    assert not [task_type for task_type in HANDLERS if f'"{task_type}"' not in text]
+
+
+def test_messages_have_no_key_that_the_host_would_overwrite() -> None:
+    messages = (JobMessage("0" * 32, 1), TaskMessage("0" * 32 + "-1-0001"))
+    for message in messages:
+        assert not {key.lower() for key in json.loads(message.encode())} & {key.lower() for key in RESERVED_KEYS}
+
+
+def test_the_document_describes_every_route_and_no_other() -> None:
+    described = {
+        (method.upper(), path.lstrip("/"))
+        for path, item in document(CONTROLLERS)["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+    served = {
+        (method, route.replace("{job_type}", job_type) if method == "POST" else route)
+        for methods, route in ROUTES.values()
+        for method in methods.split()
+        for job_type in (CONTROLLERS if "{job_type}" in route else [""])
+    }
+    assert described == served
+
+
+def test_the_sweep_runs_every_thirty_seconds() -> None:
+    assert FUNCTIONS["sweep"].trigger["schedule"] == "*/30 * * * * *"
+    assert re.fullmatch(r"[0-9:]{8}", hostjson.read(PROJECT)["extensions"]["queues"]["visibilityTimeout"])

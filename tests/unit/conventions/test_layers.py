@@ -1,0 +1,94 @@
+"""Imports only point right, and each library has its one place."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.unit.conventions.source import LAYERS, Module, imports, modules
+
+PRODUCT = modules()
+HOSTED = modules("local")
+
+LONG_MODULES = {
+    "repositories/jobs.py": "one short function per statement of the protocol; two files would hide which locks what",
+}
+BROAD_EXCEPTS = {
+    "controllers/engine.py": "around the handler, and around create_tasks of a job type",
+    "controllers/transitions.py": "around a controller's hand-over and aggregation, inside the transaction",
+    "controllers/sweep.py": "a row that cannot be healed must not stop the sweep for the others",
+}
+
+
+def names(module: Module) -> str:
+    return module.name
+
+
+@pytest.mark.parametrize("module", PRODUCT, ids=names)
+def test_imports_only_point_right(module: Module) -> None:
+    left = LAYERS[: LAYERS.index(module.layer)]
+    assert not imports(module, *left, "local", "tests")
+
+
+@pytest.mark.parametrize("module", [*PRODUCT, *HOSTED], ids=names)
+def test_azure_functions_is_imported_only_by_the_triggers_and_the_local_host(module: Module) -> None:
+    if module.name != "function_app.py" and not module.name.startswith("local/host/"):
+        assert not imports(module, "azure.functions")
+        assert "functions" not in {alias.name for node in ast.walk(module.tree)
+                                   if isinstance(node, ast.ImportFrom) and node.module == "azure"
+                                   for alias in node.names}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", PRODUCT, ids=names)
+def test_servers_are_talked_to_only_by_repositories(module: Module) -> None:
+    if module.layer == "repositories":
+        return
+    assert not imports(module, "azure.storage", "azure.identity", "azure.core", "psycopg_pool")
+    # Identifiers and COPY belong to a handler's own tables; connections do not.
+    assert set(imports(module, "psycopg")) <= ({"psycopg", "psycopg.sql"} if module.layer == "services" else set())
+    assert not [node for node in ast.walk(module.tree) if isinstance(node, ast.Attribute)
+                and node.attr in ("connect", "Connection") and isinstance(node.value, ast.Name)
+                and node.value.id == "psycopg"]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", PRODUCT, ids=names)
+def test_the_environment_is_read_only_by_the_settings(module: Module) -> None:
+    if module.name == "schema/settings.py":
+        return
+    read = [
+        node.lineno
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"))
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and {a.name for a in node.names} & {"environ", "getenv"}
+        )
+    ]
+    assert not read
+
+
+@pytest.mark.parametrize("module", PRODUCT, ids=names)
+def test_no_module_is_longer_than_400_lines_without_a_reason(module: Module) -> None:
+    lines = len(module.path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 400 or module.name in LONG_MODULES
+
+
+@pytest.mark.parametrize("module", PRODUCT, ids=names)
+def test_broad_excepts_stand_only_where_foreign_code_is_called(module: Module) -> None:
+    broad = [
+        node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler) and _is_broad(node.type)
+    ]
+    assert not broad or module.name in BROAD_EXCEPTS
+
+
+def _is_broad(kind: ast.expr | None) -> bool:
+    if isinstance(kind, ast.Tuple):
+        return any(_is_broad(part) for part in kind.elts)
+    return kind is None or (isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException"))
+
+
+@pytest.mark.parametrize("module", modules("controllers"), ids=names)
+def test_controllers_know_no_sql_and_no_gdal(module: Module) -> None:
+    assert not imports(module, "rasterio", "pyogrio", "geopandas", "shapely", "pyarrow", "services.vector")
