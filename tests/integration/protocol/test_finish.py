@@ -1,0 +1,139 @@
+"""Claim and finish: one holder, one effect, one advance."""
+
+import threading
+from functools import partial
+
+import pytest
+
+from schema.jobs import JobStatus, Json, TaskStatus
+from services.context import TaskContext
+from tests.integration.protocol.world import World, at_once, leave_effect
+
+ROUNDS = 100
+FINISHERS = 6
+
+
+@pytest.mark.slow
+def test_n_finishers_at_once_and_every_message_three_times_give_exactly_one_advance(world: World) -> None:
+    shape = world.shape(FINISHERS, 1)
+    together = threading.Barrier(FINISHERS)
+
+    def work(ctx: TaskContext) -> Json:
+        # All finishers of the first stage hold their effects in open transactions before the first one commits.
+        result = leave_effect(ctx)
+        if ctx.task.stage_n == 1:
+            together.wait(20)
+        return result
+
+    world.handlers["work"] = work
+    for _ in range(ROUNDS):
+        job = world.submit(shape)
+        start = world.drain() * 3
+        at_once(*(partial(world.deliver, message) for message in start))
+        messages = world.drain() * 3
+        assert len(messages) >= 3 * FINISHERS
+        at_once(*(partial(world.deliver, message) for message in messages[: 3 * FINISHERS]))
+        world.lose_messages()
+        moved = world.job(job)
+        assert (moved.current_stage_n, len(moved.stage_history)) == (2, 1)
+        assert len(world.effects(job)) == FINISHERS
+
+
+def test_the_advance_sends_one_message_for_the_next_stage(world: World) -> None:
+    job = world.started(4, 1)
+    claims = [world.claim(job, number) for number in (1, 2, 3, 4)]
+    world.lose_messages()
+    at_once(*(partial(world.execute, claim) for claim in claims))
+    assert len(world.drain()) == 1
+    assert world.job(job).current_stage_n == 2
+
+
+def test_finish_with_a_stale_attempt_changes_nothing(world: World) -> None:
+    job = world.started(1)
+    zombie = world.claim(job)
+    world.expire(zombie.task.task_id)
+    holder = world.claim(job)
+    before = world.job(job), world.tasks(job)
+    world.execute(zombie)
+    assert (world.job(job), world.tasks(job)) == before
+    assert world.effects(job) == []
+    world.execute(holder)
+    assert world.effects(job) == [(holder.task.task_id, 2)]
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_failure_with_a_stale_attempt_changes_nothing(world: World) -> None:
+    job = world.started(1)
+    zombie = world.claim(job)
+    world.expire(zombie.task.task_id)
+    world.claim(job)
+    before = world.job(job), world.tasks(job)
+    world.handlers["work"] = lambda ctx: {}["missing"]
+    world.execute(zombie)
+    assert (world.job(job), world.tasks(job)) == before
+
+
+def test_a_finish_that_is_delivered_again_is_refused(world: World) -> None:
+    job = world.started(2)
+    claim = world.claim(job)
+    world.execute(claim)
+    world.execute(claim)
+    assert world.statuses(job) == ["completed", "queued"]
+    assert len(world.effects(job)) == 1
+
+
+def test_a_claim_during_a_live_lease_is_refused(world: World) -> None:
+    job = world.started(1)
+    task_id = world.claim(job).task.task_id
+    assert world.try_claim(task_id) is None
+
+
+def test_of_many_claims_at_once_one_is_granted(world: World) -> None:
+    job = world.started(1)
+    task_id = world.tasks(job)[0].task_id
+    claims = at_once(*(partial(world.try_claim, task_id) for _ in range(12)))
+    assert len([claim for claim in claims if claim]) == 1
+
+
+def test_a_lease_that_ran_out_is_taken_over_with_the_next_attempt(world: World) -> None:
+    job = world.started(1)
+    first = world.claim(job).task
+    world.expire(first.task_id)
+    second = world.claim(job).task
+    assert (second.attempt, second.tries, second.deaths) == (2, 1, 1)
+    assert world.tasks(job)[0].status is TaskStatus.PROCESSING
+
+
+def test_a_claim_before_the_end_of_the_backoff_is_refused(world: World) -> None:
+    job = world.started(1)
+    world.sql("UPDATE app.tasks SET not_before = clock_timestamp() + interval '30 s'")
+    assert world.try_claim(world.tasks(job)[0].task_id) is None
+
+
+def test_an_effect_and_its_task_commit_together_or_not_at_all(world: World) -> None:
+    job = world.started(1)
+
+    def work(ctx: TaskContext) -> Json:
+        leave_effect(ctx)
+        raise ValueError("after the effect")
+
+    world.handlers["work"] = work
+    world.execute(world.claim(job))
+    assert world.effects(job) == []
+    world.handlers["work"] = leave_effect
+    world.run_task(world.tasks(job)[0])
+    assert len(world.effects(job)) == 1
+
+
+def test_every_transaction_reads_what_is_committed(world: World) -> None:
+    with world.database.transaction() as conn:
+        row = conn.execute("SELECT current_setting('transaction_isolation') AS level").fetchone()
+    assert row == {"level": "read committed"}
+    role = world.sql("SELECT rolconfig FROM pg_roles WHERE rolname = current_user")[0]["rolconfig"]
+    assert "default_transaction_isolation=read committed" in role
+
+
+def test_every_connection_bounds_its_waits(world: World) -> None:
+    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    shown = {name: world.sql(f"SHOW {name}")[0][name] for name in names}
+    assert shown == dict(zip(names, ("10s", "30s", "1min"), strict=True))

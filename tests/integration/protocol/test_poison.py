@@ -1,0 +1,123 @@
+"""Poison: a wake-up, never a verdict; its trigger never raises."""
+
+from typing import Any
+
+import pytest
+
+from repositories import jobs, poison
+from schema.errors import Unavailable
+from schema.jobs import Job, JobStatus
+from schema.messages import JobMessage, TaskMessage
+from tests.integration.protocol.world import World
+
+LIGHT = "geo-light-tasks"
+
+
+def poison_task(world: World, task_id: str) -> None:
+    world.engine.poisoned(LIGHT, TaskMessage(task_id).encode().encode())
+
+
+def poison_start(world: World, job: Job, stage_n: int = 1) -> None:
+    world.engine.poisoned("geo-jobs", JobMessage(job.job_id, stage_n).encode().encode())
+
+
+@pytest.mark.parametrize("state", ["queued", "processing", "completed", "cancelled"])
+def test_a_poisoned_message_of_a_healthy_task_does_nothing(world: World, state: str) -> None:
+    job = world.started(2)
+    if state == "processing":
+        world.claim(job)
+    elif state == "completed":
+        world.execute(world.claim(job))
+    elif state == "cancelled":
+        world.engine.cancel(job.job_id)
+    before = world.job(job), world.tasks(job)
+    poison_task(world, world.tasks(job)[0].task_id)
+    assert (world.job(job), world.tasks(job)) == before
+    assert world.statuses(job)[0] == state
+
+
+def test_a_poisoned_message_takes_a_dead_workers_task_back(world: World) -> None:
+    job = world.started(1)
+    task_id = world.claim(job).task.task_id
+    world.expire(task_id)
+    world.lose_messages()
+    poison_task(world, task_id)
+    assert world.statuses(job) == ["queued"]
+    assert len(world.drain()) == 1
+
+
+def test_a_poisoned_message_fails_a_task_whose_workers_all_died(world: World) -> None:
+    job = world.started(1)
+    task_id = world.claim(job).task.task_id
+    world.sql("UPDATE app.tasks SET deaths = max_deaths - 1")
+    world.expire(task_id)
+    poison_task(world, task_id)
+    assert world.job(job).status is JobStatus.FAILED
+
+
+def test_a_poisoned_start_is_sent_again_and_the_third_fails_the_job(world: World) -> None:
+    job = world.submit_shape(1)
+    world.lose_messages()
+    for _ in range(2):
+        poison_start(world, job)
+        assert world.job(job).status is JobStatus.QUEUED
+        assert len(world.drain()) == 1
+    poison_start(world, job)
+    assert world.job(job).status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize("stage_n", [1, 2, 3])
+def test_a_late_poisoned_start_does_nothing_to_a_job_that_runs(world: World, stage_n: int) -> None:
+    job = world.started(1, 1, 1)
+    world.execute(world.claim(job))
+    world.start(job)
+    before = world.job(job)
+    for _ in range(4):
+        poison_start(world, job, stage_n)
+    assert world.job(job) == before
+
+
+def test_a_poisoned_start_of_an_ended_job_does_nothing(world: World) -> None:
+    job = world.submit_shape(1)
+    world.engine.cancel(job.job_id)
+    before = world.job(job)
+    poison_start(world, job)
+    assert world.job(job) == before
+
+
+def test_poison_for_rows_that_are_not_there_is_kept_and_does_nothing(world: World) -> None:
+    poison_task(world, f"{'0' * 32}-1-0001")
+    world.engine.poisoned("geo-jobs", JobMessage("0" * 32, 1).encode().encode())
+    assert len(world.sql("SELECT 1 FROM app.poison")) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"nonsense", b"\xff\xfe\x00", b"[]", b"null", b'{"task_id": "a\\u0000"}', b"[" * 60_000, b"9" * 6_000],
+    ids=["empty", "text", "bytes", "array", "null", "NUL", "deep", "large number"],
+)
+def test_poison_that_is_none_of_ours_is_kept(world: World, body: bytes) -> None:
+    world.engine.poisoned(LIGHT, body)
+    assert [row["queue"] for row in world.sql("SELECT queue FROM app.poison")] == [LIGHT]
+
+
+def test_poison_that_cannot_be_looked_at_now_is_put_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(poison, "insert", away)
+    world.engine.poisoned(LIGHT, b'{"task_id": "x"}')
+    assert list(world.queues.drain(f"{LIGHT}-poison")) == ['{"task_id": "x"}']
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), Unavailable("away")])
+def test_the_poison_trigger_never_raises(world: World, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    job = world.started(1)
+    monkeypatch.setattr(jobs, "get_task", fail)
+    poison_task(world, world.tasks(job)[0].task_id)
+    world.queues.down = True
+    poison_task(world, world.tasks(job)[0].task_id)
+    assert len(world.sql("SELECT 1 FROM app.poison")) == 2

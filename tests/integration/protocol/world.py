@@ -1,0 +1,233 @@
+"""A deployment for tests: the real engine and PostgreSQL, queues and blobs in memory, job types made to measure."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from controllers.base import Controller, JobOutcome
+from controllers.engine import Engine
+from repositories import jobs
+from repositories.blobs import FakeBlobs
+from repositories.jobs import Claim
+from repositories.postgres import Connection, Database
+from repositories.queues import FakeQueues
+from schema.jobs import FailurePolicy, Job, JobStatus, Json, Stage, Task, TaskResult, TaskSpec, TaskStatus
+from schema.messages import JOB_QUEUE, QUEUES, TASK_QUEUES, JobMessage, TaskMessage
+from schema.settings import Settings
+from services import Handler
+from services.context import TaskContext
+
+_numbers = itertools.count(1)
+KIND_OF = {name: kind for kind, name in TASK_QUEUES.items()}
+Message = tuple[str, str]
+"""Queue and text."""
+
+
+class Shape(Controller):
+    """A job type with `sizes[i]` tasks in stage i+1; `create`, `hand_over` and `aggregate` stand in for its methods."""
+
+    create: Callable[[Stage, Job], list[TaskSpec]] | None = None
+    hand_over: Callable[[], Json] = staticmethod(dict)
+    aggregate: Callable[[Sequence[TaskResult]], JobOutcome] | None = None
+    named: tuple[str, str] | None = None
+
+    def __init__(
+        self, job_type: str, *sizes: int, queue: str = "light", on_failure: FailurePolicy = "fail_fast"
+    ) -> None:
+        self.job_type = job_type  # type: ignore[misc]
+        self.sizes = sizes
+        names = [f"stage{number}" for number in range(1, len(sizes) + 1)]
+        self.stages = tuple(Stage(name, KIND_OF[TASK_QUEUES[queue]], on_failure) for name in names)  # type: ignore[misc, arg-type]
+
+    def source(self, parameters: Any) -> tuple[str, str] | None:
+        del parameters
+        return self.named
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        del previous
+        if self.create:
+            return self.create(stage, job)
+        return [TaskSpec("work", {"number": number}) for number in range(self.sizes[job.current_stage_n - 1])]
+
+    def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
+        del stage, job, results
+        return self.hand_over()
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        del job
+        if self.aggregate:
+            return self.aggregate(results)
+        done = sum(result.status is TaskStatus.COMPLETED for result in results)
+        status = JobStatus.COMPLETED if done == len(results) else JobStatus.COMPLETED_WITH_ERRORS
+        return JobOutcome({"done": done}, status)
+
+
+def leave_effect(ctx: TaskContext) -> Json:
+    """Write a row in the transaction that finishes the task."""
+    ctx.transaction.execute(
+        "INSERT INTO geo.effects (task_id, attempt) VALUES (%s, %s)", [ctx.task.task_id, ctx.task.attempt]
+    )
+    return {"attempt": ctx.task.attempt}
+
+
+@dataclass
+class World:
+    """One deployment and what a test does to it."""
+
+    settings: Settings
+    database: Database
+    queues: FakeQueues = field(default_factory=FakeQueues)
+    blobs: FakeBlobs = field(default_factory=FakeBlobs)
+    controllers: dict[str, Controller] = field(default_factory=dict)
+    handlers: dict[str, Handler] = field(default_factory=lambda: {"work": leave_effect})
+
+    def __post_init__(self) -> None:
+        self.engine = self.new_engine(self.settings)
+
+    def new_engine(self, settings: Settings) -> Engine:
+        """Another worker of the same deployment."""
+        return Engine(
+            settings, self.database, self.queues, self.blobs, self.controllers, lambda name: self.handlers[name]
+        )
+
+    def shape(self, *sizes: int, queue: str = "light", on_failure: FailurePolicy = "fail_fast") -> Shape:
+        """Register a job type."""
+        controller = Shape(f"shape_{next(_numbers)}", *sizes, queue=queue, on_failure=on_failure)
+        self.controllers[controller.job_type] = controller
+        return controller
+
+    def submit(self, controller: Controller, *, key: str | None = None, **parameters: Any) -> Job:
+        """POST a job; without parameters it is like no other."""
+        body = parameters or {"resource_id": f"file-{next(_numbers)}"}
+        return self.engine.submit(controller.job_type, json.dumps(body).encode(), idempotency_key=key).job
+
+    def submit_shape(self, *sizes: int, **options: Any) -> Job:
+        """Register a job type and POST a job of it."""
+        return self.submit(self.shape(*sizes, **options))
+
+    def started(self, *sizes: int, **options: Any) -> Job:
+        """A job whose first stage was started; its messages wait in the queues."""
+        job = self.submit_shape(*sizes, **options)
+        self.queues.drain(JOB_QUEUE)
+        self.start(job)
+        return self.job(job)
+
+    def start(self, job: Job) -> None:
+        """Start the current stage."""
+        self.engine.start_stage(JobMessage(job.job_id, self.job(job).current_stage_n))
+
+    def claim(self, job: Job, number: int = 1, *, lease_seconds: float = 60) -> Claim:
+        """Claim a task of the current stage, which must be free."""
+        claim = self.try_claim(self.tasks(job)[number - 1].task_id, lease_seconds=lease_seconds)
+        assert claim is not None, "the claim was refused"
+        return claim
+
+    def try_claim(self, task_id: str, *, lease_seconds: float = 60) -> Claim | None:
+        """Claim a task, if it is to be had."""
+        times = {"lease": jobs.timedelta(seconds=lease_seconds), "deadline": jobs.timedelta(seconds=540)}
+        with self.database.connection() as conn:
+            return jobs.claim_task(conn, task_id, **times)
+
+    def execute(self, claim: Claim) -> None:
+        """Run a claimed task to its end."""
+        self.engine.execute(claim, lambda: False)
+
+    def run_task(self, task: Task | str) -> None:
+        """Deliver the message of a task."""
+        task_id = task if isinstance(task, str) else task.task_id
+        self.engine.run_task(TaskMessage(task_id), "light")
+
+    def deliver(self, message: Message) -> None:
+        """Hand a message to its trigger."""
+        queue, text = message
+        if queue == JOB_QUEUE:
+            self.engine.start_stage(JobMessage.decode(text))
+        else:
+            self.engine.run_task(TaskMessage.decode(text), KIND_OF[queue])
+
+    def drain(self) -> list[Message]:
+        """Take all messages out of all queues."""
+        return [(queue, text) for queue in QUEUES for text in self.queues.drain(queue)]
+
+    def run_all(self, *, copies: int = 1) -> None:
+        """Deliver messages until none is left."""
+        while messages := self.drain():
+            for message in messages * copies:
+                self.deliver(message)
+
+    def lose_messages(self) -> int:
+        """Drop what the queues hold."""
+        return len(self.drain())
+
+    def sweep(self, engine: Engine | None = None) -> bool:
+        """Run a pass of the sweep, as if the last one was 30 s ago."""
+        self.sql("UPDATE app.sweep SET swept_at = clock_timestamp() - interval '30 s'")
+        return (engine or self.engine).sweeper.sweep(period_seconds=10)
+
+    def all_due(self) -> None:
+        """Let the times of the next sends pass."""
+        self.sql("UPDATE app.jobs SET resend_at = clock_timestamp() - interval '1 s' WHERE finished_at IS NULL")
+        self.sql("UPDATE app.tasks SET resend_at = clock_timestamp() - interval '1 s' WHERE status = 'queued'")
+
+    def expire(self, *task_ids: str) -> None:
+        """Let the leases of tasks run out."""
+        past = "clock_timestamp() - interval '1 s'"
+        self.sql(f"UPDATE app.tasks SET lease_until = {past} WHERE lease_until IS NOT NULL AND task_id = ANY(%s)",
+                 [list(task_ids)])  # fmt: skip
+
+    def job(self, job: Job) -> Job:
+        """The job as it is now."""
+        with self.database.connection() as conn:
+            found = jobs.get_job(conn, job.job_id)
+        assert found is not None
+        return found
+
+    def tasks(self, job: Job, stage_n: int | None = None) -> list[Task]:
+        """The tasks of a stage, by default of the current one."""
+        wanted = stage_n or self.job(job).current_stage_n
+        with self.database.connection() as conn:
+            tasks = jobs.list_tasks(conn, job.job_id, after=(0, 0), limit=100_000)
+        return [task for task in tasks if task.stage_n == wanted]
+
+    def statuses(self, job: Job, stage_n: int | None = None) -> list[str]:
+        """The states of a stage's tasks."""
+        return [task.status.value for task in self.tasks(job, stage_n)]
+
+    def effects(self, job: Job) -> list[tuple[str, int]]:
+        """Task and attempt of every effect that was committed."""
+        rows = self.sql("SELECT task_id, attempt FROM geo.effects WHERE task_id LIKE %s || '%%' ORDER BY 1", [job.job_id])
+        return [(row["task_id"], row["attempt"]) for row in rows]
+
+    def sql(self, statement: str, params: Iterable[Any] = ()) -> list[dict[str, Any]]:
+        """Run a statement."""
+        with self.database.connection() as conn:
+            cursor = conn.execute(statement.encode(), list(params))
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def locked_job(self, job: Job) -> Iterator[Connection]:
+        """Hold a job's lock for the block, as a transition in progress does."""
+        with self.database.transaction() as conn:
+            jobs.lock_job(conn, job.job_id)
+            yield conn
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Run calls in threads of their own, side by side; raises what one of them raised."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result(60) for future in [pool.submit(call) for call in calls]]
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Wait until something holds, or fail."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold in time"
+        time.sleep(0.02)
