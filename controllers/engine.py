@@ -14,6 +14,7 @@ from typing import Any
 
 from controllers import intake
 from controllers.base import Controller
+from controllers.children import ChildDied, Children
 from controllers.heartbeat import Heartbeat
 from controllers.journal import describe, record, where
 from controllers.settle import Settlement
@@ -27,7 +28,8 @@ from repositories.jobs import Claim, NewJob, WakeUp
 from repositories.postgres import Connection, Database
 from repositories.queues import Queues
 from schema.errors import Conflict, ErrorInfo, GeostageError, NotFound, PermanentError, TaskInterrupted, Unavailable
-from schema.jobs import Job, JobStatus, Json, Task, TaskSpec, new_job_id, stage_sequence_of
+from schema.jobs import Job, JobStatus, Json, Task, TaskQueue, TaskSpec, new_job_id, stage_sequence_of
+from schema.jsonb import to_jsonb
 from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
 from schema.settings import Settings
 from services import Handler
@@ -61,6 +63,7 @@ class Engine:
         blobs: Blobs,
         controllers: Mapping[str, Controller],
         resolve_handler: Callable[[str], Handler],
+        children: Children | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -68,6 +71,7 @@ class Engine:
         self.blobs = blobs
         self.controllers = controllers
         self.resolve_handler = resolve_handler
+        self.children = children
         self.transitions = Transitions(self.controller_of, settings)
         self.settlement = Settlement(settings, database, queues, blobs)
         self.sweeper = Sweep(settings, database, queues, self.transitions, self.settlement)
@@ -129,10 +133,11 @@ class Engine:
         """
         until = time.monotonic() + GO_ON_SECONDS
         with self.slots.take(queue) as slot:
-            task = self._claim_and_run(message.task_id) if slot.free else None
+            ready = slot.free and self._is_ready(queue)
+            task = self._claim_and_run(message.task_id) if ready else None
             while task and time.monotonic() < until and not slot.wanted():
                 task = self._claim_next_and_run(task)
-        if not slot.free:
+        if not ready:
             self.settlement.send_tasks([WakeUp(message.task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
         self.sweeper.sweep_when_due()
 
@@ -183,7 +188,7 @@ class Engine:
                 aftermath = Aftermath(wake_ups=wake_ups) if wake_ups else self.transitions.advance(conn, reopened)
         record("retry", job=reopened, tasks=len(wake_ups))
         self.settlement.settle(aftermath)
-        return reopened
+        return aftermath.ended or aftermath.started or reopened
 
     def poisoned(self, queue: str, body: bytes) -> None:
         """Keep a poisoned message for the operator, and look after its row. Never raises: its queue has no other end.
@@ -199,6 +204,9 @@ class Engine:
         except GeostageError as exc:
             record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc))
             self.settlement.send_back(queue + POISON_SUFFIX, body)
+        # A bug would bring the message back for ever; the row that it points at is the sweep's.
+        except Exception as exc:  # noqa: BLE001
+            record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc), where=where(exc))
 
     def _look_after(self, conn: Connection, body: bytes) -> Aftermath:
         message = decode(body)
@@ -291,7 +299,10 @@ class Engine:
     def _create_tasks(self, conn: Connection, job: Job) -> list[TaskSpec]:
         previous = jobs.stage_results(conn, job.job_id, job.current_stage_n - 1)
         stage = self.transitions.stage_of(job)
-        return self.controller_of(job.job_type).create_tasks(stage, job, previous)
+        specs = self.controller_of(job.job_type).create_tasks(stage, job, previous)
+        for spec in specs:
+            to_jsonb(spec.parameters)
+        return specs
 
     def _start_failed(self, conn: Connection, job: Job, error: Exception) -> Aftermath:
         with conn.transaction():
@@ -311,6 +322,17 @@ class Engine:
             record("claim_refused", task_id=task_id, level=logging.DEBUG)
         return self._run(claim)
 
+    def _is_ready(self, queue: str) -> bool:
+        """See that a child stands by before a task is claimed for it."""
+        if self.children is None or queue == TaskQueue.LIGHT:
+            return True
+        try:
+            self.children.warm(queue)
+        except ChildDied as exc:
+            record("spawn_failed", level=logging.ERROR, reason=describe(exc))
+            return False
+        return True
+
     def _claim_next_and_run(self, task: Task) -> Task | None:
         with self.database.connection() as conn:
             claim = jobs.claim_next_task(conn, task, **self._lease)
@@ -321,8 +343,18 @@ class Engine:
             return None
         self._say("claim", claim, tries=claim.task.tries)
         with self.heartbeat.hold(claim.task) as lost:
-            self.execute(claim, lost)
+            if self.children and claim.task.queue != TaskQueue.LIGHT:
+                self._run_in_child(self.children, claim, lost)
+            else:
+                self.execute(claim, lost)
         return claim.task
+
+    def _run_in_child(self, children: Children, claim: Claim, lost: Callable[[], bool]) -> None:
+        began = time.monotonic()
+        try:
+            children.run(claim, lost)
+        except ChildDied as exc:
+            self._fail(claim, exc, began)
 
     def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
         if not ctx.has_effects:

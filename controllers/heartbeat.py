@@ -13,7 +13,6 @@ from datetime import timedelta
 from controllers.journal import describe, record
 from repositories import jobs
 from repositories.postgres import Database
-from schema.errors import GeostageError
 from schema.jobs import Task, job_id_of
 from schema.settings import Settings
 
@@ -46,6 +45,9 @@ class Heartbeat:
         """
         held = _Held(task.attempt, time.monotonic() + self._deadline)
         with self._lock:
+            if task.task_id in self._held:
+                # This very worker took the task over from itself: the older run is the lost one.
+                self._held[task.task_id].lost.set()
             self._held[task.task_id] = held
             if self._thread is None:
                 self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
@@ -75,6 +77,7 @@ class Heartbeat:
             time.sleep(self._period)
             try:
                 self.beat()
-            except GeostageError as exc:
-                # Three beats fit into a lease; one that cannot reach the database is made up for by the next.
+            # Three beats fit into a lease: a missed one is made up for by the next. A thread that ended would cost this
+            # worker every task that it runs from then on.
+            except Exception as exc:  # noqa: BLE001
                 record("heartbeat_missed", level=logging.WARNING, reason=describe(exc))

@@ -5,7 +5,6 @@ Nothing of it is needed for a job to end: what fails here is made up for by the 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from repositories.postgres import Database
 from repositories.queues import Queues
 from schema.errors import GeostageError, Unavailable
 from schema.jobs import Job, JobStatus, Json
+from schema.jsonb import to_jsonb
 from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import Settings
 
@@ -75,8 +75,15 @@ class Settlement:
             if first:
                 with self.database.connection() as conn:
                     wave = jobs.still_queued(conn, [wake_up.task_id for wake_up in wave])
-            for queue in sorted({wake_up.queue for wake_up in wave}):
-                self._send_wave(queue, [w.task_id for w in wave if w.queue == queue], delay_seconds)
+            try:
+                self._send_wave(wave, delay_seconds)
+            except Unavailable as exc:
+                # One failure stands for all: a queue that is down takes seconds to say so.
+                left = [wake_up.task_id for wake_up in wake_ups[first:]]
+                record("send_failed", task_id=left[0], tasks=len(left), level=logging.WARNING, reason=describe(exc))
+                with self.database.connection() as conn:
+                    jobs.resend_tasks_now(conn, left)
+                return
 
     def send_back(self, queue: str, body: bytes) -> None:
         """Put a message back that could not be looked at now."""
@@ -96,34 +103,33 @@ class Settlement:
                     tables = jobs.drop_work_tables(conn, job_id)
                 blobs = self.blobs.delete_prefix(self.settings.work_container, f"{job_id}/")
                 record("clear", job=job, tables=tables, blobs=blobs)
+            if due == "last":
+                with self.database.connection() as conn:
+                    jobs.end_clearing(conn, job_id)
         except GeostageError as exc:
             record("clear_failed", job_id=job_id, level=logging.WARNING, reason=describe(exc))
 
-    def fit_result(self, name: str, result: Json) -> Json:
+    def fit_result(self, name: str, result: object) -> Json:
         """Give a result as it fits into a row: itself, or the path of the blob that it was written to.
 
         Raises
         ------
-        ValueError
-            It holds NaN, infinity or a NUL character, which jsonb cannot store.
+        TypeError, ValueError
+            It is no dict, or holds what jsonb cannot store, such as NaN.
         """
-        text = json.dumps(result, allow_nan=False)
-        if "\\u0000" in text:
-            raise ValueError("the result holds a NUL character, which jsonb cannot store")
-        if len(text) <= MAX_RESULT_BYTES:
+        if not isinstance(result, dict):
+            raise TypeError(f"a result must be a dict, not {type(result).__name__}")
+        data = to_jsonb(result).encode()
+        if len(data) <= MAX_RESULT_BYTES:
             return result
         container, blob = self.settings.output_container, f"_results/{name}.json"
-        self.blobs.write(container, blob, text.encode(), content_type="application/json")
-        return {"result_path": f"{container}/{blob}", "bytes": len(text)}
+        self.blobs.write(container, blob, data, content_type="application/json")
+        return {"result_path": f"{container}/{blob}", "bytes": len(data)}
 
-    def _send_wave(self, queue: str, task_ids: list[str], delay_seconds: float) -> None:
-        messages = [TaskMessage(task_id).encode() for task_id in task_ids]
-        try:
+    def _send_wave(self, wave: Sequence[WakeUp], delay_seconds: float) -> None:
+        for queue in sorted({wake_up.queue for wake_up in wave}):
+            messages = [TaskMessage(wake_up.task_id).encode() for wake_up in wave if wake_up.queue == queue]
             self.queues.send(TASK_QUEUES[queue], messages, delay_seconds=delay_seconds)
-        except Unavailable as exc:
-            record("send_failed", task_id=task_ids[0], level=logging.WARNING, reason=describe(exc))
-            with self.database.connection() as conn:
-                jobs.resend_tasks_now(conn, task_ids)
 
     def _offload(self, job_id: str) -> Job | None:
         # Not in the transaction that ends the job: nothing slow may happen under its lock.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from controllers.journal import describe, record, where
@@ -17,7 +18,7 @@ from repositories import jobs
 from repositories.jobs import WakeUp
 from repositories.postgres import Connection, Database
 from repositories.queues import Queues
-from schema.errors import ErrorInfo
+from schema.errors import ErrorInfo, Unavailable
 from schema.jobs import Job, JobStatus, Task
 from schema.messages import TASK_QUEUES
 from schema.settings import Settings
@@ -52,13 +53,10 @@ class Sweep:
             idle = jobs.begin_sweep(conn, period=timedelta(seconds=period_seconds))
         if idle is None:
             return False
-        self._resend_jobs()
-        if idle < OUTAGE_SECONDS:
-            self._take_back_expired()
-        self._resend_tasks()
-        self._end_overdue()
-        self._heal_stalled()
-        self._clear_ended()
+        take_back = [self._take_back_expired] if idle < OUTAGE_SECONDS else []
+        steps = [*take_back, self._end_overdue, self._heal_stalled, self._resend_jobs, self._resend_tasks]
+        for step in (*steps, self._clear_ended):
+            self._guard(step.__name__, step)
         return True
 
     def sweep_when_due(self) -> None:
@@ -68,7 +66,7 @@ class Sweep:
             if now - self._looked[0] < CARRY_AFTER_SECONDS:
                 return
             self._looked[0] = now
-        self.sweep(period_seconds=CARRY_AFTER_SECONDS)
+        self._guard("carry", partial(self.sweep, period_seconds=CARRY_AFTER_SECONDS))
 
     def take_back(self, conn: Connection, task: Task) -> Aftermath:
         """Put a task back whose lease ran out, or fail it when it has lost too many workers; else do nothing."""
@@ -88,10 +86,15 @@ class Sweep:
         base = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
         with self.database.connection() as conn:
             due = jobs.due_jobs(conn, resend_after=base, limit=ROWS)
-            found = [jobs.get_job(conn, job_id) for job_id, _ in due]
-        for job in filter(None, found):
+            found = [job for job in (jobs.get_job(conn, job_id) for job_id, _ in due) if job]
+        for number, job in enumerate(found, start=1):
             record("resend", job=job)
-            self.settlement.send_job(job)
+            if not self.settlement.send_job(job):
+                # A queue that is down takes seconds to say so: the others need not ask it too.
+                with self.database.connection() as conn:
+                    for other in found[number:]:
+                        jobs.resend_job_now(conn, other.job_id)
+                break
 
     def _resend_tasks(self) -> None:
         base = timedelta(seconds=self.settings.sweep_resend_seconds)
@@ -99,13 +102,21 @@ class Sweep:
             due = jobs.due_tasks(conn, resend_after=base, limit=ROWS)
             open_tasks = jobs.open_tasks_by_queue(conn) if due else {}
         for queue in sorted({wake_up.queue for wake_up in due}):
-            mine = [wake_up for wake_up in due if wake_up.queue == queue]
-            # As many messages as open tasks: none is lost, the queue is only long.
-            if self.queues.count(TASK_QUEUES[queue]) >= open_tasks.get(queue, 0):
-                mine = [wake_up for wake_up in mine if wake_up.late][:LATE_ROWS]
-            if mine:
-                record("resend", queue=queue, tasks=len(mine), task_id=mine[0].task_id)
-                self.settlement.send_tasks(mine)
+            self._resend_queue(queue, [w for w in due if w.queue == queue], open_tasks.get(queue, 0))
+
+    def _resend_queue(self, queue: str, due: list[WakeUp], open_tasks: int) -> None:
+        try:
+            messages = self.queues.count(TASK_QUEUES[queue])
+        except Unavailable as exc:
+            record("send_failed", queue=queue, tasks=len(due), level=logging.WARNING, reason=describe(exc))
+            with self.database.connection() as conn:
+                jobs.resend_tasks_now(conn, [wake_up.task_id for wake_up in due])
+            return
+        # As many messages as open tasks: none is lost, the queue is only long.
+        chosen = due if messages < open_tasks else [wake_up for wake_up in due if wake_up.late][:LATE_ROWS]
+        if chosen:
+            record("resend", queue=queue, tasks=len(chosen), task_id=chosen[0].task_id)
+            self.settlement.send_tasks(chosen)
 
     def _take_back_expired(self) -> None:
         with self.database.connection() as conn:
@@ -117,10 +128,13 @@ class Sweep:
             overdue = jobs.overdue_jobs(conn, limit=ROWS)
         self._each("end_overdue", overdue, self._fail_overdue)
 
-    def _fail_overdue(self, conn: Connection, job_id: str) -> Aftermath:
+    def _fail_overdue(self, conn: Connection, seen: Job) -> Aftermath:
         with conn.transaction():
-            job = jobs.lock_job(conn, job_id)
-            return self.transitions.fail_job(conn, job, self._overdue(job).as_json()) if job else Aftermath()
+            job = jobs.lock_job(conn, seen.job_id)
+            # A retry by the user, after another sweep ended the job, has set a new deadline.
+            if job is None or job.deadline_at != seen.deadline_at:
+                return Aftermath()
+            return self.transitions.fail_job(conn, job, self._overdue(job).as_json())
 
     def _heal_stalled(self) -> None:
         with self.database.connection() as conn:
@@ -141,18 +155,25 @@ class Sweep:
         with self.database.connection() as conn:
             clearable = jobs.clearable_jobs(conn, limit=ROWS)
         for job_id in clearable:
-            self.settlement.clear(job_id)
+            self._guard("clear", partial(self.settlement.clear, job_id), job_id)
 
     def _each(self, action: str, rows: Iterable[Row], act: Callable[[Connection, Row], Aftermath]) -> None:
-        """Act on rows one by one: a row that cannot be healed must not stop the sweep for the others."""
         for row in rows:
-            try:
-                with self.database.connection() as conn:
-                    aftermath = act(conn, row)
-                self.settlement.settle(aftermath)
-            except Exception as exc:  # noqa: BLE001 - see above
-                subject, reason = row.task_id if isinstance(row, Task) else row, describe(exc)
-                record("sweep_error", level=logging.ERROR, step=action, row=subject, reason=reason, where=where(exc))
+            subject = row.task_id if isinstance(row, Task) else row.job_id if isinstance(row, Job) else row
+            self._guard(action, partial(self._heal_row, act, row), subject)
+
+    def _heal_row(self, act: Callable[[Connection, Row], Aftermath], row: Row) -> None:
+        with self.database.connection() as conn:
+            aftermath = act(conn, row)
+        self.settlement.settle(aftermath)
+
+    def _guard(self, step: str, act: Callable[[], object], subject: object = None) -> None:
+        """Do a part of the sweep: one row or step that cannot be healed must not stop the sweep for the others."""
+        try:
+            act()
+        except Exception as exc:  # noqa: BLE001 - see above
+            reason = describe(exc)
+            record("sweep_error", level=logging.ERROR, step=step, row=subject, reason=reason, where=where(exc))
 
     def _died(self, task: Task) -> ErrorInfo:
         lost = task.deaths + 1

@@ -12,7 +12,7 @@ from controllers.journal import describe, record, where
 from repositories import jobs
 from repositories.jobs import StageSummary, WakeUp
 from repositories.postgres import Connection
-from schema.errors import ErrorInfo, PermanentError
+from schema.errors import ErrorInfo, NotFound, PermanentError
 from schema.jobs import Job, JobStatus, Json, Stage, Task, TaskResult
 from schema.settings import Settings
 
@@ -51,7 +51,7 @@ class Transitions:
         job = jobs.lock_job(conn, task.job_id)
         if job is None or jobs.fail_task(conn, task, error, expired=expired) is None:
             return None
-        if self.stage_of(job).on_failure == "fail_fast":
+        if self._fails_fast(job):
             return self.fail_job(conn, job, error)
         return self.advance(conn, job) if jobs.stage_has_ended(conn, job.job_id, task.stage_n) else Aftermath()
 
@@ -108,6 +108,13 @@ class Transitions:
     def stage_of(self, job: Job) -> Stage:
         """Give the current stage of a job as its controller declares it."""
         return self.controller_of(job.job_type).stages[job.current_stage_n - 1]
+
+    def _fails_fast(self, job: Job) -> bool:
+        try:
+            return self.stage_of(job).on_failure == "fail_fast"
+        except (NotFound, IndexError):
+            # The job type, or this stage of it, is not in this deployment any more: nobody else can end the job.
+            return True
 
     def _next_stage(
         self, conn: Connection, job: Job, summary: StageSummary, results: Sequence[TaskResult]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,8 +146,10 @@ class AzureBlobs:
         with _errors(container, prefix):
             try:
                 for name in client.list_blob_names(name_starts_with=prefix):
-                    client.delete_blob(name)
-                    deleted += 1
+                    # Another worker may delete it first.
+                    with suppress(ResourceNotFoundError):
+                        client.delete_blob(name)
+                        deleted += 1
             except ResourceNotFoundError:
                 return deleted
         return deleted

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from psycopg import errors, sql
 from psycopg.rows import DictRow
@@ -17,9 +15,8 @@ from psycopg.types.json import Jsonb
 from repositories.postgres import Connection, load_queries
 from schema.errors import Conflict
 from schema.jobs import JOB_ID_PATTERN, Job, JobStatus, Json, Source, Task, TaskResult, TaskSpec, TaskStatus, task_id_of
+from schema.jsonb import to_jsonb
 from schema.settings import WORK_SCHEMA
-
-_to_json = partial(json.dumps, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -206,6 +203,11 @@ def claim_next_task(conn: Connection, task: Task, *, lease: timedelta, deadline:
     return _claim(conn, load_queries("queries")["next_task"], lease=lease, deadline=deadline, **place)
 
 
+def held_claim(conn: Connection, task_id: str, attempt: int) -> Claim | None:
+    """Give a claim again; None when it is no longer held."""
+    return _claim_of(_first(conn, "held_claim", task_id=task_id, attempt=attempt))
+
+
 def still_queued(conn: Connection, task_ids: Sequence[str]) -> list[WakeUp]:
     """Give those of some tasks that still wait for a worker."""
     return [WakeUp(**row) for row in _rows(conn, "still_queued", task_ids=list(task_ids))]
@@ -343,23 +345,24 @@ def reopen_job(
     """Open a failed job again; None when its work area is gone. Raises Conflict when a live job does the same work."""
     history = [entry for entry in job.stage_history if entry["stage_n"] < job.current_stage_n]
     try:
-        return _job(
-            _first(
-                conn,
-                "reopen_job",
-                job_id=job.job_id,
-                stage_history=_jsonb(history),
-                progress_floor=progress_floor,
-                resend_after=resend_after,
-                deadline_after=deadline_after,
+        with conn.transaction():
+            return _job(
+                _first(
+                    conn,
+                    "reopen_job",
+                    job_id=job.job_id,
+                    stage_history=_jsonb(history),
+                    progress_floor=progress_floor,
+                    resend_after=resend_after,
+                    deadline_after=deadline_after,
+                )
             )
-        )
     except errors.UniqueViolation as exc:
+        holder = find_live_job(conn, job.dedup_key)
         raise Conflict(
-            f"Another job does the work of job {job.job_id} already.",
+            f"{f'Job {holder.job_id}' if holder else 'Another job'} does the work of job {job.job_id} already.",
             remediation="Follow that job; GET /api/jobs lists it.",
             code="same_work",
-            job_id=job.job_id,
         ) from exc
 
 
@@ -420,9 +423,9 @@ def take_back_task(conn: Connection, task: Task, error: Json, *, resend_after: t
     )
 
 
-def overdue_jobs(conn: Connection, *, limit: int) -> list[str]:
+def overdue_jobs(conn: Connection, *, limit: int) -> list[Job]:
     """List open jobs past their deadline."""
-    return [row["job_id"] for row in _rows(conn, "overdue_jobs", limit=limit)]
+    return [_job_of(row) for row in _rows(conn, "overdue_jobs", limit=limit)]
 
 
 def stalled_jobs(conn: Connection, *, limit: int) -> list[str]:
@@ -435,9 +438,17 @@ def clearable_jobs(conn: Connection, *, limit: int) -> list[str]:
     return [row["job_id"] for row in _rows(conn, "clearable_jobs", limit=limit)]
 
 
-def begin_clearing(conn: Connection, job_id: str) -> bool:
-    """Mark a work area as gone, before anything of it is deleted; False when it is not due."""
-    return _first(conn, "begin_clearing", job_id=job_id) is not None
+def begin_clearing(conn: Connection, job_id: str) -> Literal["first", "last"] | None:
+    """Mark a work area as gone, before anything of it is deleted, for the first or last time; None: it is not due."""
+    row = _first(conn, "begin_clearing", job_id=job_id)
+    if row is None:
+        return None
+    return "first" if row["work_area"] == "kept" else "last"
+
+
+def end_clearing(conn: Connection, job_id: str) -> None:
+    """Note that nothing of a work area is left to delete."""
+    _run(conn, "end_clearing", job_id=job_id)
 
 
 def drop_work_tables(conn: Connection, job_id: str) -> int:
@@ -466,7 +477,10 @@ def applied_migrations(conn: Connection) -> list[str]:
 
 def _claim(conn: Connection, chosen: sql.Composable, **params: Any) -> Claim | None:
     statement = load_queries("queries")["claim_task"].format(chosen=chosen)
-    row = conn.execute(statement, params).fetchone()
+    return _claim_of(conn.execute(statement, params).fetchone())
+
+
+def _claim_of(row: DictRow | None) -> Claim | None:
     if row is None:
         return None
     source, traceparent, stage = row.pop("job_source"), row.pop("job_traceparent"), row.pop("job_stage")
@@ -474,7 +488,7 @@ def _claim(conn: Connection, chosen: sql.Composable, **params: Any) -> Claim | N
 
 
 def _jsonb(value: Any) -> Jsonb:
-    return Jsonb(value, dumps=_to_json)
+    return Jsonb(value, dumps=to_jsonb)
 
 
 def _execute(conn: Connection, name: str, params: Mapping[str, Any]) -> Any:

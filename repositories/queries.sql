@@ -115,6 +115,12 @@ WHERE t.task_id = {chosen} AND j.job_id = t.job_id
        OR t.status = 'processing' AND deaths + 1 < max_deaths AND lease_until < clock_timestamp())
 RETURNING t.*, j.source AS job_source, j.traceparent AS job_traceparent, j.current_stage AS job_stage;
 
+-- held_claim
+-- A claim as another process of this worker sees it.
+SELECT t.*, j.source AS job_source, j.traceparent AS job_traceparent, j.current_stage AS job_stage
+FROM app.tasks AS t JOIN app.jobs AS j USING (job_id)
+WHERE t.task_id = %(task_id)s AND t.attempt = %(attempt)s AND t.status = 'processing';
+
 -- next_task
 -- The task that is claimed after one that was just run: the next of its stage that waits. Being claimed: look further.
 (SELECT task_id FROM app.tasks
@@ -312,7 +318,7 @@ RETURNING *;
 
 -- overdue_jobs
 -- Open jobs past their deadline: the last resort.
-SELECT job_id FROM app.jobs WHERE status IN ('queued', 'processing') AND deadline_at < clock_timestamp()
+SELECT * FROM app.jobs WHERE status IN ('queued', 'processing') AND deadline_at < clock_timestamp()
 ORDER BY deadline_at LIMIT %(limit)s;
 
 -- stalled_jobs
@@ -329,11 +335,19 @@ SELECT job_id FROM app.jobs WHERE clear_at <= clock_timestamp() ORDER BY clear_a
 
 -- begin_clearing
 -- kept -> gone is committed before anything is deleted, so that a retry cannot run into it. Cleared once more after
--- 15 minutes, for what a late worker may have left.
-UPDATE app.jobs
-SET work_area = 'gone', clear_at = CASE work_area WHEN 'kept' THEN clock_timestamp() + interval '15 minutes' END
-WHERE job_id = %(job_id)s AND clear_at <= clock_timestamp() AND status NOT IN ('queued', 'processing')
-RETURNING job_id;
+-- 15 minutes, for what a late worker may have left, and every 15 minutes until that went well.
+UPDATE app.jobs AS j SET work_area = 'gone', clear_at = clock_timestamp() + interval '15 minutes'
+FROM (
+    SELECT job_id, work_area FROM app.jobs
+    WHERE job_id = %(job_id)s AND clear_at <= clock_timestamp() AND status NOT IN ('queued', 'processing')
+    FOR NO KEY UPDATE
+) AS before
+WHERE j.job_id = before.job_id
+RETURNING before.work_area;
+
+-- end_clearing
+-- Nothing is left to delete.
+UPDATE app.jobs SET clear_at = NULL WHERE job_id = %(job_id)s AND work_area = 'gone';
 
 -- work_tables
 -- Tables of a job in the work schema.

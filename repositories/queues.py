@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Protocol
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
@@ -64,7 +64,9 @@ class AzureQueues:
             try:
                 self._each(send_one, messages[:1])
             except ResourceNotFoundError:
-                client.create_queue()
+                # Another worker may make it between the two calls.
+                with suppress(ResourceExistsError):
+                    client.create_queue()
                 self._each(send_one, messages[:1])
             self._each(send_one, messages[1:])
 
@@ -112,6 +114,8 @@ class FakeQueues:
 
     def count(self, queue: str) -> int:
         """See Queues."""
+        if self.down:
+            raise _unavailable()
         return len(self.queues.get(queue, []))
 
     def drain(self, queue: str) -> Iterable[str]:

@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from schema.jsonb import storable
+
 
 @dataclass(frozen=True)
 class ErrorInfo:
@@ -35,8 +37,9 @@ class ErrorInfo:
     attempt: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give the error as a JSON object, without the parts that do not apply."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        """Give the error as a JSON object that a row can hold, without the parts that do not apply."""
+        parts = {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: storable(value) if isinstance(value, str) else value for key, value in parts.items()}
 
 
 class GeostageError(Exception):

@@ -79,7 +79,7 @@ def decode(body: bytes | str) -> JobMessage | TaskMessage | None:
 def _fields(body: bytes | str, expected: set[str]) -> dict[str, object]:
     try:
         fields = json.loads(body)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise MessageError("The message is not JSON.") from exc
     if not isinstance(fields, dict) or set(fields) != expected:
         raise MessageError(f"The message must be an object with exactly {', '.join(sorted(expected))}.")

@@ -31,7 +31,7 @@ def test_a_running_handler_cannot_fail_its_task_after_cancel(world: World) -> No
     job = world.started(1)
     claim = world.claim(job)
     world.engine.cancel(job.job_id)
-    world.handlers["work"] = lambda ctx: {}["missing"]
+    world.handlers["work"] = lambda _: {}["missing"]
     world.execute(claim)
     assert world.statuses(job) == ["cancelled"]
 
@@ -77,7 +77,7 @@ def test_cancel_of_a_cancelled_job_is_no_error(world: World) -> None:
 
 @pytest.mark.parametrize("fails", [True, False])
 def test_cancel_of_a_job_that_ended_otherwise_is_a_conflict(world: World, fails: bool) -> None:
-    def work(ctx: TaskContext) -> Json:
+    def work(_: TaskContext) -> Json:
         raise PermanentError("no")
 
     world.handlers["work"] = work if fails else leave_effect

@@ -22,11 +22,11 @@ UNSTORABLE: dict[str, Any] = {
 }
 
 
-def permanent(ctx: TaskContext) -> Json:
+def permanent(_: TaskContext) -> Json:
     raise PermanentError("The file has no layer.", remediation="Export it again.")
 
 
-def broken(ctx: TaskContext) -> Json:
+def broken(_: TaskContext) -> Json:
     raise ValueError("unlucky")
 
 
@@ -72,7 +72,7 @@ def test_finish_all_advances_also_when_the_last_to_end_is_a_failure(world: World
 
 def test_the_controller_may_fail_the_job_for_failed_tasks(world: World) -> None:
     shape = world.shape(2, on_failure="finish_all")
-    shape.aggregate = lambda results: JobOutcome({}, JobStatus.FAILED)
+    shape.aggregate = lambda _: JobOutcome({}, JobStatus.FAILED)
     world.handlers["work"] = permanent
     job = world.submit(shape)
     world.run_all()
@@ -144,7 +144,7 @@ def test_deaths_of_workers_are_not_charged_to_the_handler(world: World) -> None:
 
 @pytest.mark.parametrize("value", UNSTORABLE.values(), ids=list(UNSTORABLE))
 def test_a_result_that_cannot_be_stored_is_the_error_of_its_task(world: World, value: Any) -> None:
-    world.handlers["work"] = lambda ctx: {"value": value}
+    world.handlers["work"] = lambda _: {"value": value}
     job = world.started(1)
     world.run_all()
     error = world.tasks(job)[0].error
@@ -154,7 +154,7 @@ def test_a_result_that_cannot_be_stored_is_the_error_of_its_task(world: World, v
 
 
 def test_a_handler_that_gives_no_object_fails_its_task(world: World) -> None:
-    world.handlers["work"] = lambda ctx: None  # type: ignore[arg-type, return-value]
+    world.handlers["work"] = lambda _: None  # type: ignore[arg-type, return-value]
     job = world.started(1)
     world.run_all()
     assert world.job(job).status is JobStatus.FAILED
@@ -170,7 +170,7 @@ def test_a_task_type_without_a_handler_fails_its_task(world: World) -> None:
 @pytest.mark.parametrize("kind", [ValueError, PermanentError])
 @pytest.mark.parametrize("text", [f"bad byte {NUL} in column", "half a pair \ud800"])
 def test_an_error_whose_text_cannot_be_stored_is_still_told(world: World, kind: Any, text: str) -> None:
-    def work(ctx: TaskContext) -> Json:
+    def work(_: TaskContext) -> Json:
         raise kind(text)
 
     world.handlers["work"] = work
@@ -212,7 +212,7 @@ def test_any_other_error_of_create_tasks_is_tried_again_and_told(world: World) -
 @pytest.mark.parametrize("value", UNSTORABLE.values(), ids=list(UNSTORABLE))
 def test_task_parameters_that_cannot_be_stored_fail_the_job(world: World, value: Any) -> None:
     shape = world.shape(1)
-    shape.create = lambda stage, job: [TaskSpec("work", {"value": value})]
+    shape.create = lambda *_: [TaskSpec("work", {"value": value})]
     job = world.submit(shape)
     world.run_all()
     error = world.job(job).error
@@ -226,7 +226,7 @@ def test_a_job_result_that_cannot_be_stored_fails_the_job_and_keeps_its_tasks(
     world: World, value: Any, on_failure: Any
 ) -> None:
     shape = world.shape(2, on_failure=on_failure)
-    shape.aggregate = lambda results: JobOutcome({"value": value})
+    shape.aggregate = lambda _: JobOutcome({"value": value})
     job = world.submit(shape)
     world.run_all()
     error = world.job(job).error
@@ -254,7 +254,7 @@ def test_an_exception_of_the_controller_at_the_end_of_a_stage_fails_the_job(
 
 
 def test_an_outcome_that_is_no_end_fails_the_job(world: World) -> None:
-    def undecided(results: Sequence[TaskResult]) -> JobOutcome:
+    def undecided(_: Sequence[TaskResult]) -> JobOutcome:
         return JobOutcome({}, JobStatus.PROCESSING)
 
     shape = world.shape(1)

@@ -68,7 +68,7 @@ def test_a_failure_with_a_stale_attempt_changes_nothing(world: World) -> None:
     world.expire(zombie.task.task_id)
     world.claim(job)
     before = world.job(job), world.tasks(job)
-    world.handlers["work"] = lambda ctx: {}["missing"]
+    world.handlers["work"] = lambda _: {}["missing"]
     world.execute(zombie)
     assert (world.job(job), world.tasks(job)) == before
 

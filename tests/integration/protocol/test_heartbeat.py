@@ -16,9 +16,9 @@ LEASE = timedelta(seconds=60)
 
 def lease_left(world: World, job: Job) -> float:
     left = "extract(epoch FROM lease_until - clock_timestamp())::float8 AS s"
-    found: float = world.sql(f"SELECT {left} FROM app.tasks WHERE job_id = %s AND lease_until IS NOT NULL", [job.job_id])[
-        0
-    ]["s"]
+    found: float = world.sql(
+        f"SELECT {left} FROM app.tasks WHERE job_id = %s AND lease_until IS NOT NULL", [job.job_id]
+    )[0]["s"]
     return found
 
 
@@ -113,7 +113,7 @@ def test_the_heartbeat_survives_whatever_a_beat_raises(
     beaten = threading.Event()
     calls = []
 
-    def beat(self: Heartbeat) -> None:
+    def beat(_: Heartbeat) -> None:
         calls.append(1)
         if len(calls) == 1:
             raise error

@@ -10,7 +10,7 @@ from services.context import TaskContext
 from tests.integration.protocol.world import World, leave_effect
 
 
-def broken(ctx: TaskContext) -> Json:
+def broken(_: TaskContext) -> Json:
     raise ValueError("unlucky")
 
 
@@ -74,7 +74,7 @@ def test_retry_does_not_reach_back_to_earlier_stages(world: World) -> None:
         return leave_effect(ctx)
 
     shape = world.controllers[job.job_type]
-    shape.aggregate = lambda results: JobOutcome({}, JobStatus.FAILED)  # type: ignore[attr-defined]
+    shape.aggregate = lambda _: JobOutcome({}, JobStatus.FAILED)  # type: ignore[attr-defined]
     world.handlers["work"] = first_stage_fails
     world.run_all()
     assert world.job(job).status is JobStatus.FAILED
@@ -87,7 +87,7 @@ def test_retry_does_not_reach_back_to_earlier_stages(world: World) -> None:
 def test_retry_with_nothing_left_to_run_advances(world: World) -> None:
     shape = world.shape(2)
 
-    def bug(results: object) -> JobOutcome:
+    def bug(_: object) -> JobOutcome:
         raise KeyError("bug")
 
     shape.aggregate = bug
@@ -95,7 +95,7 @@ def test_retry_with_nothing_left_to_run_advances(world: World) -> None:
     world.run_all()
     assert world.job(job).status is JobStatus.FAILED
     shape.aggregate = None
-    world.engine.retry(job.job_id)
+    assert world.engine.retry(job.job_id).status is JobStatus.COMPLETED
     assert world.job(job).status is JobStatus.COMPLETED
     assert len(world.effects(job)) == 2
 
@@ -186,7 +186,7 @@ def test_retry_is_refused_when_the_work_area_is_gone(world: World) -> None:
 
 
 def test_retry_is_refused_after_an_error_that_no_retry_can_mend(world: World) -> None:
-    def hopeless(ctx: TaskContext) -> Json:
+    def hopeless(_: TaskContext) -> Json:
         raise PermanentError("no layer")
 
     world.handlers["work"] = hopeless

@@ -69,7 +69,7 @@ def test_a_start_that_waited_behind_a_cancel_inserts_nothing(world: World) -> No
 
     world.shape(1)
     controller = world.controllers[job.job_type]
-    controller.create = lambda stage, ended: cancelled_first() or []  # type: ignore[attr-defined]
+    controller.create = lambda *_: cancelled_first() or []  # type: ignore[attr-defined]
     world.start(job)
     assert world.job(job).status is JobStatus.CANCELLED
     assert world.statuses(job) == []

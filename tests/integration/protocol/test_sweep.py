@@ -94,9 +94,7 @@ def test_one_row_that_cannot_be_healed_does_not_stop_the_sweep(world: World, mon
 @pytest.mark.parametrize(
     "step", ["_resend_jobs", "_take_back_expired", "_resend_tasks", "_end_overdue", "_heal_stalled"]
 )
-def test_one_step_that_fails_does_not_stop_the_others(
-    world: World, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_one_step_that_fails_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def fail(*_: object) -> None:
         raise Unavailable("away")
 
@@ -187,7 +185,7 @@ def test_a_sweep_that_fails_is_not_the_failure_of_the_task_that_carried_it(
 def test_the_sweep_fails_a_task_whose_controller_breaks_on_it_only_for_that_job(world: World) -> None:
     cursed, healthy = world.started(1, on_failure="finish_all"), world.started(1)
 
-    def bug(results: object) -> Any:
+    def bug(_: object) -> Any:
         raise PermanentError("bug\0")
 
     world.controllers[cursed.job_type].aggregate = bug  # type: ignore[attr-defined]

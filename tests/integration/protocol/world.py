@@ -202,7 +202,9 @@ class World:
 
     def effects(self, job: Job) -> list[tuple[str, int]]:
         """Task and attempt of every effect that was committed."""
-        rows = self.sql("SELECT task_id, attempt FROM geo.effects WHERE task_id LIKE %s || '%%' ORDER BY 1", [job.job_id])
+        rows = self.sql(
+            "SELECT task_id, attempt FROM geo.effects WHERE task_id LIKE %s || '%%' ORDER BY 1", [job.job_id]
+        )
         return [(row["task_id"], row["attempt"]) for row in rows]
 
     def sql(self, statement: str, params: Iterable[Any] = ()) -> list[dict[str, Any]]:
