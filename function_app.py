@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -15,20 +16,18 @@ from typing import Any
 import azure.functions as func
 
 from controllers import CONTROLLERS
+from controllers.build import build_engine
+from controllers.children import Children
 from controllers.engine import Engine
 from controllers.journal import quiet_libraries
 from controllers.openapi import document
 from controllers.reports import Reports, refuse_unknown
 from controllers.sweep import SCHEDULE as SWEEP_SCHEDULE
 from controllers.views import RETRY_AFTER_SECONDS, submission_view
-from repositories.blobs import AzureBlobs
 from repositories.migrate import migration_files
-from repositories.postgres import Database
-from repositories.queues import AzureQueues
 from schema import errors
 from schema.messages import JOB_QUEUE, POISON_SUFFIX, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import STORAGE_VARIABLE, get_settings
-from services import resolve_handler
 
 STATUS_OF = {
     errors.InvalidRequest: 400,
@@ -44,28 +43,24 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 Respond = Callable[[func.HttpRequest], func.HttpResponse]
 
 
-@cache
-def database() -> Database:
-    """Make the pool of connections, on first use."""
-    return Database(get_settings().postgres_dsn.get_secret_value())
+_making = threading.Lock()
 
 
 @cache
-def queues() -> AzureQueues:
-    """Make the queue clients, on first use."""
-    return AzureQueues(get_settings())
+def _engine() -> Engine:
+    return build_engine(Children(get_settings()))
 
 
-@cache
 def engine() -> Engine:
-    """Make the engine, on first use."""
-    return Engine(get_settings(), database(), queues(), AzureBlobs(get_settings()), CONTROLLERS, resolve_handler)
+    """Give the one engine of this process, made on first use: two would have twice the slots."""
+    with _making:
+        return _engine()
 
 
-@cache
 def reports() -> Reports:
-    """Make the reports, on first use."""
-    return Reports(database(), queues(), CONTROLLERS, lambda: [path.name for path in migration_files()])
+    """Give the reports on what the engine works with."""
+    parts = engine()
+    return Reports(parts.database, parts.queues, CONTROLLERS, lambda: [path.name for path in migration_files()])
 
 
 def answers(*query: str) -> Callable[[Respond], Respond]:

@@ -23,7 +23,7 @@ app = geostage.app
 def send_empty(req: func.HttpRequest) -> func.HttpResponse:
     """Send messages to the empty function, by the code that sends the messages of tasks."""
     count = int(req.route_params["count"])
-    geostage.queues().send(EMPTY_QUEUE, [f'{{"task_id": "empty-{number:04d}"}}' for number in range(count)])
+    geostage.engine().queues.send(EMPTY_QUEUE, [f'{{"task_id": "empty-{number:04d}"}}' for number in range(count)])
     return func.HttpResponse(status_code=202)
 
 

@@ -1,0 +1,141 @@
+"""Child processes: whatever a handler does to its process is one failed try of one task."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from controllers.children import Children
+from controllers.engine import Engine
+from schema.jobs import Job, JobStatus, Stage, Task, TaskSpec
+from schema.messages import TaskMessage
+from schema.settings import POSTGRES_DSN_VARIABLE
+from tests.integration.children.app import BUILDER, JOB_TYPE, resolve
+from tests.integration.protocol import conftest as protocol
+from tests.integration.protocol.world import Shape, World, eventually
+
+protocol_dsn, pool, world = protocol.protocol_dsn, protocol.pool, protocol.world
+settings = protocol.settings
+
+
+class Misbehaving(Shape):
+    def create_tasks(self, stage: Stage, job: Job, previous: object) -> list[TaskSpec]:
+        del stage, previous
+        return [TaskSpec("work", {"behaviour": name}) for name in job.parameters["dataset_id"].split("+")]
+
+
+@pytest.fixture
+def children(world: World, protocol_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
+    monkeypatch.setenv(POSTGRES_DSN_VARIABLE, protocol_dsn)
+    children = Children(
+        world.settings.model_copy(update={"task_memory_mb": 400, "task_deadline_seconds": 3}), builder=BUILDER
+    )
+    yield children
+    children.close()
+
+
+@pytest.fixture
+def engine(world: World, children: Children) -> Engine:
+    world.controllers[JOB_TYPE] = Misbehaving(JOB_TYPE, 1, queue="raster")
+    hasty = world.settings.model_copy(update={"heartbeat_seconds": 0.1, "slot_wait_seconds": 30})
+    parts = (world.database, world.queues, world.blobs, world.controllers, resolve)
+    return Engine(hasty, *parts, children=children)
+
+
+def run(world: World, engine: Engine, behaviours: str) -> Job:
+    job = world.submit(world.controllers[JOB_TYPE], dataset_id=behaviours)
+    world.start(job)
+    while messages := list(world.queues.drain("geo-raster-tasks")):
+        for message in messages:
+            engine.run_task(TaskMessage.decode(message), "raster")
+    return world.job(job)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [("abort", "SIGABRT"), ("exit", "exited with code 3"), ("eat", "its limit is 400 MB"), ("hang", "deadline of 3 s")],
+)
+def test_a_child_that_dies_is_one_failed_try(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch, behaviour: str, said: str
+) -> None:
+    monkeypatch.setattr("controllers.children.GRACE_SECONDS", 1)
+    lines: list[str] = []
+    monkeypatch.setattr("controllers.engine.record", lambda action, **say: lines.append(f"{action} {say}"))
+    job = run(world, engine, f"{behaviour}+behave")
+    assert job.status is JobStatus.COMPLETED
+    first, second = world.tasks(job)
+    assert (first.attempt, first.tries, first.deaths) == (2, 2, 0)
+    assert (second.attempt, second.tries) == (1, 1), "the other task goes on"
+    assert sorted(world.effects(job)) == [(first.task_id, 2), (second.task_id, 1)]
+    assert any(line.startswith("requeue") and said in line for line in lines)
+
+
+def test_a_task_that_dies_each_time_fails_with_what_happened(world: World, engine: Engine) -> None:
+    job = run(world, engine, "always_abort")
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "process_died"
+    assert "SIGABRT" in job.error["message"]
+    assert job.error["retryable"]
+    assert world.effects(job) == []
+
+
+def test_a_child_serves_task_after_task(world: World, engine: Engine) -> None:
+    job = run(world, engine, "behave+behave+behave")
+    pids = {task.result["pid"] for task in world.tasks(job) if task.result}
+    assert len(pids) == 1
+    assert os.getpid() not in pids
+
+
+def test_what_a_library_prints_is_not_taken_for_a_word(world: World, engine: Engine) -> None:
+    assert run(world, engine, "print").status is JobStatus.COMPLETED
+
+
+def test_a_cancelled_task_stops_and_its_child_lives_on(world: World, engine: Engine, children: Children) -> None:
+    job = world.submit(world.controllers[JOB_TYPE], dataset_id="wait")
+    world.start(job)
+    task = world.tasks(job)[0]
+    worker = threading.Thread(target=engine.run_task, args=(TaskMessage(task.task_id), "raster"))
+    worker.start()
+    eventually(lambda: world.statuses(job) == ["processing"])
+    engine.cancel(job.job_id)
+    worker.join(10)
+    assert not worker.is_alive()
+    with children.take("raster") as child:
+        assert child.tasks == 1
+    assert world.effects(job) == []
+
+
+def test_a_child_that_was_killed_while_idle_is_replaced(world: World, engine: Engine, children: Children) -> None:
+    with children.take("raster") as child:
+        killed = child.pid
+    os.kill(killed, signal.SIGKILL)
+    job = run(world, engine, "behave")
+    assert job.status is JobStatus.COMPLETED
+    assert _pid(world.tasks(job)[0]) != killed
+
+
+def test_a_child_ends_with_its_parent(children: Children) -> None:
+    with children.take("raster") as child:
+        assert child._process.stdin is not None
+        child._process.stdin.close()
+        assert child._process.wait(10) == 1
+        child._process.stdin = None
+
+
+def test_a_child_that_cannot_start_leaves_the_task_alone(world: World, engine: Engine) -> None:
+    broken = Children(world.settings, builder="tests.integration.children.nowhere:build")
+    engine.children = broken
+    job = world.submit(world.controllers[JOB_TYPE], dataset_id="behave")
+    world.start(job)
+    engine.run_task(TaskMessage(world.tasks(job)[0].task_id), "raster")
+    assert [(task.status, task.tries) for task in world.tasks(job)] == [("queued", 0)]
+
+
+def _pid(task: Task) -> int:
+    assert task.result is not None
+    return int(task.result["pid"])
