@@ -18,6 +18,7 @@ BROAD_EXCEPTS = {
     "controllers/engine.py": "around the handler, and around create_tasks of a job type",
     "controllers/transitions.py": "around a controller's hand-over and aggregation, inside the transaction",
     "controllers/sweep.py": "a row that cannot be healed must not stop the sweep for the others",
+    "controllers/heartbeat.py": "a thread that ended would cost its worker every task from then on",
 }
 
 
