@@ -50,9 +50,8 @@ def down(options: argparse.Namespace) -> int:
     if not state.processes:
         print(f"The stack '{options.name}' does not run.", file=sys.stderr)
         return 0
-    owner = state.processes.get("owner")
-    if owner is not None:
-        stop(owner, signal.SIGTERM, grace=60.0)
+    if state.owner is not None:
+        stop(state.owner, signal.SIGTERM, grace=60.0)
     # An owner that was killed has left this to its leash; help it.
     stop_all(StackState.read(folder / "state.json"))
     (folder / "state.json").unlink(missing_ok=True)
@@ -63,7 +62,7 @@ def env(options: argparse.Namespace) -> int:
     """Print export lines of a running stack, for `eval "$(./dev env)"`."""
     folder = LOCAL / options.name
     state = StackState.read(folder / "state.json")
-    if not state.api:
+    if not state.api or state.owner is None or not state.owner.alive():
         raise StackError(f"The stack '{options.name}' does not run. Start it with ./dev up.")
     pids = read_status(folder / "host-1.json").get("pids", [])
     values = {

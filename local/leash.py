@@ -12,10 +12,13 @@ from local.state import StackState, stop_all
 
 def main() -> None:
     """Wait for the end of the owner, then end what it left."""
-    descriptor, path = int(sys.argv[1]), Path(sys.argv[2])
+    descriptor, path, owner = int(sys.argv[1]), Path(sys.argv[2]), os.getppid()
     while os.read(descriptor, 1):
         pass
-    stop_all(StackState.read(path))
+    state = StackState.read(path)
+    if state.owner is not None and state.owner.pid == owner:
+        stop_all(state)
+        path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

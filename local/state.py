@@ -19,6 +19,11 @@ class StackState:
     storage_connection_string: str = ""
     api: str = ""  # of the first host, with its route prefix; empty while none runs
 
+    @property
+    def owner(self) -> ProcessId | None:
+        """The process that started the stack; None while no one has."""
+        return self.processes.get("owner")
+
     @classmethod
     def read(cls, path: Path) -> "StackState":
         """An empty state when there is no file."""
