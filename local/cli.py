@@ -92,7 +92,8 @@ def test(options: argparse.Namespace) -> int:
 
 def bench(options: argparse.Namespace) -> int:
     """Run tests/bench/<name>.py: its main(stack, arguments), on a fresh stack of its own."""
-    modules = sorted(path.stem for path in (PROJECT / "tests" / "bench").glob("[a-z]*.py"))
+    scripts = (PROJECT / "tests" / "bench").glob("[a-z]*.py")
+    modules = sorted(path.stem for path in scripts if "\ndef main(" in path.read_text(encoding="utf-8"))
     if options.name not in modules:
         raise StackError(f"Choose a benchmark: ./dev bench {' | '.join(modules)}")
     run: Callable[[Stack, list[str]], int | None] = importlib.import_module(f"tests.bench.{options.name}").main
