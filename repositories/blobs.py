@@ -22,6 +22,10 @@ from schema.settings import Settings
 
 BLOCK_BYTES = 16 * 1024 * 1024
 BINARY = "application/octet-stream"
+_NO_NAME = ("InvalidResourceName", "OutOfRangeInput", "InvalidUri")
+"""The service's codes for a name that no container can have."""
+QUICK_BACKOFF = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
+"""Seconds between tries of the SDK; its own default of 15 would keep a POST waiting that could answer 503."""
 T = TypeVar("T")
 
 
@@ -73,6 +77,7 @@ class AzureBlobs:
     def __init__(self, settings: Settings) -> None:
         # The rows own the retries; the SDK's own only ride out a dropped connection.
         options: dict[str, Any] = {"retry_total": 2, "retry_connect": 1, "connection_timeout": 5, "read_timeout": 60}
+        options |= QUICK_BACKOFF
         if settings.storage_connection_string:
             secret = settings.storage_connection_string.get_secret_value()
             self._service = BlobServiceClient.from_connection_string(secret, max_block_size=BLOCK_BYTES, **options)
@@ -179,8 +184,8 @@ class FakeBlobs:
 
     def download(self, source: Source, path: Path) -> None:
         """See Blobs."""
-        data, facts = self._find(source.container, source.blob)
-        if facts.etag != source.etag:
+        data, facts = self.containers.get(source.container, {}).get(source.blob, (b"", None))
+        if facts is None or facts.etag != source.etag:
             raise source_changed(source)
         path.write_bytes(data)
 
@@ -252,6 +257,8 @@ def _errors(container: str, blob: str, *, accepted: Source | None = None) -> Ite
     try:
         yield
     except HttpResponseError as exc:
+        if getattr(exc, "error_code", None) in _NO_NAME:
+            raise container_not_found(container) from exc
         missing = isinstance(exc, ResourceNotFoundError)
         if accepted and (missing or exc.status_code == 412):
             raise source_changed(accepted) from exc

@@ -13,7 +13,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFo
 from azure.identity import DefaultAzureCredential
 from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
-from repositories.blobs import StorageUnavailable
+from repositories.blobs import QUICK_BACKOFF, StorageUnavailable
 from schema.settings import Settings
 
 SENDERS = 8
@@ -37,6 +37,7 @@ class AzureQueues:
         # A send that failed is made up for by the sweep, so an answer now is worth more than a long retry.
         options: dict[str, Any] = {
             "retry_total": 1,
+            **QUICK_BACKOFF,
             "connection_timeout": 3,
             "read_timeout": 10,
             "message_encode_policy": TextBase64EncodePolicy(),
