@@ -10,7 +10,7 @@ RULES = {
         WHERE tasks.status IN ('queued', 'processing') AND j.status NOT IN ('queued', 'processing')""",
     "an open task belongs to the current stage of a processing job": """
         SELECT task_id FROM app.tasks JOIN app.jobs AS j USING (job_id)
-        WHERE tasks.status IN ('queued', 'processing') AND 
+        WHERE tasks.status IN ('queued', 'processing') AND
             (j.status <> 'processing' OR j.current_stage_n <> stage_n)""",
     "no task of a later stage exists": """
         SELECT task_id FROM app.tasks JOIN app.jobs AS j USING (job_id) WHERE stage_n > j.current_stage_n""",

@@ -7,7 +7,7 @@ import pytest
 from schema.errors import Conflict, NotFound, PermanentError
 from schema.jobs import JobStatus, Json
 from services.context import TaskContext
-from tests.integration.protocol.world import World, at_once, eventually, leave_effect
+from tests.integration.protocol.world import World, at_once, broken, eventually, leave_effect
 
 
 def test_cancel_ends_queued_and_running_tasks(world: World) -> None:
@@ -31,7 +31,7 @@ def test_a_running_handler_cannot_fail_its_task_after_cancel(world: World) -> No
     job = world.started(1)
     claim = world.claim(job)
     world.engine.cancel(job.job_id)
-    world.handlers["work"] = lambda _: {}["missing"]
+    world.handlers["work"] = broken
     world.execute(claim)
     assert world.statuses(job) == ["cancelled"]
 

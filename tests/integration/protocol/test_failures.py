@@ -10,7 +10,7 @@ from controllers.base import JobOutcome
 from schema.errors import PermanentError
 from schema.jobs import JobStatus, Json, Stage, TaskResult, TaskSpec, TaskStatus
 from services.context import TaskContext
-from tests.integration.protocol.world import World, leave_effect
+from tests.integration.protocol.world import World, broken, leave_effect
 
 NUL = chr(0)
 UNSTORABLE: dict[str, Any] = {
@@ -24,10 +24,6 @@ UNSTORABLE: dict[str, Any] = {
 
 def permanent(_: TaskContext) -> Json:
     raise PermanentError("The file has no layer.", remediation="Export it again.")
-
-
-def broken(_: TaskContext) -> Json:
-    raise ValueError("unlucky")
 
 
 def test_fail_fast_ends_queued_and_running_tasks(world: World) -> None:
@@ -154,7 +150,7 @@ def test_a_result_that_cannot_be_stored_is_the_error_of_its_task(world: World, v
 
 
 def test_a_handler_that_gives_no_object_fails_its_task(world: World) -> None:
-    world.handlers["work"] = lambda _: None  # type: ignore[arg-type, return-value]
+    world.handlers["work"] = lambda _: None  # type: ignore[assignment, return-value]
     job = world.started(1)
     world.run_all()
     assert world.job(job).status is JobStatus.FAILED

@@ -7,20 +7,23 @@ import pytest
 
 from schema.jobs import JobStatus, Json, TaskStatus
 from services.context import TaskContext
-from tests.integration.protocol.world import World, at_once, leave_effect
+from tests.integration.protocol.world import World, at_once, broken, leave_effect
 
 ROUNDS = 100
 FINISHERS = 6
 
 
 @pytest.mark.slow
-def test_n_finishers_at_once_and_every_message_three_times_give_exactly_one_advance(world: World) -> None:
+@pytest.mark.parametrize("effects", [True, False], ids=["with effects", "without effects"])
+def test_n_finishers_at_once_and_every_message_three_times_give_exactly_one_advance(
+    world: World, effects: bool
+) -> None:
     shape = world.shape(FINISHERS, 1)
     together = threading.Barrier(FINISHERS)
 
     def work(ctx: TaskContext) -> Json:
-        # All finishers of the first stage hold their effects in open transactions before the first one commits.
-        result = leave_effect(ctx)
+        # All finishers of the first stage, with their effects in open transactions, are there before the first commits.
+        result = leave_effect(ctx) if effects else {}
         if ctx.task.stage_n == 1:
             together.wait(20)
         return result
@@ -36,7 +39,8 @@ def test_n_finishers_at_once_and_every_message_three_times_give_exactly_one_adva
         world.lose_messages()
         moved = world.job(job)
         assert (moved.current_stage_n, len(moved.stage_history)) == (2, 1)
-        assert len(world.effects(job)) == FINISHERS
+        assert world.statuses(job, 1) == ["completed"] * FINISHERS
+        assert len(world.effects(job)) == (FINISHERS if effects else 0)
 
 
 def test_the_advance_sends_one_message_for_the_next_stage(world: World) -> None:
@@ -68,9 +72,23 @@ def test_a_failure_with_a_stale_attempt_changes_nothing(world: World) -> None:
     world.expire(zombie.task.task_id)
     world.claim(job)
     before = world.job(job), world.tasks(job)
-    world.handlers["work"] = lambda _: {}["missing"]
+    world.handlers["work"] = broken
     world.execute(zombie)
     assert (world.job(job), world.tasks(job)) == before
+
+
+def test_finish_without_effects_is_fenced_too(world: World) -> None:
+    world.handlers["work"] = lambda _: {"said": "too late"}
+    job = world.started(2)
+    zombie = world.claim(job)
+    world.expire(zombie.task.task_id)
+    holder = world.claim(job)
+    before = world.job(job), world.tasks(job)
+    world.execute(zombie)
+    assert (world.job(job), world.tasks(job)) == before
+    world.engine.cancel(job.job_id)
+    world.execute(holder)
+    assert world.statuses(job) == ["cancelled", "cancelled"]
 
 
 def test_a_finish_that_is_delivered_again_is_refused(world: World) -> None:

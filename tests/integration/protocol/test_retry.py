@@ -7,11 +7,7 @@ from schema.errors import Conflict, NotFound, PermanentError
 from schema.jobs import Job, JobStatus, Json, TaskStatus
 from schema.messages import JobMessage
 from services.context import TaskContext
-from tests.integration.protocol.world import World, leave_effect
-
-
-def broken(_: TaskContext) -> Json:
-    raise ValueError("unlucky")
+from tests.integration.protocol.world import World, broken, leave_effect
 
 
 def failed_job(world: World, *sizes: int, fails: int = 1) -> Job:

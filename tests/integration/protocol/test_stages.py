@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from schema.jobs import JobStatus
+from schema.jobs import JobStatus, TaskSpec
 from schema.messages import JobMessage
 from tests.integration.protocol.world import World, at_once
 
@@ -64,12 +64,11 @@ def test_a_message_for_a_job_that_is_not_there_does_nothing(world: World) -> Non
 def test_a_start_that_waited_behind_a_cancel_inserts_nothing(world: World) -> None:
     job = world.submit_shape(3)
 
-    def cancelled_first() -> None:
+    def cancelled_first(*_: object) -> list[TaskSpec]:
         world.engine.cancel(job.job_id)
+        return [TaskSpec("work")]
 
-    world.shape(1)
-    controller = world.controllers[job.job_type]
-    controller.create = lambda *_: cancelled_first() or []  # type: ignore[attr-defined]
+    world.controllers[job.job_type].create = cancelled_first  # type: ignore[attr-defined]
     world.start(job)
     assert world.job(job).status is JobStatus.CANCELLED
     assert world.statuses(job) == []

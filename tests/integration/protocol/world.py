@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from controllers.base import Controller, JobOutcome
@@ -77,13 +78,31 @@ def leave_effect(ctx: TaskContext) -> Json:
     return {"attempt": ctx.task.attempt}
 
 
+def broken(_: TaskContext) -> Json:
+    """Raise what no handler foresees."""
+    raise ValueError("unlucky")
+
+
+class NotedQueues(FakeQueues):
+    """Queues in memory that note (queue, delay) of what was sent with a delay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, float]] = []
+
+    def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
+        if delay_seconds:
+            self.sent.append((queue, delay_seconds))
+        super().send(queue, messages, delay_seconds=delay_seconds)
+
+
 @dataclass
 class World:
     """One deployment and what a test does to it."""
 
     settings: Settings
     database: Database
-    queues: FakeQueues = field(default_factory=FakeQueues)
+    queues: NotedQueues = field(default_factory=NotedQueues)
     blobs: FakeBlobs = field(default_factory=FakeBlobs)
     controllers: dict[str, Controller] = field(default_factory=dict)
     handlers: dict[str, Handler] = field(default_factory=lambda: {"work": leave_effect})
@@ -131,7 +150,7 @@ class World:
 
     def try_claim(self, task_id: str, *, lease_seconds: float = 60) -> Claim | None:
         """Claim a task, if it is to be had."""
-        times = {"lease": jobs.timedelta(seconds=lease_seconds), "deadline": jobs.timedelta(seconds=540)}
+        times = {"lease": timedelta(seconds=lease_seconds), "deadline": timedelta(seconds=540)}
         with self.database.connection() as conn:
             return jobs.claim_task(conn, task_id, **times)
 

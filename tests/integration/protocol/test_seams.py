@@ -1,0 +1,211 @@
+"""The two seams: what holds for queues and blobs in memory holds for those of a storage account."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from azure.storage.queue import QueueServiceClient
+
+from local.stack import Stack
+from repositories.blobs import AzureBlobs, Blobs, FakeBlobs
+from repositories.queues import AzureQueues, FakeQueues, Queues
+from schema.errors import NotFound, SourceChanged, Unavailable
+from schema.settings import Settings
+from tests.integration.protocol.world import at_once
+
+KINDS = ["in memory", "Azure"]
+
+
+@pytest.fixture(params=KINDS)
+def queues(request: pytest.FixtureRequest, settings: Settings) -> Queues:
+    return FakeQueues() if request.param == "in memory" else AzureQueues(settings)
+
+
+@pytest.fixture(params=KINDS)
+def blobs(request: pytest.FixtureRequest, settings: Settings) -> Blobs:
+    return FakeBlobs() if request.param == "in memory" else AzureBlobs(settings)
+
+
+@pytest.fixture
+def name() -> str:
+    """A queue or container that nobody has used."""
+    return f"t{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def away(settings: Settings) -> Settings:
+    """A storage account that nobody serves."""
+    endpoints = "BlobEndpoint=http://127.0.0.1:9/a;QueueEndpoint=http://127.0.0.1:9/a"
+    secret = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=c2VjcmV0;{endpoints}"
+    return settings.model_copy(update={"storage_connection_string": type(settings.postgres_dsn)(secret)})
+
+
+def test_a_queue_that_is_not_there_has_no_messages(queues: Queues, name: str) -> None:
+    assert queues.count(name) == 0
+
+
+def test_a_queue_is_made_with_its_first_message(queues: Queues, name: str) -> None:
+    queues.send(name, ["one"])
+    assert queues.count(name) == 1
+
+
+def test_many_messages_are_sent_at_once(queues: Queues, name: str) -> None:
+    queues.send(name, [f"message {number}" for number in range(40)])
+    assert queues.count(name) == 40
+
+
+def test_nothing_is_sent_for_no_messages(queues: Queues, name: str) -> None:
+    queues.send(name, [])
+    assert queues.count(name) == 0
+
+
+def test_delayed_messages_are_counted_too(queues: Queues, name: str) -> None:
+    queues.send(name, ["later"], delay_seconds=30)
+    assert queues.count(name) == 1
+
+
+def test_workers_that_make_the_same_queue_at_once_all_send(queues: Queues, name: str) -> None:
+    at_once(*(lambda: queues.send(name, ["one"]) for _ in range(6)))
+    assert queues.count(name) == 6
+
+
+def test_messages_are_base64_as_the_functions_host_expects_them(stack: Stack, settings: Settings, name: str) -> None:
+    text = json.dumps({"task_id": "ä"}, ensure_ascii=False)
+    AzureQueues(settings).send(name, [text])
+    service = QueueServiceClient.from_connection_string(stack.storage_connection_string)
+    received = service.get_queue_client(name).receive_message()
+    assert received is not None
+    assert base64.b64decode(received.content).decode() == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_queue_service_that_is_down_is_said_without_its_address(kind: str, away: Settings, name: str) -> None:
+    queues: Queues = FakeQueues(down=True) if kind == "in memory" else AzureQueues(away)
+    for act in (lambda: queues.send(name, ["one"]), lambda: queues.count(name)):
+        with pytest.raises(Unavailable) as refused:
+            act()
+        assert "127.0.0.1" not in refused.value.message
+
+
+def test_a_blob_is_read_as_it_was_written(blobs: Blobs, name: str) -> None:
+    blobs.write(name, "folder/ä b.bin", b"\x00\xff")
+    assert blobs.read(name, "folder/ä b.bin") == b"\x00\xff"
+
+
+def test_a_blob_is_described(blobs: Blobs, name: str) -> None:
+    blobs.write(name, "a.txt", b"four", content_type="text/plain")
+    source = blobs.head(name, "a.txt")
+    assert (source.container, source.blob, source.size) == (name, "a.txt", 4)
+    assert source.etag
+    written = datetime.fromisoformat(source.last_modified or "")
+    assert abs((datetime.now(UTC) - written).total_seconds()) < 60
+    facts = next(iter(blobs.list_blobs(name)))
+    assert (facts.name, facts.size, facts.content_type) == ("a.txt", 4, "text/plain")
+
+
+def test_the_etag_changes_with_every_write(blobs: Blobs, name: str) -> None:
+    blobs.write(name, "a", b"same")
+    first = blobs.head(name, "a").etag
+    assert blobs.head(name, "a").etag == first
+    blobs.write(name, "a", b"same")
+    assert blobs.head(name, "a").etag != first
+
+
+def test_what_is_missing_is_named(blobs: Blobs, name: str) -> None:
+    for act in (blobs.head, blobs.read):
+        with pytest.raises(NotFound) as refused:
+            act(name, "a")
+        assert (refused.value.error_code, name in refused.value.message) == ("container_not_found", True)
+    blobs.write(name, "other", b"")
+    for act in (blobs.head, blobs.read):
+        with pytest.raises(NotFound) as refused:
+            act(name, "a")
+        assert (refused.value.error_code, "'a'" in refused.value.message) == ("blob_not_found", True)
+
+
+@pytest.mark.parametrize("container", ["No_Such", "x", "a--b", "-a", "a" * 64, "with space", "ä"])
+def test_a_name_that_no_container_can_have_is_not_found(blobs: Blobs, container: str) -> None:
+    with pytest.raises(NotFound) as refused:
+        blobs.head(container, "a")
+    assert refused.value.error_code == "container_not_found"
+
+
+def test_a_listing_of_a_container_that_is_not_there_says_so(blobs: Blobs, name: str) -> None:
+    with pytest.raises(NotFound):
+        list(blobs.list_blobs(name))
+
+
+def test_blobs_are_listed_by_name_below_a_prefix(blobs: Blobs, name: str) -> None:
+    for blob in ("b/2", "a/1", "b/1", "bb"):
+        blobs.write(name, blob, b"")
+    assert [facts.name for facts in blobs.list_blobs(name)] == ["a/1", "b/1", "b/2", "bb"]
+    assert [facts.name for facts in blobs.list_blobs(name, "b/")] == ["b/1", "b/2"]
+
+
+def test_an_accepted_source_is_fetched(blobs: Blobs, name: str, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 1000
+    blobs.write(name, "a", data)
+    blobs.download(blobs.head(name, "a"), tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == data
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+def test_a_source_that_is_not_the_accepted_one_is_refused(blobs: Blobs, name: str, tmp_path: Path, how: str) -> None:
+    blobs.write(name, "a", b"one")
+    accepted = blobs.head(name, "a")
+    if how == "replaced":
+        blobs.write(name, "a", b"two")
+    else:
+        blobs.delete_prefix(name, "a")
+    with pytest.raises(SourceChanged):
+        blobs.download(accepted, tmp_path / "a")
+
+
+def test_a_file_is_published_whole_over_an_older_one(blobs: Blobs, name: str, tmp_path: Path) -> None:
+    file = tmp_path / "out.tif"
+    for attempt, data in ((1, b"old"), (2, b"new" * 1000)):
+        file.write_bytes(data)
+        blobs.publish(name, "out.tif", file, attempt=attempt, content_type="image/tiff")
+        assert blobs.read(name, "out.tif") == data
+    assert next(iter(blobs.list_blobs(name))).content_type == "image/tiff"
+
+
+def test_an_empty_file_can_be_published(blobs: Blobs, name: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    blobs.publish(name, "empty", tmp_path / "empty", attempt=1)
+    assert blobs.read(name, "empty") == b""
+
+
+def test_deleting_by_prefix_leaves_the_rest(blobs: Blobs, name: str) -> None:
+    for blob in ("job1/a", "job1/b/c", "job10/a"):
+        blobs.write(name, blob, b"")
+    assert blobs.delete_prefix(name, "job1/") == 2
+    assert blobs.delete_prefix(name, "job1/") == 0
+    assert [facts.name for facts in blobs.list_blobs(name)] == ["job10/a"]
+
+
+def test_deleting_in_a_container_that_is_not_there_deletes_nothing(blobs: Blobs, name: str) -> None:
+    assert blobs.delete_prefix(name, "a") == 0
+
+
+def test_two_workers_that_delete_the_same_blobs_leave_none(settings: Settings, name: str) -> None:
+    blobs = AzureBlobs(settings)
+    for number in range(20):
+        blobs.write(name, f"job/{number}", b"")
+    at_once(*(lambda: blobs.delete_prefix(name, "job/") for _ in range(4)))
+    assert list(blobs.list_blobs(name)) == []
+
+
+def test_workers_that_make_the_same_container_at_once_all_write(settings: Settings, name: str) -> None:
+    blobs = AzureBlobs(settings)
+    at_once(*(lambda number=number: blobs.write(name, str(number), b"") for number in range(6)))
+    assert len(list(blobs.list_blobs(name))) == 6
+
+
+def test_a_blob_service_that_is_down_is_said_without_its_address(away: Settings, name: str) -> None:
+    with pytest.raises(Unavailable) as refused:
+        AzureBlobs(away).head(name, "a")
+    assert "127.0.0.1" not in refused.value.message

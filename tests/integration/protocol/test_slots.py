@@ -1,0 +1,76 @@
+"""Slots: a task that waits for one is not claimed."""
+
+import threading
+
+from schema.jobs import JobStatus, Json
+from schema.messages import TASK_QUEUES
+from services.context import TaskContext
+from tests.integration.protocol.world import World, leave_effect
+
+
+def occupy(world: World) -> tuple[threading.Event, threading.Thread]:
+    """A heavy task that runs until the event is set."""
+    running, release = threading.Event(), threading.Event()
+
+    def work(_: TaskContext) -> Json:
+        running.set()
+        assert release.wait(20)
+        return {}
+
+    world.handlers["hold"] = work
+    job = world.started(1, queue="raster")
+    world.sql("UPDATE app.tasks SET task_type = 'hold' WHERE job_id = %s", [job.job_id])
+    message = world.drain()[-1]
+    holder = threading.Thread(target=world.deliver, args=[message])
+    holder.start()
+    assert running.wait(20)
+    return release, holder
+
+
+def test_without_a_slot_the_message_is_sent_again_and_the_row_stays_queued(world: World) -> None:
+    release, holder = occupy(world)
+    job = world.started(1, queue="vector")
+    message = world.drain()[-1]
+    world.deliver(message)
+    task = world.tasks(job)[0]
+    assert (task.status, task.attempt, task.tries) == ("queued", 0, 0)
+    assert world.queues.sent == [(TASK_QUEUES["vector"], 10)]
+    release.set()
+    holder.join(20)
+    world.run_all()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_light_tasks_need_no_slot(world: World) -> None:
+    release, holder = occupy(world)
+    job = world.started(1)
+    world.run_all()
+    assert world.job(job).status is JobStatus.COMPLETED
+    release.set()
+    holder.join(20)
+
+
+def test_a_slot_is_free_again_after_a_handler_that_failed(world: World) -> None:
+    job = world.started(1, queue="vector")
+
+    def once(ctx: TaskContext) -> Json:
+        world.handlers["work"] = leave_effect
+        raise ValueError(ctx.task.task_id)
+
+    world.handlers["work"] = once
+    world.run_all()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_message_that_no_slot_was_free_for_and_no_queue_could_take_is_left_to_the_sweep(world: World) -> None:
+    release, holder = occupy(world)
+    job = world.started(1, queue="vector")
+    message = world.drain()[-1]
+    world.queues.down = True
+    world.deliver(message)
+    world.queues.down = False
+    release.set()
+    holder.join(20)
+    world.sweep()
+    world.run_all()
+    assert world.job(job).status is JobStatus.COMPLETED
