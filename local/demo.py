@@ -125,7 +125,7 @@ def _outcome(job: dict[str, Any]) -> None:
     _line(job["status"], ", ".join(_stage(stage) for stage in job["stage_history"]))
     error = job.get("error")
     if error:
-        _line(error["code"], error["message"])
+        _line("error", f"{error['code']}: {error['message']}")
         _line("remedy", error["remediation"])
 
 

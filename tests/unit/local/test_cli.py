@@ -1,0 +1,67 @@
+"""The commands behind ./dev, as far as they need no server."""
+
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local import cli
+from local.errors import StackError
+from local.paths import PROJECT
+from local.processes import ProcessId
+from local.state import StackState
+
+DEV = argparse.Namespace(name="dev")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(cli, "LOCAL", tmp_path)
+    (tmp_path / "dev").mkdir()
+    return tmp_path / "dev"
+
+
+def write_state(folder: Path, owner: ProcessId) -> None:
+    StackState({"owner": owner}, {}, "postgresql://a:b@c/d", "Key=1;Other=2;", "http://127.0.0.1:7071/api").write(
+        folder / "state.json"
+    )
+    (folder / "host-1.json").write_text(json.dumps({"url": "x", "pids": [41, 42], "ready": True}))
+
+
+def test_env_prints_lines_that_a_shell_takes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    me = ProcessId.of(os.getpid())
+    assert me is not None
+    write_state(folder, me)
+    assert cli.env(DEV) == 0
+    script = capsys.readouterr().out + 'echo "$GEOSTAGE_API $AZURE_STORAGE_CONNECTION_STRING $GEOSTAGE_PIDS"'
+    said = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, check=True).stdout
+    assert said == "http://127.0.0.1:7071/api Key=1;Other=2; 41 42\n"
+
+
+def test_env_of_a_stack_whose_owner_is_gone_is_refused(folder: Path) -> None:
+    write_state(folder, ProcessId(os.getpid(), -1))
+    with pytest.raises(StackError, match=r"does not run\. Start it with \./dev up"):
+        cli.env(DEV)
+
+
+def test_down_of_a_stack_that_does_not_run_is_no_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.down(DEV) == 0
+    assert "does not run" in capsys.readouterr().err
+    write_state(folder, ProcessId(os.getpid(), -1))
+    assert cli.down(DEV) == 0
+    assert not (folder / "state.json").exists()
+
+
+def test_help_names_every_command() -> None:
+    said = subprocess.run([PROJECT / "dev", "help"], capture_output=True, text=True, check=True).stdout
+    for command in ("demo", "test", "up", "down", "env", "bench"):
+        assert f"./dev {command}" in said
+
+
+def test_an_unknown_command_is_refused_with_the_usage() -> None:
+    done = subprocess.run([PROJECT / "dev", "deploy"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "./dev demo" in done.stderr
