@@ -26,7 +26,8 @@ CATALOG = {
             LEFT JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum)
         WHERE relnamespace::regnamespace::text IN {OURS} AND attnum > 0 AND NOT attisdropped""",
     "relations": f"""
-        SELECT oid::regclass::text, relkind, reloptions FROM pg_class WHERE relnamespace::regnamespace::text IN {OURS}""",
+        SELECT oid::regclass::text, relkind, reloptions FROM pg_class
+        WHERE relnamespace::regnamespace::text IN {OURS}""",
     "constraints": f"""
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
         WHERE connamespace::regnamespace::text IN {OURS}""",

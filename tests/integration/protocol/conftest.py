@@ -17,11 +17,7 @@ from tests.integration.protocol.world import World
 @pytest.fixture(scope="session")
 def protocol_dsn(stack: Stack) -> str:
     """A migrated database beside the stack's own."""
-    dsn = new_database(stack, "protocol")
-    migrate(dsn)
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute("CREATE TABLE geo.effects (task_id text, attempt integer)")
-    return dsn
+    return prepared_database(stack, "protocol")
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +48,20 @@ def world(pool: Database, settings: Settings) -> Iterator[World]:
     yield World(settings, pool)
     with pool.connection() as conn:
         assert invariants.broken(conn) == []
+
+
+def prepared_database(stack: Stack, name: str) -> str:
+    """Make a migrated database with a table for the effects of test handlers."""
+    dsn = new_database(stack, name)
+    migrate(dsn)
+    add_effects(dsn)
+    return dsn
+
+
+def add_effects(dsn: str) -> None:
+    """Make the table that `leave_effect` writes to."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("CREATE TABLE IF NOT EXISTS geo.effects (task_id text, attempt integer)")
 
 
 def new_database(stack: Stack, name: str) -> str:
