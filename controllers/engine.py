@@ -16,7 +16,7 @@ from controllers import intake
 from controllers.base import Controller
 from controllers.children import ChildDied, Children
 from controllers.heartbeat import Heartbeat
-from controllers.journal import describe, record, where
+from controllers.journal import describe, record, redact, where
 from controllers.settle import Settlement
 from controllers.slots import Slots
 from controllers.sweep import Sweep
@@ -212,10 +212,11 @@ class Engine:
         message = decode(body)
         if isinstance(message, TaskMessage):
             task = jobs.get_task(conn, message.task_id)
-            record("poison", task=task, task_id=message.task_id, level=logging.WARNING)
+            job = jobs.get_job(conn, task.job_id) if task else None
+            record("poison", job=job, task=task, task_id=message.task_id, level=logging.WARNING)
             return self.sweeper.take_back(conn, task) if task else Aftermath()
         job = jobs.get_job(conn, message.job_id) if message else None
-        record("poison", job=job, body=body.decode(errors="replace")[:500], level=logging.WARNING)
+        record("poison", job=job, body=redact(body.decode(errors="replace"))[:500], level=logging.WARNING)
         if job is None or message is None or job.current_stage_n != message.stage_n:
             return Aftermath()
         return self._start_failed(conn, job, RuntimeError("its start message failed again and again"))
@@ -239,7 +240,7 @@ class Engine:
         parameters = intake.validate(controller, intake.parse_body(body), self.settings)
         named = controller.source(parameters)
         source = self.blobs.head(*named) if named else None
-        stored = parameters.model_dump(mode="json", exclude_none=True)
+        stored = parameters.model_dump(mode="json")
         return NewJob(
             job_id=new_job_id(),
             job_type=job_type,
@@ -441,7 +442,7 @@ def _task_error(claim: Claim, error: Exception) -> ErrorInfo:
         code="task_error",
         category="internal",
         message=f"Task {task.task_type} failed unexpectedly: {describe(error)}",
-        remediation="POST /api/jobs/{job_id}/retry tries it again; the log lines of the task say where it failed.",
+        remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; the log lines of the task say where it failed.",
         retryable=True,
         user_fixable=False,
         task_id=task.task_id,
