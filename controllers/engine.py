@@ -442,7 +442,7 @@ def _task_error(claim: Claim, error: Exception) -> ErrorInfo:
         code="task_error",
         category="internal",
         message=f"Task {task.task_type} failed unexpectedly: {describe(error)}",
-        remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; the log lines of the task say where it failed.",
+        remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; the task's log lines say where it failed.",
         retryable=True,
         user_fixable=False,
         task_id=task.task_id,

@@ -182,8 +182,8 @@ class Sweep:
             category="infrastructure",
             message=f"Task {task.task_type} lost its worker {lost} time(s): the process died, stopped answering, "
             f"or ran past the deadline of {self.settings.task_deadline_seconds:g} s.",
-            remediation="POST /api/jobs/{job_id}/retry tries it again; if it dies each time, its input may need more "
-            "memory or time than a worker has.",
+            remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; if it dies each time, its input may need "
+            "more memory or time than a worker has.",
             retryable=True,
             user_fixable=False,
             task_id=task.task_id,
@@ -196,7 +196,7 @@ class Sweep:
             code="job_overdue",
             category="infrastructure",
             message=f"The job was still open after {self.settings.job_deadline_hours:g} hours.",
-            remediation="POST /api/jobs/{job_id}/retry goes on where it stopped.",
+            remediation=f"POST /api/jobs/{job.job_id}/retry goes on where it stopped.",
             retryable=True,
             user_fixable=False,
             stage_n=job.current_stage_n,

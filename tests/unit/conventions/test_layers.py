@@ -12,6 +12,7 @@ PRODUCT = modules()
 HOSTED = modules("local")
 
 LONG_MODULES = {
+    "controllers/engine.py": "the state machine: its moves side by side, in the order of a job's life",
     "repositories/jobs.py": "one short function per statement of the protocol; two files would hide which locks what",
 }
 BROAD_EXCEPTS = {
@@ -20,6 +21,8 @@ BROAD_EXCEPTS = {
     "controllers/sweep.py": "a row that cannot be healed must not stop the sweep for the others",
     "controllers/heartbeat.py": "a thread that ended would cost its worker every task from then on",
 }
+# What a controller must decide by the rules of the handlers; none of them loads GDAL.
+PURE_VECTOR_MODULES = {"services.vector", *(f"services.vector.{name}" for name in ("formats", "names", "report"))}
 
 
 def names(module: Module) -> str:
@@ -78,10 +81,14 @@ def test_no_module_is_longer_than_400_lines_without_a_reason(module: Module) -> 
 
 @pytest.mark.parametrize("module", PRODUCT, ids=names)
 def test_broad_excepts_stand_only_where_foreign_code_is_called(module: Module) -> None:
-    broad = [
-        node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler) and _is_broad(node.type)
-    ]
+    broad = [node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler) and _swallows(node)]
     assert not broad or module.name in BROAD_EXCEPTS
+
+
+def _swallows(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    raises_again = isinstance(last, ast.Raise) and last.exc is None
+    return _is_broad(handler.type) and not raises_again
 
 
 def _is_broad(kind: ast.expr | None) -> bool:
@@ -92,4 +99,5 @@ def _is_broad(kind: ast.expr | None) -> bool:
 
 @pytest.mark.parametrize("module", modules("controllers"), ids=names)
 def test_controllers_know_no_sql_and_no_gdal(module: Module) -> None:
-    assert not imports(module, "rasterio", "pyogrio", "geopandas", "shapely", "pyarrow", "services.vector")
+    heavy = set(imports(module, "rasterio", "pyogrio", "geopandas", "shapely", "pyarrow", "services.vector"))
+    assert not heavy - PURE_VECTOR_MODULES
