@@ -216,6 +216,8 @@ def test_the_documented_rights_are_enough_for_the_app(own_stack: Stack) -> None:
     grants = re.search(r"```sql\n(GRANT.*?)```", (PROJECT / "docs" / "operations.md").read_text(), re.DOTALL)
     assert grants
     with psycopg.connect(own_stack.postgres_dsn, autocommit=True) as conn:
+        # Roles outlive the databases of an earlier run.
+        conn.execute("DROP ROLE IF EXISTS geostage_app")
         conn.execute("CREATE ROLE geostage_app LOGIN PASSWORD 'app'")
         conn.execute(grants[1].encode())
     address = own_stack.postgres_dsn.rpartition("@")[2]
