@@ -97,8 +97,9 @@ def _load(jobs: Jobs, layer: Layer, dsn: str) -> bool:
     if job["status"] != "completed":
         return False
     result = job["result_data"]
-    repaired = result["preprocessing_stats"]["repaired"]
-    _line("rows", f"{result['total_features_loaded']:,} {result['geometry_type']}, {repaired} repaired")
+    stats = result["preprocessing_stats"]
+    loaded = f"{result['total_features_loaded']:,} of {stats['original_feature_count']:,}"
+    _line("rows", f"{loaded} features, {result['geometry_type']}, {stats['repaired']} repaired")
     for label, line in zip(("sql", ""), _peek(dsn, layer), strict=True):
         _line(label, line)
     return True
@@ -123,6 +124,8 @@ def _peek(dsn: str, layer: Layer) -> tuple[str, str]:
 
 def _outcome(job: dict[str, Any]) -> None:
     _line(job["status"], ", ".join(_stage(stage) for stage in job["stage_history"]))
+    for warning in job["warnings"]:
+        _line("warning", warning["message"])
     error = job.get("error")
     if error:
         _line("error", f"{error['code']}: {error['message']}")
