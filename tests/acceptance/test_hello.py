@@ -152,7 +152,7 @@ def test_durations_are_measured(sequential: tuple[Json, list[Json]]) -> None:
         assert entry["duration_seconds"] > 0
     for task in tasks:
         ran = datetime.fromisoformat(task["finished_at"]) - datetime.fromisoformat(task["started_at"])
-        assert 0 < task["result"]["processing_time_seconds"] < ran.total_seconds()
+        assert 0 <= task["result"]["processing_time_seconds"] < ran.total_seconds()
 
 
 def test_twenty_greetings_are_all_answered(api: Api) -> None:

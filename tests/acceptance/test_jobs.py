@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -128,6 +129,7 @@ def test_a_submission_takes_no_query(api: Api) -> None:
     problem_of(api.post("jobs/hello_world?n=3", json={}), 400, "unknown_query_parameter")
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed; the next test posts as it does")
 def test_plain_curl_works(host: Host, api: Api) -> None:
     command = ["curl", "-sS", "-d", '{"n": 2, "message": "from curl"}', f"{host.url}/jobs/hello_world"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
@@ -172,13 +174,29 @@ def test_a_body_over_a_megabyte_is_too_large(api: Api) -> None:
     problem_of(api.post("jobs/hello_world", content=content), 413, "body_too_large")
 
 
-def test_a_job_type_that_does_not_exist_is_named(api: Api) -> None:
-    body = problem_of(api.post("jobs/hallo", json={}), 404, "unknown_job_type")
-    assert "hallo" in body["detail"]
+@pytest.mark.parametrize("job_type", ["hallo", "Hello_World", "%00", "%ED%A0%80", "%C3%A9", "x" * 5000])
+def test_a_job_type_that_does_not_exist_is_named(api: Api, job_type: str) -> None:
+    body = problem_of(api.post(f"jobs/{job_type}", json={}), 404, "unknown_job_type")
+    assert job_type in body["detail"] or "%" in job_type
     assert "hello_world" in body["remediation"]
 
 
-@pytest.mark.parametrize("job_id", [NO_JOB, "nonsense", NO_JOB.upper().replace("0", "A"), f"{NO_JOB}%0A", "%00"])
+@pytest.mark.parametrize("name", ["Idempotency-Key", "traceparent", "If-None-Match", "X-Other"])
+@pytest.mark.parametrize("value", [b"\xe9\xff", b"'; DROP TABLE app.jobs; --", b'"', b"x" * 2000])
+def test_no_header_is_a_fault_of_ours(api: Api, name: str, value: bytes) -> None:
+    answer = api.post("jobs/hello_world", json={"n": 0}, headers=[(name.encode(), value)])
+    assert answer.status_code == 400, answer.text
+    for path in ("jobs?limit=1", f"jobs/{NO_JOB}", "job-types"):
+        assert api.get(path, headers=[(name.encode(), value)]).status_code in (200, 404)
+    accepted = api.post(
+        "jobs/hello_world", json={"n": 1, "message": f"{name} {value!r}"}, headers=[(name.encode(), value)]
+    )
+    assert accepted.status_code in (202, 400), accepted.text
+
+
+@pytest.mark.parametrize(
+    "job_id", [NO_JOB, "nonsense", NO_JOB.upper().replace("0", "A"), f"{NO_JOB}%0A", "%00", "%ED%A0%80", "%C3%A9"]
+)
 def test_a_job_that_does_not_exist_is_named(api: Api, job_id: str) -> None:
     for method, path in (("GET", ""), ("GET", "/tasks"), ("GET", "/explain"), ("POST", "/cancel"), ("POST", "/retry")):
         ask = api.get if method == "GET" else api.post
@@ -299,6 +317,14 @@ def test_health_reports_its_parts(api: Api) -> None:
         "geo-light-tasks",
     }
     assert body["checks"]["sweep"]["status"] in ("ok", "waiting")
+
+
+def test_the_log_holds_no_way_to_a_server(api: Api, stack: Stack) -> None:
+    said = api.log.read_text()
+    assert '"action": "end"' in said
+    secrets = [stack.postgres_dsn, stack.postgres_dsn.split(":")[2].partition("@")[0], "AccountKey", "devstoreaccount"]
+    ports = [f"127.0.0.1:{port}" for name, port in stack.state.ports.items()]
+    assert not [secret for secret in [*secrets, *ports] if secret in said]
 
 
 def test_with_keys_every_route_asks_for_one_but_health(stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import tomllib
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from controllers.openapi import VERSION
+from schema import errors
 from schema.settings import PREFIX, STORAGE_VARIABLE, Settings
 from tests.unit.conventions.source import PROJECT, modules
 
@@ -24,6 +26,14 @@ DOCUMENTS = [
 
 def own_variables() -> set[str]:
     return {f"{PREFIX}{name.upper()}" for name, field in Settings.model_fields.items() if not field.validation_alias}
+
+
+def request_error_codes() -> set[str]:
+    """Codes that a RequestError is raised with."""
+    kinds = {n for n, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.RequestError)}
+    calls = [node for module in modules() for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    keywords = [k for call in calls if isinstance(call.func, ast.Name) and call.func.id in kinds for k in call.keywords]
+    return {str(k.value.value) for k in keywords if k.arg == "code" and isinstance(k.value, ast.Constant)}
 
 
 def requirements() -> list[str]:
@@ -78,6 +88,13 @@ def test_the_version_is_the_same_everywhere() -> None:
     )
 
 
+def test_the_page_about_http_names_every_code_of_a_request_error() -> None:
+    page = (PROJECT / "docs" / "http.md").read_text()
+    codes = request_error_codes()
+    assert "work_area_gone" in codes
+    assert not [code for code in codes if f"`{code}`" not in page]
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_between_documents_lead_somewhere(name: str) -> None:
     document = PROJECT / name
@@ -85,7 +102,7 @@ def test_links_between_documents_lead_somewhere(name: str) -> None:
     assert not [target for target in targets if not (document.parent / target).exists()]
 
 
-def test_every_function_that_a_job_type_needs_is_deployed() -> None:
+def test_the_product_is_deployed_whole() -> None:
     ignored = {line.rstrip("/") for line in (PROJECT / ".funcignore").read_text().split()}
     folders = {Path(module.name).parts[0] for module in modules()}
     assert not ignored & {*folders, "host.json", "requirements.txt"}
