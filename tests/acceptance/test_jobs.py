@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from azure.storage.blob import BlobServiceClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from local.hosts import Host
@@ -201,6 +202,36 @@ def test_a_job_that_does_not_exist_is_named(api: Api, job_id: str) -> None:
     for method, path in (("GET", ""), ("GET", "/tasks"), ("GET", "/explain"), ("POST", "/cancel"), ("POST", "/retry")):
         ask = api.get if method == "GET" else api.post
         problem_of(ask(f"jobs/{job_id}{path}"), 404, "job_not_found")
+
+
+@pytest.mark.parametrize(
+    ("container", "code", "named"),
+    [("nowhere", "container_not_found", "nowhere"), ("bronze-http", "blob_not_found", "folder/missing.gpkg")],
+)
+def test_a_source_that_does_not_exist_is_named(api: Api, stack: Stack, container: str, code: str, named: str) -> None:
+    with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
+        existing = service.get_container_client("bronze-http")
+        if not existing.exists():
+            existing.create_container()
+    given = {"dataset_id": container, "resource_id": "folder/missing.gpkg"}
+    body = problem_of(api.post("jobs/process_vector", json=given), 404, code)
+    assert named in body["detail"]
+    assert body["remediation"]
+
+
+@pytest.mark.parametrize("name", ["a", "UPPER CASE", "x" * 64, "-", "../secrets", "%00", "é", "a?sig=b"])
+@pytest.mark.parametrize("field", ["dataset_id", "resource_id"])
+def test_no_name_of_a_source_is_a_fault_of_ours(api: Api, field: str, name: str) -> None:
+    given = {"dataset_id": "bronze-http", "resource_id": "missing.gpkg", field: name}
+    answer = api.post("jobs/process_vector", json={**given, "resource_id": f"{given['resource_id']}.gpkg"})
+    assert answer.status_code in (400, 404), answer.text
+
+
+@pytest.mark.parametrize("container", ["geostage-work", "azure-webjobs-hosts"])
+def test_containers_of_the_deployment_are_no_source(api: Api, container: str) -> None:
+    given = {"dataset_id": container, "resource_id": "a.gpkg"}
+    body = problem_of(api.post("jobs/process_vector", json=given), 400, "invalid_parameters")
+    assert body["errors"] == [{"field": "dataset_id", "message": f"{container} is reserved and never a source"}]
 
 
 @pytest.mark.parametrize(
