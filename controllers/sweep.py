@@ -106,17 +106,24 @@ class Sweep:
 
     def _resend_queue(self, queue: str, due: list[WakeUp], open_tasks: int) -> None:
         try:
-            messages = self.queues.count(TASK_QUEUES[queue])
+            is_long = self._is_long(TASK_QUEUES[queue], open_tasks)
         except Unavailable as exc:
             record("send_failed", queue=queue, tasks=len(due), level=logging.WARNING, reason=describe(exc))
             with self.database.connection() as conn:
                 jobs.resend_tasks_now(conn, [wake_up.task_id for wake_up in due])
             return
-        # As many messages as open tasks: none is lost, the queue is only long.
-        chosen = due if messages < open_tasks else [wake_up for wake_up in due if wake_up.late][:LATE_ROWS]
+        chosen = [wake_up for wake_up in due if wake_up.late][:LATE_ROWS] if is_long else due
         if chosen:
             record("resend", queue=queue, tasks=len(chosen), task_id=chosen[0].task_id)
             self.settlement.send_tasks(chosen)
+
+    def _is_long(self, queue: str, open_tasks: int) -> bool:
+        """Tell whether nothing is lost, but for a queue with more work than workers.
+
+        As many messages as open tasks do not show it: those that a dead worker had received stay hidden for ten
+        minutes, and are counted. Where none waits to be received, tasks that wait have no message that could come.
+        """
+        return self.queues.count(queue) >= open_tasks and self.queues.has_waiting(queue)
 
     def _take_back_expired(self) -> None:
         with self.database.connection() as conn:

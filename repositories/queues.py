@@ -29,6 +29,9 @@ class Queues(Protocol):
     def count(self, queue: str) -> int:
         """Count the messages of a queue, hidden ones too; never too low. A missing queue has none."""
 
+    def has_waiting(self, queue: str) -> bool:
+        """Tell whether a message is there that anybody may receive now, not hidden by the worker that received it."""
+
 
 class AzureQueues:
     """Queues of a storage account, by connection string or with an identity."""
@@ -79,6 +82,14 @@ class AzureQueues:
             except ResourceNotFoundError:
                 return 0
 
+    def has_waiting(self, queue: str) -> bool:
+        """See Queues."""
+        with _errors():
+            try:
+                return bool(self._client(queue).peek_messages(max_messages=1))
+            except ResourceNotFoundError:
+                return False
+
     def _each(self, send_one: Any, messages: Sequence[str]) -> None:
         if len(messages) > 1:
             list(self._senders.map(send_one, messages))
@@ -118,6 +129,10 @@ class FakeQueues:
         if self.down:
             raise _unavailable()
         return len(self.queues.get(queue, []))
+
+    def has_waiting(self, queue: str) -> bool:
+        """See Queues."""
+        return self.count(queue) > 0
 
     def drain(self, queue: str) -> Iterable[str]:
         """Take all messages out of a queue."""

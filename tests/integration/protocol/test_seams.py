@@ -67,6 +67,23 @@ def test_delayed_messages_are_counted_too(queues: Queues, name: str) -> None:
     assert queues.count(name) == 1
 
 
+def test_a_message_waits_until_it_is_received(queues: Queues, name: str) -> None:
+    assert not queues.has_waiting(name)
+    queues.send(name, ["one"])
+    assert queues.has_waiting(name)
+
+
+def test_messages_that_a_worker_has_received_are_counted_and_do_not_wait(settings: Settings, name: str) -> None:
+    queues = AzureQueues(settings)
+    queues.send(name, ["one", "two"])
+    secret = settings.storage_connection_string
+    assert secret is not None
+    client = QueueServiceClient.from_connection_string(secret.get_secret_value()).get_queue_client(name)
+    received = list(client.receive_messages(max_messages=2, visibility_timeout=600))
+    assert len(received) == 2
+    assert (queues.count(name), queues.has_waiting(name)) == (2, False)
+
+
 def test_workers_that_make_the_same_queue_at_once_all_send(queues: Queues, name: str) -> None:
     at_once(*(lambda: queues.send(name, ["one"]) for _ in range(6)))
     assert queues.count(name) == 6

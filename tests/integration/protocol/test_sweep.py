@@ -130,6 +130,14 @@ def test_nothing_is_sent_again_while_the_queue_holds_a_message_for_each_open_tas
     assert len(world.drain()) == 5
 
 
+def test_messages_that_a_dead_worker_had_received_are_sent_again(world: World) -> None:
+    world.started(5)
+    world.all_due()
+    world.queues.all_hidden = True
+    world.sweep()
+    assert len(world.drain()) == 10
+
+
 def test_a_row_that_has_waited_long_is_sent_again_also_when_the_queue_is_long(world: World) -> None:
     world.started(30)
     world.all_due()

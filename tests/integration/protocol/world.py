@@ -84,16 +84,20 @@ def broken(_: TaskContext) -> Json:
 
 
 class NotedQueues(FakeQueues):
-    """Queues in memory that note (queue, delay) of what was sent with a delay."""
+    """Queues in memory that note (queue, delay) of what was sent with a delay, and can be hidden by a dead worker."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.all_hidden = False
         self.sent: list[tuple[str, float]] = []
 
     def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
         if delay_seconds:
             self.sent.append((queue, delay_seconds))
         super().send(queue, messages, delay_seconds=delay_seconds)
+
+    def has_waiting(self, queue: str) -> bool:
+        return super().has_waiting(queue) and not self.all_hidden
 
 
 @dataclass
