@@ -89,9 +89,12 @@ def _container_faults(controller: Controller, parameters: JobParameters, setting
     named = controller.source(parameters)
     if not named:
         return []
-    container = named[0]
+    container, blob = named
     if container == settings.work_container or container.startswith(SYSTEM_CONTAINER_PREFIX):
         return [{"field": "dataset_id", "message": f"{container} is reserved and never a source"}]
+    # HTTP clients resolve such parts before they ask, so that the name could lead into another container.
+    if {".", ".."} & set(blob.replace("\\", "/").split("/")):
+        return [{"field": "resource_id", "message": "must not have '.' or '..' between its slashes"}]
     return []
 
 
