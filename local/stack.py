@@ -189,14 +189,15 @@ class Stack:
         if self._fresh:
             self._azurite.clear()
         self._postgres.prepare()
-        ports = dict(zip(SERVICES, free_ports(FIRST_AZURITE_PORT, len(SERVICES)), strict=True))
-        self.state.ports = {"postgres": free_ports(FIRST_POSTGRES_PORT)[0], **ports}
-        self.state.processes["postgres"] = postgres = self._postgres.launch(self.state.ports["postgres"])
-        self.state.processes["azurite"] = azurite = self._azurite.launch(self.state.ports)
-        self._write()
-        self._postgres.wait(self.state.ports["postgres"], postgres)
+        with _choosing_ports():
+            ports = dict(zip(SERVICES, free_ports(FIRST_AZURITE_PORT, len(SERVICES)), strict=True))
+            self.state.ports = {"postgres": free_ports(FIRST_POSTGRES_PORT)[0], **ports}
+            self.state.processes["postgres"] = postgres = self._postgres.launch(self.state.ports["postgres"])
+            self.state.processes["azurite"] = azurite = self._azurite.launch(self.state.ports)
+            self._write()
+            self._postgres.wait(self.state.ports["postgres"], postgres)
+            self._azurite.wait(self.state.ports, azurite)
         self._postgres.make_database(self.state.ports["postgres"], self._fresh)
-        self._azurite.wait(self.state.ports, azurite)
         self.state.postgres_dsn = self._postgres.dsn(self.state.ports["postgres"])
         self.state.storage_connection_string = connection_string(self.state.ports)
         self._write()
@@ -239,3 +240,11 @@ class Stack:
 
     def _write(self) -> None:
         self.state.write(self.state_file)
+
+
+@contextlib.contextmanager
+def _choosing_ports() -> Iterator[None]:
+    """Let no other stack choose ports until the servers of this one listen on theirs."""
+    with (LOCAL / "ports.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
