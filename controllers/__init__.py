@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from controllers.base import Controller
 from controllers.hello_world import HelloWorld
 from controllers.hello_world_sequential import HelloWorldSequential
+from controllers.process_vector import ProcessVector
 
 CONTROLLERS: Mapping[str, Controller] = {
-    controller.job_type: controller for controller in (HelloWorld(), HelloWorldSequential())
+    controller.job_type: controller for controller in (HelloWorld(), HelloWorldSequential(), ProcessVector())
 }

@@ -1,0 +1,129 @@
+"""process_vector: a file of features becomes a PostGIS table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
+
+from controllers.base import Controller, JobOutcome, JobParameters
+from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
+from schema.settings import Settings
+from services.vector import report
+from services.vector.formats import EXTENSIONS, format_of
+from services.vector.names import MAX_TABLE_BYTES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
+
+PERCENT_PATTERN = r"^(100|\d{1,2})(\.\d+)?%$"
+DEFAULT_MAX_REJECTED = {"replace": "1%", "append": 0}
+
+
+def _check_extension(blob: str) -> str:
+    if format_of(blob) is None:
+        raise ValueError(f"the extension is not supported; supported are {', '.join(EXTENSIONS)}")
+    return blob
+
+
+def _check_table(name: str) -> str:
+    if name.endswith(REJECTS_SUFFIX):
+        raise ValueError(f"must not end in {REJECTS_SUFFIX}: that is the table of rejected rows")
+    return name
+
+
+Identifier = Annotated[str, Field(pattern=TABLE_PATTERN, max_length=MAX_TABLE_BYTES)]
+
+
+class ProcessVectorParameters(JobParameters):
+    """Which file, and which table it becomes."""
+
+    dataset_id: str = Field(min_length=1, max_length=63, description="Container of the file.")
+    resource_id: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_check_extension)] = Field(
+        description="The file's full name in its container."
+    )
+    target_table: Annotated[Identifier, AfterValidator(_check_table)] = Field(
+        default="", validate_default=False, description="By default the file's stem, made a plain identifier."
+    )
+    target_schema: Identifier = Field(default="geo")
+    load_method: Literal["replace", "append"] = "replace"
+    chunk_size: StrictInt = Field(default=10_000, ge=1, le=100_000, description="Rows that one task loads.")
+    target_crs: str = Field(default="EPSG:4326", pattern=r"^EPSG:\d{4,6}$")
+    geometry_type: Literal["point", "line", "polygon"] | None = Field(
+        default=None, description="Which geometries to load from a layer that mixes points, lines and polygons."
+    )
+    keep_null_geometry: StrictBool = Field(default=False, description="Load rows without a geometry, with NULL.")
+    max_rejected: Annotated[StrictInt, Field(ge=0)] | Annotated[str, Field(pattern=PERCENT_PATTERN)] | None = Field(
+        default=None, description='Rows that may be rejected, or a share such as "1%".'
+    )
+    dry_run: StrictBool = Field(default=False, description="Stop after preprocess, and tell what was found.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_table(cls, data: Any) -> Any:
+        """Fill in what depends on other fields, so that the job shows what it will do."""
+        if not isinstance(data, dict):
+            return data
+        filled = dict(data)
+        resource, method = filled.get("resource_id"), filled.get("load_method", "replace")
+        if filled.get("target_table") is None and isinstance(resource, str):
+            filled["target_table"] = table_name_of(resource)
+        if filled.get("max_rejected") is None and isinstance(method, str):
+            filled["max_rejected"] = DEFAULT_MAX_REJECTED.get(method)
+        return filled
+
+
+class ProcessVector(Controller):
+    """preprocess (1) -> upload (one per chunk) -> publish (1)."""
+
+    job_type = "process_vector"
+    Parameters = ProcessVectorParameters
+    stages = (Stage("preprocess", queue="vector"), Stage("upload", queue="vector"), Stage("publish", queue="vector"))
+
+    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
+        """Refuse a schema that this deployment does not load into."""
+        schema = getattr(parameters, "target_schema", "")
+        if schema in settings.target_schemas:
+            return []
+        allowed = ", ".join(settings.target_schemas)
+        return [{"field": "target_schema", "message": f"{schema!r} is not one of the allowed schemas: {allowed}"}]
+
+    def source(self, parameters: JobParameters) -> tuple[str, str] | None:
+        """Name the file."""
+        return parameters.dataset_id or "", parameters.resource_id or ""
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Read once; load each chunk that was found; publish what was loaded."""
+        if stage.name == "preprocess":
+            return [TaskSpec("vector_preprocess", _options(job.parameters))]
+        found = job.stage_data["preprocess"]
+        if stage.name == "upload":
+            chunks = (previous[0].result or {})["chunks"]
+            return [TaskSpec("vector_upload", {"plan": found["plan"], "chunk": chunk}) for chunk in chunks]
+        started = job.started_at or job.created_at
+        parameters = {
+            "plan": found["plan"],
+            "chunks": len(previous),
+            "totals": report.add_up(result.result or {} for result in previous),
+            "started_at": started.isoformat(),
+        }
+        return [TaskSpec("vector_publish", parameters)]
+
+    def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
+        """Hand on the plan's name and the figures of the first pass."""
+        del job
+        if stage.name != "preprocess":
+            return {}
+        found = results[0].result or {}
+        return {"preprocess": {key: value for key, value in found.items() if key != "chunks"}}
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """Give what publish reports."""
+        del job
+        return JobOutcome(results[0].result or {})
+
+
+def _options(parameters: Json) -> Json:
+    names = (
+        *("target_schema", "target_table", "load_method", "chunk_size", "target_crs"),
+        *("geometry_type", "keep_null_geometry", "max_rejected", "dry_run"),
+    )
+    return {name: parameters[name] for name in names}

@@ -1,0 +1,121 @@
+"""One batch of a load: source rows become rows of the table, or rejected rows that say why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import shapely
+
+from services.vector import geometry, types, wkb
+from services.vector.geometry import CleanGeometry, Project
+from services.vector.layer import SourceBatch
+from services.vector.plan import LoadPlan
+from services.vector.wkb import Integers
+
+ID, GEOMETRY = "id", "geom"
+REJECT_SCHEMA = pa.schema([("row_number", pa.int64()), ("reason", pa.string()), ("raw_row", pa.string())])
+REJECT_TYPES = {"row_number": types.BIGINT, "reason": types.TEXT, "raw_row": types.JSONB}
+_MAX_RAW_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class CleanBatch:
+    """Rows that are ready for COPY, and those that are not loaded."""
+
+    rows: pa.RecordBatch
+    """id, the plan's columns, geom as EWKB."""
+    kinds: npt.NDArray[np.uint8]
+    """Type code of each row's geometry before promotion; 0 for NULL."""
+    rejects: pa.RecordBatch
+    """row_number, reason, raw_row."""
+    counts: Counter[str]
+    """loaded, null_geometry, z_m_removed, repaired, slivers_dropped."""
+    reasons: Counter[str]
+    source_kinds: Counter[str]
+    """Loaded rows by the type that they had in the source."""
+    nulled: Counter[str]
+    """Values that PostgreSQL cannot hold and that became NULL, by column."""
+    bounds: tuple[float, float, float, float] | None
+
+
+def schema_of(plan: LoadPlan) -> tuple[pa.Schema, dict[str, str]]:
+    """Give the Arrow schema of the plan's rows and the PostgreSQL type of each field."""
+    fields = [(column.name, types.carrier_of(column.pg_type)) for column in plan.columns]
+    pg_types = {column.name: column.pg_type for column in plan.columns}
+    schema = pa.schema([(ID, pa.int64()), *fields, (GEOMETRY, pa.binary())])
+    return schema, {ID: types.BIGINT, **pg_types, GEOMETRY: types.BYTEA}
+
+
+def clean_batch(
+    plan: LoadPlan, project: Project | None, batch: SourceBatch, first_row: int, max_repair_vertices: int
+) -> CleanBatch:
+    """Clean a batch by the plan. `first_row` is the 1-based number of its first row in the source."""
+    shapes = geometry.clean(batch.geometry, project, family=plan.family, max_repair_vertices=max_repair_vertices)
+    numbers = np.arange(first_row, first_row + len(shapes.kinds))
+    kept = _kept(shapes, keep_null=plan.options.keep_null_geometry)
+    columns, nulled = _columns(plan, batch.attributes)
+    geom = wkb.to_ewkb(shapes.values, shapes.kinds, plan.srid, multi=plan.promote)
+    rows = pa.record_batch([pa.array(numbers), *columns, geom], schema=schema_of(plan)[0])
+    if not kept.all():
+        rows = rows.filter(pa.array(kept))
+    counts = shapes.counts + Counter(loaded=int(kept.sum()), null_geometry=int((kept & (shapes.kinds == 0)).sum()))
+    rejected = np.flatnonzero(~kept)
+    return CleanBatch(
+        rows=rows,
+        kinds=shapes.kinds[kept],
+        rejects=_rejects(batch, rejected, numbers, shapes),
+        counts=counts,
+        reasons=Counter(shapes.reasons[rejected].tolist()),
+        source_kinds=_count_kinds(batch.geometry, kept & (shapes.kinds > 0)),
+        nulled=nulled,
+        bounds=shapes.bounds,
+    )
+
+
+def _kept(shapes: CleanGeometry, *, keep_null: bool) -> npt.NDArray[np.bool_]:
+    kept: npt.NDArray[np.bool_] = shapes.kinds > 0
+    if keep_null:
+        kept |= np.isin(shapes.reasons.astype(str), list(geometry.MISSING))
+    return kept
+
+
+def _columns(plan: LoadPlan, attributes: pa.RecordBatch) -> tuple[list[pa.Array], Counter[str]]:
+    nulled: Counter[str] = Counter()
+    columns = []
+    for number, column in enumerate(plan.columns):
+        values, lost = types.to_carrier(attributes.column(number), column.pg_type)
+        columns.append(values)
+        if lost:
+            nulled[column.name] = lost
+    return columns, nulled
+
+
+def _count_kinds(values: pa.Array, rows: npt.NDArray[np.bool_]) -> Counter[str]:
+    kinds = wkb.read_headers(values).kinds[rows]
+    codes, numbers = np.unique(kinds, return_counts=True)
+    return Counter({wkb.name_of(int(code)): int(number) for code, number in zip(codes, numbers, strict=True)})
+
+
+def _rejects(batch: SourceBatch, rows: Integers, numbers: Integers, shapes: CleanGeometry) -> pa.RecordBatch:
+    chosen = pa.array(rows)
+    properties = batch.attributes.take(chosen).to_pylist()
+    values = batch.geometry.take(chosen).to_pylist()
+    raw = [_raw_row(*row) for row in zip(properties, values, strict=True)]
+    return pa.record_batch([numbers[rows], shapes.reasons[rows].tolist(), raw], schema=REJECT_SCHEMA)
+
+
+def _raw_row(properties: dict[str, Any], value: bytes | None) -> str:
+    """Write a rejected row as JSON: its properties, and its geometry as WKT, or as hex when no one can read it."""
+    if value is None:
+        return types.raw_json({"properties": properties, "geometry": None})
+    if len(value) > _MAX_RAW_BYTES:
+        return types.raw_json({"properties": properties, "geometry_bytes": len(value)})
+    shape: Any = shapely.from_wkb(value, on_invalid="ignore")
+    if shape is None:
+        return types.raw_json({"properties": properties, "wkb": value.hex()})
+    return types.raw_json({"properties": properties, "geometry": shapely.to_wkt(shape, rounding_precision=-1)})

@@ -1,0 +1,138 @@
+"""Coordinate reference systems: which one a layer has, and the one operation that takes it to the target."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pyproj
+from pyproj.aoi import AreaOfInterest
+from pyproj.enums import TransformDirection
+from pyproj.exceptions import CRSError, ProjError
+from pyproj.transformer import Transformer, TransformerGroup
+
+from schema.errors import PermanentError
+from schema.jobs import Json
+from services.vector.geometry import Project
+from services.vector.wkb import Coordinates
+
+Bounds = tuple[float, float, float, float]
+
+_SURE = 70
+"""Confidence in percent from which an authority's code is shown for a CRS."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A coordinate operation, the same for every chunk."""
+
+    pipeline: str | None
+    """PROJ pipeline, x before y on both sides; None when coordinates stay as they are."""
+    description: str
+    accuracy: float | None
+    """Metres; None when PROJ does not know."""
+    missing_grids: tuple[str, ...]
+    """Grids of a better operation that are not installed."""
+
+    def as_json(self) -> Json:
+        """Give the operation as JSON."""
+        return {**self.__dict__, "missing_grids": list(self.missing_grids)}
+
+    @classmethod
+    def from_json(cls, data: Json) -> Operation:
+        """Read what as_json gave."""
+        return cls(**{**data, "missing_grids": tuple(data["missing_grids"])})
+
+
+def parse_crs(definition: str | None) -> pyproj.CRS:
+    """Read a layer's CRS, without its vertical part. Raises PermanentError: missing, or not to be transformed."""
+    if not definition:
+        raise _missing("The layer has no coordinate reference system.")
+    try:
+        crs = pyproj.CRS.from_user_input(definition)
+    except CRSError as exc:
+        raise _missing(f"The layer's coordinate reference system cannot be read: {str(exc)[:200]}.") from exc
+    if crs.is_compound:
+        crs = crs.sub_crs_list[0]
+    if crs.name.lower().startswith(("undefined", "unknown engineering")) or crs.is_engineering:
+        raise _missing(f"The layer's coordinate reference system is {crs.name!r}: it has no place on Earth.")
+    return crs.to_2d()
+
+
+def _missing(message: str) -> PermanentError:
+    return PermanentError(
+        message,
+        remediation="Write the file again with its CRS (for a shapefile: add the .prj file), and submit the new file.",
+        code="crs_missing",
+    )
+
+
+def label_of(crs: pyproj.CRS) -> str:
+    """Give a CRS's authority code, such as EPSG:25832, or its name when it has none."""
+    authority = crs.to_authority(min_confidence=_SURE)
+    return ":".join(authority) if authority else str(crs.name)
+
+
+def choose_operation(source: pyproj.CRS, target: pyproj.CRS, bounds: Bounds | None) -> Operation:
+    """Choose the most accurate operation that works with the grids at hand in the area of the layer.
+
+    `bounds` are the layer's, in its own CRS; None when they are not known.
+    """
+    if source.equals(target, ignore_axis_order=True):
+        return Operation(None, "none: the coordinates are in the target CRS", 0.0, ())
+    try:
+        with warnings.catch_warnings():
+            # That a better operation needs a grid is reported in missing_grids instead.
+            warnings.simplefilter("ignore", UserWarning)
+            area = _area(source, bounds)
+            group = TransformerGroup(source, target, always_xy=True, area_of_interest=area)  # type: ignore[arg-type]
+    except ProjError as exc:
+        raise _no_operation(source, target) from exc
+    usable = [found for found in group.transformers if found.definition]
+    if not usable:
+        raise _no_operation(source, target)
+    best = usable[0]
+    grids = () if group.best_available else _missing_grids(group)
+    pipeline = None if best.definition.startswith("proj=noop") else best.definition
+    accuracy = best.accuracy if best.accuracy >= 0 else None
+    return Operation(pipeline, best.description, accuracy, grids)
+
+
+def project_with(operation: Operation) -> Project | None:
+    """Make the function that applies an operation to an array of shape (n, 2); None when there is nothing to do."""
+    if operation.pipeline is None:
+        return None
+    transformer = Transformer.from_pipeline(operation.pipeline)
+
+    def project(coordinates: Coordinates) -> Coordinates:
+        x, y = transformer.transform(coordinates[:, 0], coordinates[:, 1], direction=TransformDirection.FORWARD)
+        return np.stack((x, y), axis=1)
+
+    return project
+
+
+def _no_operation(source: pyproj.CRS, target: pyproj.CRS) -> PermanentError:
+    return PermanentError(
+        f"There is no way known from {label_of(source)} to {label_of(target)}.",
+        remediation="Reproject the file to a common CRS such as EPSG:4326 first, and submit the new file.",
+        code="crs_not_transformable",
+    )
+
+
+def _area(source: pyproj.CRS, bounds: Bounds | None) -> AreaOfInterest | None:
+    if bounds is None or not np.isfinite(bounds).all():
+        return None
+    to_degrees = Transformer.from_crs(source, source.geodetic_crs or "EPSG:4326", always_xy=True)
+    try:
+        west, south, east, north = to_degrees.transform_bounds(*bounds)
+    except ProjError:
+        return None
+    if not np.isfinite((west, south, east, north)).all() or not -90 <= south <= north <= 90:
+        return None
+    return AreaOfInterest(west, south, east, north)
+
+
+def _missing_grids(group: TransformerGroup) -> tuple[str, ...]:
+    best = group.unavailable_operations[:1]
+    return tuple(grid.short_name for operation in best for grid in operation.grids if not grid.available)

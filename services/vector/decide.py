@@ -1,0 +1,94 @@
+"""From what the first pass found to the plan of the load: columns, geometry type, CRS. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from repositories.features import FoundTable
+from schema.errors import PermanentError
+from services.vector import types, wkb
+from services.vector.crs import choose_operation, label_of, parse_crs
+from services.vector.geometry import LINES, POINTS, POLYGONS
+from services.vector.layer import SourceLayer
+from services.vector.names import column_names
+from services.vector.plan import Column, LoadPlan, Options
+from services.vector.survey import Survey
+
+MAX_COLUMNS = 1_598
+"""PostgreSQL allows 1,600; id and geom are two of them."""
+
+_FAMILY_WORDS = {POINTS: "points", LINES: "lines", POLYGONS: "polygons"}
+_FAMILY_OF_WORD = {"point": POINTS, "line": LINES, "polygon": POLYGONS}
+
+
+def decide_columns(fields: Sequence[tuple[str, pa.DataType]]) -> tuple[Column, ...]:
+    """Name and type the columns. Raises PermanentError when there are more than a table can have."""
+    if len(fields) > MAX_COLUMNS:
+        raise PermanentError(
+            f"The layer has {len(fields)} columns; a PostgreSQL table can have {MAX_COLUMNS} beside id and geom.",
+            remediation="Split the file into several with fewer columns each.",
+            code="too_many_columns",
+        )
+    names = column_names(name for name, _ in fields)
+    return tuple(
+        Column(source, name, types.pg_type_of(kind)) for (source, kind), name in zip(fields, names, strict=True)
+    )
+
+
+def decide_family(found: Survey, geometry_type: str | None) -> int:
+    """Choose the one kind of geometry that the table holds. Raises PermanentError when it is not clear which."""
+    if geometry_type:
+        return _FAMILY_OF_WORD[geometry_type]
+    if len(found.families) > 1:
+        kinds = ", ".join(f"{number} {_FAMILY_WORDS[family]}" for family, number in sorted(found.families.items()))
+        raise PermanentError(
+            f"The layer mixes geometries of different kinds: {kinds}.",
+            remediation='Choose one with "geometry_type": "point", "line" or "polygon"; the others are rejected rows.',
+            code="mixed_geometries",
+        )
+    return next(iter(found.families), POINTS)
+
+
+def decide(source: str, layer: SourceLayer, found: Survey, options: Options, target: FoundTable | None) -> LoadPlan:
+    """Make the plan. `target` is the table to append to, if it exists."""
+    if not found.rows:
+        raise PermanentError(
+            f"The layer {layer.name!r} is empty: it has no features.",
+            remediation="Upload a file with features.",
+            code="layer_empty",
+        )
+    original = parse_crs(layer.crs)
+    final = parse_crs(options.target_crs)
+    family = decide_family(found, options.geometry_type)
+    promote, guessed = _decide_promotion(found, family, target)
+    return LoadPlan(
+        options=options,
+        source=source,
+        layer=layer.name,
+        rows=found.rows,
+        columns=decide_columns(layer.fields),
+        family=family,
+        promote=promote,
+        guessed=guessed,
+        srid=int(options.target_crs.removeprefix("EPSG:")),
+        original_crs=label_of(original),
+        final_crs=options.target_crs,
+        operation=choose_operation(original, final, layer.bounds),
+    )
+
+
+def _decide_promotion(found: Survey, family: int, target: FoundTable | None) -> tuple[bool, bool]:
+    """Tell whether singles become multis, and whether that is a guess."""
+    single = wkb.NAMES[family + 1]
+    multi = wkb.NAMES[family + 1 + wkb.MULTI_OFFSET]
+    if target:
+        kind = next((column.type for column in target.columns if column.name == "geom"), "")
+        if f"({single}," in kind or f"({multi}," in kind:
+            return f"({multi}," in kind, False
+    if found.kinds[multi] or found.kinds[wkb.NAMES[wkb.COLLECTION]]:
+        return True, False
+    if family != POLYGONS:
+        return False, False
+    return found.splits, True

@@ -1,0 +1,182 @@
+"""Layers, read by GDAL as streams of Arrow batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from schema.errors import PermanentError
+from services.vector.chunks import Chunk
+from services.vector.crs import Bounds
+from services.vector.formats import GEOJSON, GEOPACKAGE, Format
+from services.vector.gdal import pyogrio
+from services.vector.wkb import Integers
+
+MAX_BATCH_ROWS = 5_000
+BATCH_BYTES = 16 * 2**20
+_SAMPLE_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class SourceLayer:
+    """A layer as it is in the file, before anything was decided about it."""
+
+    name: str
+    crs: str | None
+    """Authority code or WKT."""
+    fields: tuple[tuple[str, pa.DataType], ...]
+    bounds: Bounds | None
+    """In the layer's CRS; None when only a read of all rows would tell."""
+
+
+@dataclass(frozen=True)
+class SourceBatch:
+    """Rows as the driver gave them."""
+
+    fids: Integers
+    """The driver's number of each row."""
+    attributes: pa.RecordBatch
+    geometry: pa.Array
+    """WKB."""
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Where the parts of a batch stand in the stream's schema."""
+
+    fid: int | None
+    geometry: int
+    fields: tuple[int, ...]
+
+
+@contextmanager
+def open_layer(
+    path: Path, known: Format, *, name: str | None = None, chunk: Chunk | None = None, geometry_only: bool = False
+) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
+    """Open a layer for one pass over its rows, or over those of a chunk. Raises PermanentError when GDAL cannot.
+
+    With `geometry_only` the batches have no attributes, and the layer names no fields.
+    """
+    with ExitStack() as stack:
+        with _readable(path):
+            # GeoJSON would be parsed once more from front to back for what this says.
+            info = {} if known is GEOJSON else pyogrio.read_info(path, layer=name or _only_layer(path))
+            opened = _open(path, known, info, chunk, geometry_only=geometry_only)
+            meta, reader = stack.enter_context(opened)
+            shape = _shape_of(reader.schema, meta)
+        fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in shape.fields)
+        layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, _bounds_of(info))
+        yield layer, _batches(path, reader, shape, chunk)
+
+
+def describe_layer(path: Path, known: Format) -> SourceLayer:
+    """Look at a layer without reading its rows; not for GeoJSON, which has to be read for that."""
+    with open_layer(path, known) as (layer, _):
+        return layer
+
+
+def _open(
+    path: Path, known: Format, info: dict[str, Any], chunk: Chunk | None, *, geometry_only: bool
+) -> AbstractContextManager[tuple[dict[str, Any], pa.RecordBatchReader]]:
+    options: dict[str, Any] = {"IMMUTABLE": "YES"} if known is GEOPACKAGE else {}
+    if chunk and known is GEOPACKAGE and info["fid_column"]:
+        fid = info["fid_column"].replace('"', '""')
+        options["where"] = f'"{fid}" >= {chunk.first_fid} AND "{fid}" <= {chunk.last_fid}'
+    elif chunk:
+        # A shapefile's rows are found by the number of the record, which deleted ones count in.
+        options["skip_features"] = chunk.first_row - 1 if known is GEOPACKAGE else chunk.first_fid
+    rows = _batch_rows(path, info)
+    return pyogrio.open_arrow(  # type: ignore[no-any-return]
+        path,
+        layer=info.get("layer_name"),
+        columns=[] if geometry_only else None,
+        return_fids=True,
+        batch_size=min(rows, chunk.rows) if chunk else rows,
+        use_pyarrow=True,
+        **options,
+    )
+
+
+def _only_layer(path: Path) -> str:
+    """Name the one layer with geometries. Raises PermanentError when there are none or several."""
+    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if not layers:
+        raise PermanentError(
+            "The file has no layer with geometries.",
+            remediation="Check in QGIS that the file holds a spatial layer, and upload it anew.",
+            code="no_layer",
+        )
+    if len(layers) > 1:
+        raise PermanentError(
+            f"The file has {len(layers)} layers: {', '.join(layers[:50])}.",
+            remediation="Write the layer that is wanted to a file of its own, and upload that.",
+            code="several_layers",
+        )
+    return layers[0]
+
+
+def _batch_rows(path: Path, info: dict[str, Any]) -> int:
+    """Choose the rows of a batch so that it stays near 16 MB, by the average size of a feature in the file."""
+    if info:
+        size = path.stat().st_size / max(info["features"], 1)
+    else:
+        with path.open("rb") as file:
+            sample = file.read(_SAMPLE_BYTES)
+        size = len(sample) / max(sample.count(b'"geometry"'), 1)
+    return max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(size, 1))))
+
+
+def _bounds_of(info: dict[str, Any]) -> Bounds | None:
+    bounds = info.get("total_bounds")
+    if bounds is None or not np.isfinite(bounds).all():
+        return None
+    west, south, east, north = (float(edge) for edge in bounds)
+    return (west, south, east, north)
+
+
+def _shape_of(schema: pa.Schema, meta: dict[str, Any]) -> _Shape:
+    geometry = schema.get_field_index(meta["geometry_name"] or "wkb_geometry")
+    if geometry < 0:
+        raise PermanentError(
+            "The layer has no geometries.", remediation="Upload a file with geometries.", code="no_geometry"
+        )
+    # The driver's number comes first; fields may bear the same name.
+    fid = 0 if schema.names[0] == (meta["fid_column"] or "OGC_FID") else None
+    return _Shape(fid, geometry, tuple(i for i in range(len(schema)) if i not in (fid, geometry)))
+
+
+def _batches(path: Path, reader: pa.RecordBatchReader, shape: _Shape, chunk: Chunk | None) -> Iterator[SourceBatch]:
+    seen, left = 0, chunk.rows if chunk else None
+    while True:
+        with _readable(path):
+            batch = next(iter(reader), None)
+        if batch is None:
+            return
+        rows = batch if left is None else batch.slice(0, left)
+        fids = np.arange(seen, seen + rows.num_rows) if shape.fid is None else rows.column(shape.fid).to_numpy()
+        seen += rows.num_rows
+        yield SourceBatch(fids, rows.select(list(shape.fields)), rows.column(shape.geometry))
+        if left is not None:
+            left -= rows.num_rows
+            if not left:
+                return
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (DataSourceError, DataLayerError, pa.ArrowException, OSError) as exc:
+        reason = str(exc).replace(str(path), "the file").replace(str(path.parent), "")
+        raise PermanentError(
+            f"The file cannot be read: {reason[:500]}.",
+            remediation="Check that the file opens in QGIS, write it again, and upload it anew.",
+            code="source_unreadable",
+        ) from exc

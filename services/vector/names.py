@@ -1,0 +1,69 @@
+"""Names in the database: tables from file names, columns from anything, and what is derived from them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+MAX_BYTES = 63
+"""What PostgreSQL keeps of an identifier."""
+MAX_TABLE_BYTES = 50
+TABLE_PATTERN = r"^[a-z][a-z0-9_]*$"
+REJECTS_SUFFIX = "__rejects"
+
+OWN_COLUMNS = frozenset(("id", "geom", "fid"))
+"""Columns that Geostage makes, or that clients such as QGIS take for the key; a source column gets `source_`."""
+_SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"))
+
+
+def table_name_of(blob: str) -> str:
+    """Make a plain identifier of a file's stem: lower case, a to z, digits and underscores, at most 50 bytes."""
+    stem = PurePosixPath(blob).name
+    for _ in range(2):
+        stem = re.sub(r"\.(zip|shp|gpkg|geojson|json)$", "", stem, flags=re.IGNORECASE)
+    plain = unicodedata.normalize("NFKD", stem.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    if not name[:1].isalpha():
+        name = f"t_{name}" if name else "layer"
+    return name[:MAX_TABLE_BYTES].rstrip("_")
+
+
+def column_names(sources: Iterable[str]) -> list[str]:
+    """Make the names of a table's columns, in order: lower case, unique, at most 63 bytes, readable.
+
+    Letters of every script are kept, other characters become underscores: "Größe (m²)" becomes "größe_m2".
+    """
+    taken: set[str] = set(OWN_COLUMNS)
+    names = []
+    for source in sources:
+        name = _unique(_plain(source), taken)
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def cut(name: str, size: int) -> str:
+    """Cut a name to at most `size` bytes of UTF-8, never within a character."""
+    return name.encode()[:size].decode(errors="ignore")
+
+
+def _plain(source: str) -> str:
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", source).lower())
+    kept = "".join(char if unicodedata.category(char)[0] in "LMN" else "_" for char in text)
+    name = re.sub(r"_+", "_", kept).strip("_") or "column"
+    if name in OWN_COLUMNS or name in _SYSTEM_COLUMNS:
+        return f"source_{name}"
+    if not name[0].isalpha():
+        name = f"_{name}"
+    return cut(name, MAX_BYTES).rstrip("_") or "column"
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        suffix = f"_{number}"
+        candidate = cut(name, MAX_BYTES - len(suffix)).rstrip("_") + suffix
+    return candidate

@@ -1,0 +1,89 @@
+"""The plan of a load: what preprocess decided, for the tasks that follow. It travels as JSON in a work blob."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from schema.jobs import Json
+from services.vector import wkb
+from services.vector.crs import Operation
+from services.vector.geometry import LINES, POINTS, POLYGONS
+
+SINGLE_NAMES = {POINTS: "Point", LINES: "LineString", POLYGONS: "Polygon"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the target, and the source column that fills it."""
+
+    source: str
+    name: str
+    pg_type: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """The job's parameters, as far as the tasks need them."""
+
+    target_schema: str
+    target_table: str
+    load_method: Literal["replace", "append"] = "replace"
+    chunk_size: int = 10_000
+    target_crs: str = "EPSG:4326"
+    geometry_type: str | None = None
+    keep_null_geometry: bool = False
+    max_rejected: int | str = "1%"
+    dry_run: bool = False
+
+    @property
+    def table(self) -> str:
+        """The target as people write it."""
+        return f"{self.target_schema}.{self.target_table}"
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """How the rows of one layer become the rows of one table."""
+
+    options: Options
+    source: str
+    """container/blob."""
+    layer: str
+    rows: int
+    columns: tuple[Column, ...]
+    family: int
+    """Dimension of the geometries that are loaded."""
+    promote: bool
+    """The table has the multi type, and single geometries become multi ones of one part."""
+    guessed: bool
+    """`promote` is a guess from a sample: the source has single polygons only, but a repair may make a multipolygon."""
+    srid: int
+    original_crs: str
+    final_crs: str
+    operation: Operation
+
+    @property
+    def geometry_type(self) -> str:
+        """The type that the staging table's geometry column has."""
+        return type_name(self.family, multi=self.promote)
+
+    def as_json(self) -> Json:
+        """Give the plan as JSON."""
+        return {**asdict(self), "operation": self.operation.as_json()}
+
+    @classmethod
+    def from_json(cls, data: Json) -> LoadPlan:
+        """Read what as_json gave."""
+        parts = {
+            "options": Options(**data["options"]),
+            "columns": tuple(Column(**column) for column in data["columns"]),
+            "operation": Operation.from_json(data["operation"]),
+        }
+        return cls(**{**data, **parts})
+
+
+def type_name(family: int, *, multi: bool) -> str:
+    """Name a geometry type as PostGIS does in a column's type."""
+    single = wkb.NAMES.index(SINGLE_NAMES[family])
+    return wkb.NAMES[single + wkb.MULTI_OFFSET if multi else single]

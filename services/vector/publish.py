@@ -1,0 +1,173 @@
+"""The end of a load: the staging table is made ready to serve, then put in the target's place or added to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repositories import features
+from repositories.features import FoundColumn, FoundTable, Table
+from repositories.postgres import Connection
+from schema.errors import PermanentError
+from services.context import TaskContext
+from services.vector.names import REJECTS_SUFFIX
+from services.vector.plan import LoadPlan, type_name
+
+REJECTS, MULTI = "_rejects", "_multi"
+"""Suffixes of a job's further staging tables: rejected rows, and multipolygons where single polygons were expected."""
+
+
+def target_of(plan: LoadPlan) -> Table:
+    """Name the table that the job loads."""
+    return Table(plan.options.target_schema, plan.options.target_table)
+
+
+def make_staging(conn: Connection, job_id: str, plan: LoadPlan) -> None:
+    """Make the job's staging tables anew."""
+    columns = [(column.name, column.pg_type) for column in plan.columns]
+    features.create_staging(conn, features.staging_table(job_id), columns, plan.geometry_type, plan.srid)
+    features.create_rejects(conn, features.staging_table(job_id, REJECTS))
+    if plan.guessed and not plan.promote:
+        multi = type_name(plan.family, multi=True)
+        features.create_staging(conn, features.staging_table(job_id, MULTI), columns, multi, plan.srid)
+
+
+def check_target(conn: Connection, plan: LoadPlan) -> FoundTable | None:
+    """Look at what bears the target's name. Raises PermanentError when the load could not be published."""
+    target = target_of(plan)
+    may_create = features.may_create_in(conn, target.schema)
+    if not may_create:
+        problem = "does not exist" if may_create is None else "is not open to Geostage's database role"
+        raise PermanentError(
+            f"The schema {target.schema} {problem}.",
+            remediation=f"Ask the database's owner for a schema {target.schema} with CREATE and USAGE for that role.",
+            code="target_forbidden",
+        )
+    found = features.find_table(conn, target)
+    if found is None:
+        return None
+    if found.kind != "r":
+        raise PermanentError(
+            f"{target} is no plain table ({_KINDS.get(found.kind, 'another kind of relation')}).",
+            remediation="Choose another target_table, or drop what bears this name.",
+            code="target_not_a_table",
+        )
+    appends = plan.options.load_method == "append"
+    if not (found.may_insert if appends else found.is_ours):
+        raise PermanentError(
+            f"{target} belongs to {found.owner}, and Geostage's database role may not "
+            f"{'add rows to' if appends else 'replace'} it.",
+            remediation="Choose another target_table, or ask its owner to grant the role what is missing.",
+            code="target_forbidden",
+        )
+    if appends:
+        check_columns(plan, found)
+    return found
+
+
+_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table"}
+
+
+def check_columns(plan: LoadPlan, found: FoundTable) -> None:
+    """Compare the columns to append with those of the table. Raises PermanentError with both definitions."""
+    wanted = [*((column.name, column.pg_type) for column in plan.columns), ("geom", geometry_column_type(plan))]
+    there = {column.name: column for column in found.columns}
+    faults = [fault for name, kind in wanted if (fault := _fault(name, kind, there.get(name)))]
+    given = {name for name, _ in wanted}
+    faults += [
+        f"{column.name} {column.type} of the table may not be NULL, and the file has no such column"
+        for column in found.columns
+        if column.not_null and not column.has_default and column.name not in given
+    ]
+    if faults:
+        raise PermanentError(
+            f"The columns do not fit {plan.options.table}: {'; '.join(faults)}. "
+            f"The file has ({_define(wanted)}); the table has ({_define([(c.name, c.type) for c in found.columns])}).",
+            remediation="Rename or convert the columns of the file, or load it with load_method replace.",
+            code="columns_differ",
+        )
+
+
+def geometry_column_type(plan: LoadPlan) -> str:
+    """Write the type of the plan's geom column as PostgreSQL does."""
+    return f"geometry({plan.geometry_type},{plan.srid})"
+
+
+def _fault(name: str, kind: str, column: FoundColumn | None) -> str | None:
+    if column is None:
+        return f"{name} {kind} is not in the table"
+    if column.generated:
+        return f"{name} is computed by the table"
+    there = _LONG_NAMES.get(column.type, column.type)
+    if name == "geom" and (there == kind or there == kind.replace("(", "(Multi") or there.startswith("geometry(Geom")):
+        return None
+    if there == kind or there in _WIDER.get(kind, ()):
+        return None
+    return f"{name} is {kind} in the file and {there} in the table"
+
+
+_LONG_NAMES = {
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+    "time without time zone": "time",
+    "character varying": "text",
+}
+_WIDER = {
+    "smallint": ("integer", "bigint", "numeric", "double precision"),
+    "integer": ("bigint", "numeric", "double precision"),
+    "bigint": ("numeric",),
+    "real": ("double precision",),
+}
+"""Types of a table that take every value of a file's type as it is."""
+
+
+def _define(columns: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in columns[:100])
+
+
+def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int) -> str:
+    """Make the staging table ready to serve, in transactions of its own, and give its geometry type.
+
+    Each step looks first whether an earlier try has done it.
+    """
+    staging = features.staging_table(ctx.job_id)
+    seconds = ctx.settings.task_deadline_seconds
+    with ctx.database.transaction() as conn:
+        features.set_limits(conn, seconds)
+        geometry_type = _settle_type(conn, ctx.job_id, plan, multi_rows)
+    ctx.check()
+    with ctx.database.transaction() as conn:
+        features.set_limits(conn, seconds)
+        features.build_indexes(conn, staging)
+    return geometry_type
+
+
+def _settle_type(conn: Connection, job_id: str, plan: LoadPlan, multi_rows: int) -> str:
+    """Correct the guess whether repairs make multipolygons, now that it is known."""
+    staging = features.staging_table(job_id)
+    wanted = type_name(plan.family, multi=multi_rows > 0 if plan.guessed else plan.promote)
+    if wanted.upper() == features.geometry_type_of(conn, staging):
+        return wanted
+    if plan.promote:
+        features.make_single(conn, staging, wanted, plan.srid)
+    else:
+        features.make_multi(conn, staging, wanted, plan.srid, also=features.staging_table(job_id, MULTI))
+    return wanted
+
+
+def publish(ctx: TaskContext, plan: LoadPlan, *, rejected: int) -> None:
+    """Show the loaded rows to readers, all at once, in the transaction that finishes the task."""
+    ctx.check()
+    conn = ctx.transaction
+    features.set_limits(conn, ctx.settings.task_deadline_seconds)
+    target, staging = target_of(plan), features.staging_table(ctx.job_id)
+    appends = plan.options.load_method == "append"
+    features.hold_name(conn, target, shared=appends)
+    found = check_target(conn, plan)
+    if appends and found:
+        columns = [*(column.name for column in plan.columns), "geom"]
+        features.append(conn, staging, target, columns)
+    else:
+        features.hold_name(conn, target)
+        features.swap_in(conn, staging, target, old=found is not None)
+    rejects = Table(target.schema, target.name + REJECTS_SUFFIX)
+    features.replace_rejects(conn, features.staging_table(ctx.job_id, REJECTS), rejects, any_rows=rejected > 0)

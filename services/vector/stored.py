@@ -1,0 +1,36 @@
+"""Chunks in the work container, as Arrow streams, for formats that can only be read from the front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from services.vector.layer import SourceBatch
+
+_FID, _GEOMETRY = "fid", "geometry"
+
+
+def write_batches(batches: Sequence[SourceBatch]) -> bytes:
+    """Write the batches of a chunk as one Arrow IPC stream: fid, geometry, then the attributes."""
+    sink = pa.BufferOutputStream()
+    schema = _joined(batches[0]).schema
+    with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        for batch in batches:
+            writer.write_batch(_joined(batch))
+    return bytes(sink.getvalue())
+
+
+def read_batches(data: bytes) -> Iterator[SourceBatch]:
+    """Read what write_batches wrote."""
+    with pa.ipc.open_stream(data) as reader:
+        for batch in reader:
+            attributes = batch.select(range(2, batch.num_columns))
+            yield SourceBatch(batch.column(0).to_numpy(), attributes, batch.column(1))
+
+
+def _joined(batch: SourceBatch) -> pa.RecordBatch:
+    # Fields may share a name, so places count here, not names.
+    fields = [pa.field(_FID, pa.int64()), pa.field(_GEOMETRY, batch.geometry.type), *batch.attributes.schema]
+    columns = [pa.array(batch.fids), batch.geometry, *batch.attributes.columns]
+    return pa.record_batch(columns, schema=pa.schema(fields))

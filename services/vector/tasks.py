@@ -1,0 +1,212 @@
+"""The handlers of process_vector: preprocess reads the source once, upload loads a chunk, publish shows the table."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from repositories import features
+from schema.errors import PermanentError
+from schema.jobs import Json
+from services.context import TaskContext
+from services.vector import publish as publishing
+from services.vector import report, wkb
+from services.vector.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, clean_batch, schema_of
+from services.vector.chunks import Chunk
+from services.vector.crs import project_with
+from services.vector.decide import decide
+from services.vector.encode import encode
+from services.vector.formats import Format
+from services.vector.layer import SourceBatch, SourceLayer, describe_layer, open_layer
+from services.vector.plan import LoadPlan, Options
+from services.vector.source import fetched, format_of_source, source_of
+from services.vector.stored import read_batches, write_batches
+from services.vector.survey import Survey, survey
+
+PLAN_BLOB = "plan"
+
+
+def preprocess(ctx: TaskContext) -> Json:
+    """Read the source once, decide how it is loaded and make the staging tables."""
+    options = Options(**ctx.parameters)
+    known = format_of_source(source_of(ctx))
+    layer, found = _read_once(ctx, known, options)
+    plan = _decide(ctx, layer, found, options)
+    blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/plan.json"
+    ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(plan.as_json()).encode())
+    publishing.make_staging(ctx.transaction, ctx.job_id, plan)
+    return {
+        "plan": blob,
+        "rows": found.rows,
+        "layer": layer.name,
+        "original_crs": plan.original_crs,
+        "geometry_types": dict(found.kinds),
+        "chunks": [list(chunk.as_json().values()) for chunk in found.chunks],
+    }
+
+
+def _read_once(ctx: TaskContext, known: Format, options: Options) -> tuple[SourceLayer, Survey]:
+    with fetched(ctx) as path:
+        if known.travel == "rows":
+            layer = describe_layer(path, known)
+            with open_layer(path, known, geometry_only=True) as (_, batches):
+                return layer, survey(batches, options.chunk_size, ctx.check, None)
+        with open_layer(path, known) as (layer, batches):
+            return layer, survey(batches, options.chunk_size, ctx.check, lambda *chunk: _store(ctx, *chunk))
+
+
+def _store(ctx: TaskContext, number: int, batches: list[SourceBatch]) -> str:
+    blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/chunk-{number:06d}.arrow"
+    ctx.blobs.write(ctx.settings.work_container, blob, write_batches(batches))
+    return blob
+
+
+def _decide(ctx: TaskContext, layer: SourceLayer, found: Survey, options: Options) -> LoadPlan:
+    source = source_of(ctx)
+    label = f"{source.container}/{source.blob}"
+    with ctx.database.transaction() as conn:
+        target = features.find_table(conn, features.Table(options.target_schema, options.target_table))
+        appended = target if options.load_method == "append" else None
+        plan = decide(label, layer, found, options, appended)
+        publishing.check_target(conn, plan)
+    return plan
+
+
+def upload(ctx: TaskContext) -> Json:
+    """Clean a chunk's rows and COPY them in the transaction that finishes the task."""
+    began = time.perf_counter()
+    plan, chunk = _read_plan(ctx), Chunk(*ctx.parameters["chunk"])
+    project = project_with(plan.operation)
+    cleaned = []
+    first_row = chunk.first_row
+    for batch in _read_chunk(ctx, plan, chunk):
+        ctx.check()
+        cleaned.append(clean_batch(plan, project, batch, first_row, ctx.settings.max_repair_vertices))
+        first_row += len(batch.fids)
+    _copy(ctx, plan, cleaned)
+    return {**_count(plan, cleaned), "rows": chunk.rows, "processing_time_seconds": _since(began)}
+
+
+def _read_plan(ctx: TaskContext) -> LoadPlan:
+    return LoadPlan.from_json(json.loads(ctx.blobs.read(ctx.settings.work_container, ctx.parameters["plan"])))
+
+
+def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[SourceBatch]:
+    """Give the chunk's batches. Raises PermanentError when they are not the rows that preprocess saw."""
+    if chunk.blob:
+        yield from read_batches(ctx.blobs.read(ctx.settings.work_container, chunk.blob))
+        return
+    known = format_of_source(source_of(ctx))
+    rows, last_fid = 0, None
+    with fetched(ctx) as path, open_layer(path, known, name=plan.layer, chunk=chunk) as (_, batches):
+        for batch in batches:
+            if rows == 0 and batch.fids[0] != chunk.first_fid:
+                break
+            rows, last_fid = rows + len(batch.fids), int(batch.fids[-1])
+            yield batch
+    if (rows, last_fid) != (chunk.rows, chunk.last_fid):
+        raise PermanentError(
+            f"Rows {chunk.first_row} to {chunk.first_row + chunk.rows - 1} could not be read a second time.",
+            remediation="Write the layer to a new file (its row numbers may be out of order), and upload that.",
+            code="rows_out_of_order",
+        )
+
+
+def _copy(ctx: TaskContext, plan: LoadPlan, cleaned: list[CleanBatch]) -> None:
+    schema, pg_types = schema_of(plan)
+    apart = plan.guessed and not plan.promote
+    split = [_split(batch) if apart else (batch.rows, batch.rows.slice(0, 0)) for batch in cleaned]
+    loads = [
+        (features.staging_table(ctx.job_id), [rows for rows, _ in split], schema, pg_types),
+        (features.staging_table(ctx.job_id, publishing.MULTI), [rows for _, rows in split], schema, pg_types),
+        (
+            features.staging_table(ctx.job_id, publishing.REJECTS),
+            [batch.rejects for batch in cleaned],
+            REJECT_SCHEMA,
+            REJECT_TYPES,
+        ),
+    ]
+    encoded = [
+        (table, rows_schema.names, list(encode(rows, rows_schema, kinds)))
+        for table, rows, rows_schema, kinds in loads
+        if any(part.num_rows for part in rows)
+    ]
+    ctx.check()
+    conn = ctx.transaction
+    features.set_limits(conn, ctx.settings.task_deadline_seconds)
+    for table, columns, data in encoded:
+        features.copy_rows(conn, table, columns, data)
+
+
+def _split(batch: CleanBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Part a batch into rows for the table of single geometries, and rows for the one of multi geometries."""
+    multi = batch.kinds >= wkb.MULTIPOINT
+    if not multi.any():
+        return batch.rows, batch.rows.slice(0, 0)
+    return batch.rows.filter(pa.array(~multi)), batch.rows.filter(pa.array(multi))
+
+
+def _count(plan: LoadPlan, cleaned: list[CleanBatch]) -> Json:
+    counted: list[Json] = [
+        {
+            "rows": 0,
+            "loaded": batch.rows.num_rows,
+            "rejected": batch.rejects.num_rows,
+            "multi": int((batch.kinds >= wkb.MULTIPOINT).sum()),
+            "bounds": list(batch.bounds) if batch.bounds else None,
+            "counts": batch.counts,
+            "reasons": batch.reasons,
+            "source_kinds": batch.source_kinds,
+            "nulled": batch.nulled,
+        }
+        for batch in cleaned
+    ]
+    del plan
+    return report.add_up(counted)
+
+
+def publish(ctx: TaskContext) -> Json:
+    """Check the books, make the staging table ready, and put it in the target's place or add its rows."""
+    plan, totals = _read_plan(ctx), ctx.parameters["totals"]
+    report.check_books(plan.rows, totals)
+    report.check_rejected(plan.rows, totals, plan.options.max_rejected)
+    geometry_type = publishing.prepare(ctx, plan, multi_rows=totals["multi"])
+    publishing.publish(ctx, plan, rejected=totals["rejected"])
+    return _result(plan, totals, geometry_type, ctx.parameters)
+
+
+def _result(plan: LoadPlan, totals: Json, geometry_type: str, parameters: Json) -> Json:
+    counts = Counter[str](totals["counts"])
+    return {
+        "status": "success",
+        "table": plan.options.table,
+        "total_features_loaded": totals["loaded"],
+        "upload_chunks": parameters["chunks"],
+        "failed_chunks": 0,
+        "geometry_type": geometry_type,
+        "original_crs": plan.original_crs,
+        "features_per_chunk": plan.options.chunk_size,
+        "processing_time_seconds": _seconds_since(parameters["started_at"]),
+        "preprocessing_stats": {
+            "original_feature_count": plan.rows,
+            "final_feature_count": totals["loaded"],
+            "original_crs": plan.original_crs,
+            "final_crs": plan.final_crs,
+            "geometry_type_changes": report.type_changes(totals["source_kinds"], geometry_type),
+            "z_m_values_removed": counts["z_m_removed"],
+            "repaired": counts["repaired"],
+        },
+    }
+
+
+def _seconds_since(moment: str) -> float:
+    return round((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds(), 3)
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 3)

@@ -1,0 +1,46 @@
+"""A database of its own for the loads, whose target schema is emptied before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.stack import Stack
+from repositories.migrate import migrate
+from repositories.postgres import Database
+from schema.settings import Settings
+from tests.integration.protocol.conftest import new_database
+from tests.integration.vector.loading import Loader
+
+
+@pytest.fixture(scope="session")
+def vector_dsn(stack: Stack) -> str:
+    """A migrated database beside the stack's own."""
+    dsn = new_database(stack, "vector")
+    migrate(dsn)
+    return dsn
+
+
+@pytest.fixture(scope="session")
+def vector_database(vector_dsn: str) -> Iterator[Database]:
+    database = Database(vector_dsn)
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sources are cached apart from those of any other process on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("sources")))
+        yield
+
+
+@pytest.fixture
+def loader(vector_dsn: str, vector_database: Database, tmp_path: Path) -> Loader:
+    with vector_database.transaction() as conn:
+        conn.execute("DROP SCHEMA IF EXISTS geo CASCADE")
+        conn.execute("CREATE SCHEMA geo")
+    return Loader(vector_database, Settings(postgres_dsn=vector_dsn), tmp_path)
