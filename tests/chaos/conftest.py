@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.hosts import Host
+from local.hosts import Host, read_status
 from local.stack import Stack
 from repositories.postgres import Database
 from schema.settings import Settings
@@ -41,6 +41,7 @@ def own_host(own_stack: Stack) -> Host:
 def deployment(own_stack: Stack, own_host: Host) -> Iterator[Deployment]:
     """The running host, and a sweep that does not wait for its timer."""
     deployed = Deployment(own_stack, own_host, QUICK)
+    deployed.wait(lambda: read_status(own_host.status_file).get("ready"))
     yield deployed
     deployed.close()
 

@@ -54,16 +54,19 @@ def test_a_job_ends_though_all_workers_are_killed_in_its_middle(deployment: Depl
     assert deaths(deployment, job_id) > 0
 
 
-def test_a_worker_that_was_paused_and_goes_on_commits_nothing_of_what_it_lost(deployment: Deployment) -> None:
+def test_workers_that_were_paused_and_go_on_commit_nothing_of_what_they_lost(deployment: Deployment) -> None:
     job_id = deployment.submit("slow", n=TASKS, seconds=0.35)
     deployment.in_the_middle(job_id)
-    paused = deployment.host.worker_pids()[0]
-    os.kill(paused, signal.SIGSTOP)
+    paused = deployment.host.worker_pids()
+    for pid in paused:
+        os.kill(pid, signal.SIGSTOP)
     try:
-        deployment.wait(lambda: swept_deaths(deployment, job_id), 20)
+        deployment.wait(lambda: swept_deaths(deployment, job_id))
     finally:
-        os.kill(paused, signal.SIGCONT)
+        for pid in paused:
+            os.kill(pid, signal.SIGCONT)
     assert_done(deployment, job_id)
+    assert any('"action": "abandon"' in line for line in deployment.host.log.read_text().splitlines() if job_id in line)
 
 
 def test_a_job_ends_though_the_queues_stop_in_its_middle(deployment: Deployment) -> None:
