@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controllers.base import Controller
+from controllers.cog_conversion import CogConversion
 from controllers.hello_world import HelloWorld
 from controllers.hello_world_sequential import HelloWorldSequential
+from controllers.process_raster import ProcessRaster
 from controllers.process_vector import ProcessVector
+from controllers.validate_raster import ValidateRaster
 
 CONTROLLERS: Mapping[str, Controller] = {
-    controller.job_type: controller for controller in (HelloWorld(), HelloWorldSequential(), ProcessVector())
+    controller.job_type: controller
+    for controller in (
+        HelloWorld(),
+        HelloWorldSequential(),
+        ProcessVector(),
+        ValidateRaster(),
+        CogConversion(),
+        ProcessRaster(),
+    )
 }

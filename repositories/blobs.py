@@ -55,6 +55,9 @@ class Blobs(Protocol):
     def download(self, source: Source, path: Path) -> None:
         """Fetch a source into a file, in parallel ranges. Raises SourceChanged if it is not the accepted one."""
 
+    def read_range(self, source: Source, offset: int, length: int) -> bytes:
+        """Fetch a part of a source, less at its end. Raises SourceChanged if it is not the accepted one."""
+
     def read(self, container: str, blob: str) -> bytes:
         """Fetch a whole small blob. Raises NotFound."""
 
@@ -107,6 +110,16 @@ class AzureBlobs:
             client.download_blob(
                 max_concurrency=4, etag=source.etag, match_condition=MatchConditions.IfNotModified
             ).readinto(file)
+
+    def read_range(self, source: Source, offset: int, length: int) -> bytes:
+        """See Blobs."""
+        if offset >= source.size:
+            return b""
+        client = self._service.get_blob_client(source.container, source.blob)
+        with _errors(source.container, source.blob, accepted=source):
+            return client.download_blob(
+                offset, length, etag=source.etag, match_condition=MatchConditions.IfNotModified
+            ).readall()
 
     def read(self, container: str, blob: str) -> bytes:
         """See Blobs."""
@@ -188,6 +201,13 @@ class FakeBlobs:
         if facts is None or facts.etag != source.etag:
             raise source_changed(source)
         path.write_bytes(data)
+
+    def read_range(self, source: Source, offset: int, length: int) -> bytes:
+        """See Blobs."""
+        data, facts = self._find(source.container, source.blob)
+        if facts.etag != source.etag:
+            raise source_changed(source)
+        return data[offset : offset + length]
 
     def read(self, container: str, blob: str) -> bytes:
         """See Blobs."""

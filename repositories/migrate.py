@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 
+from repositories.pgstac import migrate_pgstac
 from repositories.postgres import load_queries
 from schema.settings import get_settings
 
@@ -36,8 +37,11 @@ def migration_files() -> list[Path]:
 
 
 def main() -> int:
-    """Migrate the database that GEOSTAGE_POSTGRES_DSN names."""
-    applied = migrate(get_settings().postgres_dsn.get_secret_value())
+    """Migrate the database that GEOSTAGE_POSTGRES_DSN names: our migrations, then pgSTAC's."""
+    dsn = get_settings().postgres_dsn.get_secret_value()
+    applied = migrate(dsn)
+    catalog = migrate_pgstac(dsn)
+    applied += [f"pgSTAC {catalog}"] if catalog else []
     sys.stdout.write("".join(f"applied {name}\n" for name in applied) or "up to date\n")
     return 0
 

@@ -29,3 +29,24 @@ INSERT INTO geostage_migrations.applied (name) VALUES (%(name)s);
 -- pin_isolation
 -- The protocol's "lock, act, look" needs READ COMMITTED; a role's default holds behind a connection pooler too.
 ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'read committed';
+
+-- prepare_pgstac
+-- pgSTAC makes these roles itself, but then acts as each, which only a superuser may without being a member.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['pgstac_admin', 'pgstac_ingest', 'pgstac_read'] LOOP
+        IF to_regrole(name) IS NULL THEN
+            EXECUTE format('CREATE ROLE %I', name);
+        END IF;
+        EXECUTE format('GRANT %I TO CURRENT_USER', name);
+    END LOOP;
+END
+$$;
+
+-- find_pgstac
+SELECT to_regclass('pgstac.migrations');
+
+-- pgstac_version
+SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1;

@@ -19,6 +19,9 @@ HANDLERS = {
     "vector_preprocess": "services.vector.tasks:preprocess",
     "vector_upload": "services.vector.tasks:upload",
     "vector_publish": "services.vector.tasks:publish",
+    "validate_raster": "services.raster.tasks:validate_raster",
+    "cog_conversion": "services.raster.tasks:cog_conversion",
+    "process_raster": "services.raster.tasks:process_raster",
 }
 """Task type -> "package.module:function"; imported on first use, so that an HTTP instance never loads GDAL."""
 

@@ -1,0 +1,93 @@
+"""The STAC catalogue: collections and items in pgSTAC."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from repositories.postgres import Connection, first_row, load_queries
+from schema.errors import TransientError
+from schema.jobs import Json
+
+ROUNDS = 6
+PAUSE_SECONDS = 0.1
+_PASSING = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.CheckViolation,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.SerializationFailure,
+)
+"""What pgSTAC raises while another writer changes a partition: https://github.com/stac-utils/pgstac/issues"""
+_queries = load_queries("catalog")
+
+
+class CatalogBusy(TransientError):
+    """pgSTAC refused a write again and again."""
+
+    code = "catalog_busy"
+
+
+def upsert_items(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
+    """Insert or replace items of one collection, in a transaction that is open; make the collection if it is missing.
+
+    `collection` is what a missing one becomes; `grow(extent, item)` gives the extent that covers an item too. It locks
+    the collection until the transaction ends, so call it last. Each round is a savepoint: a failed one leaves nothing.
+
+    Raises
+    ------
+    CatalogBusy
+        Other writers were in the way, six times.
+    """
+    _in_rounds(conn, lambda: _upsert(conn, items, grow, collection))
+
+
+def get_item(conn: Connection, collection_id: str, item_id: str) -> Json | None:
+    """Give an item as pgSTAC has it."""
+    row = first_row(conn, _queries["get_item"], {"collection": collection_id, "item": item_id})
+    return row["item"] if row else None
+
+
+def get_collection(conn: Connection, collection_id: str) -> Json | None:
+    """Give a collection as pgSTAC has it."""
+    row = first_row(conn, _queries["get_collection"], {"collection": collection_id})
+    return row["content"] if row else None
+
+
+def _upsert(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
+    conn.execute(_queries["lock_collection"], {"collection": collection["id"]})
+    found = get_collection(conn, collection["id"])
+    extent = _grown((found or collection)["extent"], items, grow)
+    conn.execute(_queries["use_pgstac"])
+    if found is None or extent != found["extent"]:
+        conn.execute(_queries["upsert_collection"], {"collection": Jsonb({**(found or collection), "extent": extent})})
+    conn.execute(_queries["upsert_items"], {"items": Jsonb(items)})
+    conn.execute(_queries["use_public"])
+
+
+def _grown(extent: Json, items: Iterable[Json], grow: Callable[[Json, Json], Json]) -> Json:
+    for item in items:
+        extent = grow(extent, item)
+    return extent
+
+
+def _in_rounds(conn: Connection, act: Callable[[], Any]) -> None:
+    for number in range(1, ROUNDS + 1):
+        try:
+            with conn.transaction():
+                act()
+        except _PASSING as exc:
+            if number == ROUNDS:
+                raise CatalogBusy(
+                    f"The catalogue did not take the items: {str(exc).splitlines()[0]}.",
+                    remediation="It is tried again; if it keeps happening, look for other writers to pgSTAC.",
+                ) from exc
+            # Jitter, so that two that met do not meet again.
+            time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.0))  # noqa: S311
+        else:
+            return

@@ -1,0 +1,1 @@
+"""Rasters: validated, reprojected, made into Cloud Optimized GeoTIFFs, in bounded memory."""

@@ -1,0 +1,216 @@
+"""Facts: what the header of a raster says, as a frozen value; everything that is decided is decided from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from affine import Affine
+from rasterio.enums import MaskFlags
+from rasterio.io import DatasetReader
+
+from schema.jobs import Json
+
+Georeference = Literal["north_up", "rotated", "gcps", "rpcs", "none"]
+GDAL_TYPES = {
+    "uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32", "int32": "Int32",
+    "uint64": "UInt64", "int64": "Int64", "float32": "Float32", "float64": "Float64",
+    "complex_int16": "CInt16", "complex64": "CFloat32", "complex128": "CFloat64",
+}  # fmt: skip
+ITEM_BYTES = {"complex_int16": 4}
+"""Bytes of a pixel of the types that numpy does not know."""
+
+
+@dataclass(frozen=True)
+class BandFacts:
+    """One band."""
+
+    color: str
+    """Colour interpretation: gray, red, alpha, palette, ..."""
+    description: str | None
+    unit: str | None
+    scale: float
+    offset: float
+    tags: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Gcp:
+    """A ground control point: pixel position and place."""
+
+    row: float
+    col: float
+    x: float
+    y: float
+    z: float
+
+
+@dataclass(frozen=True)
+class RasterFacts:
+    """The header of a raster."""
+
+    driver: str
+    width: int
+    height: int
+    dtype: str
+    """Of all bands, as numpy names it; GeoTIFF has one for all."""
+    bands: tuple[BandFacts, ...]
+    crs_wkt: str | None
+    """Of the geotransform or of the ground control points."""
+    georeference: Georeference
+    transform: tuple[float, float, float, float, float, float]
+    """a, b, c, d, e, f of affine.Affine: x = a col + b row + c."""
+    gcps: tuple[Gcp, ...]
+    nodata: float | None
+    has_mask: bool
+    """A mask of the dataset's own, not derived from nodata or alpha."""
+    palette: tuple[tuple[int, tuple[int, int, int, int]], ...]
+    tags: tuple[tuple[str, str], ...]
+    area_or_point: str
+    block_shape: tuple[int, int]
+    """Rows, columns."""
+    tiled: bool
+    interleave: str
+    compression: str
+    overviews: tuple[int, ...]
+    other_images: int
+    """Further images in the file, which are not read."""
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        return len(self.bands)
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one value."""
+        return ITEM_BYTES.get(self.dtype) or int(np.dtype(self.dtype).itemsize)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of one pixel in all bands."""
+        return self.item_bytes * self.count
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of all pixels, uncompressed."""
+        return self.width * self.height * self.pixel_bytes
+
+    @property
+    def affine(self) -> Affine:
+        """The geotransform."""
+        return Affine(*self.transform)
+
+    @property
+    def alpha_band(self) -> int | None:
+        """Number of the alpha band, from 1."""
+        return next((n for n, band in enumerate(self.bands, start=1) if band.color == "alpha"), None)
+
+    @property
+    def is_complex(self) -> bool:
+        """Tell whether pixels are complex numbers."""
+        return self.dtype.startswith("complex")
+
+    @property
+    def is_float(self) -> bool:
+        """Tell whether pixels are real numbers that may be NaN."""
+        return self.dtype.startswith("float")
+
+
+def facts_of(dataset: DatasetReader) -> RasterFacts:
+    """Read the header. It costs a few kilobytes, wherever the dataset lies."""
+    gcps, gcp_crs = dataset.gcps
+    crs = dataset.crs or gcp_crs
+    tags = dict(dataset.tags())
+    area_or_point = tags.pop("AREA_OR_POINT", "Area")
+    return RasterFacts(
+        driver=dataset.driver,
+        width=dataset.width,
+        height=dataset.height,
+        dtype=dataset.dtypes[0],
+        bands=tuple(_band(dataset, index) for index in dataset.indexes),
+        crs_wkt=crs.to_wkt() if crs else None,
+        georeference=_georeference(dataset.transform, bool(gcps), dataset.rpcs is not None),
+        transform=tuple(dataset.transform)[:6],
+        gcps=tuple(Gcp(p.row, p.col, p.x, p.y, p.z or 0.0) for p in gcps),
+        nodata=dataset.nodata,
+        has_mask=any(MaskFlags.per_dataset in f and MaskFlags.alpha not in f for f in dataset.mask_flag_enums),
+        palette=_palette(dataset),
+        tags=tuple(sorted(tags.items())),
+        area_or_point=area_or_point,
+        block_shape=dataset.block_shapes[0],
+        tiled=bool(dataset.profile.get("tiled")),
+        interleave=str(dataset.profile.get("interleave", "band")),
+        compression=str(dataset.profile.get("compress", "none")).lower(),
+        overviews=tuple(dataset.overviews(1)),
+        other_images=max(0, len(dataset.subdatasets) - 1),
+    )
+
+
+def describe(facts: RasterFacts) -> Json:
+    """Give the facts as validate_raster reports them."""
+    return {
+        "driver": facts.driver,
+        "width": facts.width,
+        "height": facts.height,
+        "bands": facts.count,
+        "dtype": facts.dtype,
+        "nodata": plain_number(facts.nodata),
+        "mask": facts.has_mask,
+        "color_interpretation": [band.color for band in facts.bands],
+        "palette_entries": len(facts.palette),
+        "band_descriptions": [band.description for band in facts.bands],
+        "scales": [band.scale for band in facts.bands],
+        "offsets": [band.offset for band in facts.bands],
+        "units": [band.unit for band in facts.bands],
+        "georeference": facts.georeference,
+        "transform": list(facts.transform),
+        "pixel_is": facts.area_or_point.lower(),
+        "compression": facts.compression,
+        "interleave": facts.interleave,
+        "tiled": facts.tiled,
+        "block_shape": list(facts.block_shape),
+        "overviews": list(facts.overviews),
+        "tags": dict(facts.tags),
+        "uncompressed_gb": round(facts.raw_bytes / 1e9, 6),
+    }
+
+
+def plain_number(value: float | None) -> float | int | str | None:
+    """Give a number as JSON can hold it: NaN and infinities as words, whole numbers without a point."""
+    if value is None:
+        return None
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def _georeference(transform: Affine, has_gcps: bool, has_rpcs: bool) -> Georeference:
+    if transform == Affine.identity():
+        return "gcps" if has_gcps else "rpcs" if has_rpcs else "none"
+    north_up = transform.b == transform.d == 0 and transform.a > 0 > transform.e
+    return "north_up" if north_up else "rotated"
+
+
+def _band(dataset: DatasetReader, index: int) -> BandFacts:
+    # Statistics describe the pixels as they were; what is computed of the output replaces them.
+    tags: dict[str, Any] = {k: v for k, v in dataset.tags(index).items() if not k.startswith("STATISTICS_")}
+    return BandFacts(
+        color=dataset.colorinterp[index - 1].name,
+        description=dataset.descriptions[index - 1],
+        unit=dataset.units[index - 1],
+        scale=float(dataset.scales[index - 1]),
+        offset=float(dataset.offsets[index - 1]),
+        tags=tuple(sorted(tags.items())),
+    )
+
+
+def _palette(dataset: DatasetReader) -> tuple[tuple[int, tuple[int, int, int, int]], ...]:
+    try:
+        return tuple(sorted(dataset.colormap(1).items()))
+    except ValueError:
+        return ()

@@ -1,0 +1,74 @@
+"""Moments: when a raster's pixels were taken, by its metadata, its name, or its blob; and by which of them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+Origin = Literal["metadata", "file_name", "blob", "job"]
+TAGS = (
+    "ACQUISITIONDATETIME", "ACQUISITION_DATE", "ACQUISITIONDATE", "DATETIME", "DATE_ACQUIRED", "SENSING_TIME",
+    "PRODUCT_START_TIME", "START_TIME", "TIFFTAG_DATETIME",
+)  # fmt: skip
+"""Most telling first: TIFF's own tag is often the time of the last conversion."""
+_IN_NAME = re.compile(
+    r"(?<!\d)(?P<y>(?:19|20)\d\d)(?P<s>[-_.]?)(?P<m>0[1-9]|1[0-2])(?P=s)(?P<d>0[1-9]|[12]\d|3[01])"
+    r"(?:[T_-]?(?P<H>[01]\d|2[0-3])[-:]?(?P<M>[0-5]\d)(?:[-:]?(?P<S>[0-5]\d))?(?=\D|$))?(?!\d)"
+)
+_TIFF = re.compile(r"^(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time, and what says so."""
+
+    at: datetime
+    origin: Origin
+
+
+def moment_of(tags: Mapping[str, str], blob: str, last_modified: str | None, now: datetime) -> Moment:
+    """Choose the time of a raster. `last_modified` is the blob's, ISO 8601; `now` stands in where it is missing."""
+    found = _first(tags.get(name) or tags.get(name.lower()) for name in TAGS)
+    if found:
+        return Moment(found, "metadata")
+    named = _in_name(blob)
+    if named:
+        return Moment(named, "file_name")
+    modified = parse(last_modified) if last_modified else None
+    return Moment(modified, "blob") if modified else Moment(now, "job")
+
+
+def parse(text: str) -> datetime | None:
+    """Read a time as TIFF or ISO 8601 spell it; UTC where it does not say. None for anything else."""
+    match = _TIFF.match(text.strip())
+    try:
+        at = _time(match.groups()) if match else None
+        at = at or datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _time(parts: Iterable[str]) -> datetime:
+    year, month, day, hour, minute, second = (int(part) for part in parts)
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+
+
+def _first(texts: Iterable[str | None]) -> datetime | None:
+    found = (parse(text) for text in texts if text)
+    return next((at for at in found if at), None)
+
+
+def _in_name(blob: str) -> datetime | None:
+    # The file's own name tells more than the folders above it.
+    for part in reversed(blob.split("/")):
+        for match in _IN_NAME.finditer(part):
+            parts = match.groupdict(default="0")
+            try:
+                return _time(parts[key] for key in "ymdHMS")
+            except ValueError:
+                continue
+    return None

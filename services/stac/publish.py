@@ -1,0 +1,71 @@
+"""Publishing STAC records: an output file is read back, described, and written to pgSTAC."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import pystac
+import rasterio
+
+from repositories import catalog
+from services.context import TaskContext
+from services.raster.facts import facts_of
+from services.raster.gdal import gdal_environment, open_tiff
+from services.raster.names import collection_id, item_id
+from services.raster.source import label_of, source_of
+from services.raster.statistics import RasterStatistics
+from services.stac.collection import grown, new_collection
+from services.stac.item import OutputFile, make_item
+from services.stac.moments import moment_of
+
+_SHA2_256 = "1220"
+"""Multihash code and length of SHA-256: https://github.com/multiformats/multicodec"""
+
+
+def publish_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics) -> pystac.Item:
+    """Describe a published COG and write its item in the transaction that finishes the task.
+
+    So item and completion commit together: a task that was cancelled or taken over leaves no item. The order of locks
+    holds, because pgSTAC's locks are taken before the job's row, which is locked last, in the finish; who holds a job's
+    row never waits for pgSTAC. The file itself is published before, and replaced by the next attempt.
+    """
+    item = make_item(describe(ctx, path, blob, statistics))
+    catalog.upsert_items(
+        ctx.transaction, [item.to_dict(include_self_link=False)], grown, new_collection(item.collection_id or "", item)
+    )
+    return item
+
+
+def describe(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics) -> OutputFile:
+    """Read an output back and gather what its item says."""
+    source, wished = source_of(ctx), ctx.parameters
+    with gdal_environment(), open_tiff(path) as dataset:
+        facts = facts_of(dataset)
+    now = datetime.now(UTC)
+    return OutputFile(
+        item_id=item_id(source.blob, wished.get("version_id")),
+        collection_id=collection_id(source.container, wished.get("collection_id")),
+        href=href_of(ctx.settings.asset_base_url, ctx.settings.output_container, blob),
+        source=label_of(source),
+        facts=facts,
+        statistics=statistics,
+        size=path.stat().st_size,
+        checksum=checksum_of(path),
+        moment=moment_of(dict(facts.tags), source.blob, source.last_modified, now),
+        processed_at=now,
+        software={"geostage": "0.1.0", "GDAL": rasterio.__gdal_version__},
+    )
+
+
+def href_of(base_url: str, container: str, blob: str) -> str:
+    """Give the link to a blob, without any key: below the deployment's base URL, else a path within the account."""
+    return f"{base_url.rstrip('/')}/{quote(container)}/{quote(blob)}"
+
+
+def checksum_of(path: Path) -> str:
+    """Give a file's SHA-256 as multihash."""
+    with path.open("rb") as file:
+        return _SHA2_256 + hashlib.file_digest(file, "sha256").hexdigest()
