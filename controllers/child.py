@@ -64,7 +64,7 @@ def main(builder: str, kind: str) -> None:
         with engine.database.connection() as conn:
             claim = jobs.held_claim(conn, word["task_id"], word["attempt"])
         if claim:
-            engine.execute(claim, lost.is_set)
+            engine.runner.execute(claim, lost.is_set)
         words.say(done=True)
 
 

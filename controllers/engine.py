@@ -6,42 +6,35 @@ It knows no job type, no SQL, no Azure type and no GDAL. It alone catches whatev
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from controllers import intake
 from controllers.base import Controller
-from controllers.children import ChildDied, Children
-from controllers.heartbeat import Heartbeat
+from controllers.children import Children
 from controllers.journal import describe, record, redact, where
+from controllers.runner import Runner, backoff_seconds
 from controllers.settle import Settlement
-from controllers.slots import Slots
 from controllers.sweep import Sweep
-from controllers.transitions import Aftermath, FenceBroken, Transitions, controller_error
+from controllers.transitions import Aftermath, Transitions, controller_error
 from controllers.views import progress_of
 from repositories import jobs, poison
 from repositories.blobs import Blobs
-from repositories.jobs import Claim, NewJob, WakeUp
+from repositories.jobs import NewJob
 from repositories.postgres import Connection, Database
 from repositories.queues import Queues
-from schema.errors import Conflict, ErrorInfo, GeostageError, NotFound, PermanentError, TaskInterrupted, Unavailable
-from schema.jobs import Job, JobStatus, Json, Task, TaskQueue, TaskSpec, new_job_id, stage_sequence_of
+from schema.errors import Conflict, GeostageError, NotFound, PermanentError, Unavailable
+from schema.jobs import Job, JobStatus, TaskSpec, new_job_id, stage_sequence_of
 from schema.jsonb import to_jsonb
 from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
 from schema.settings import Settings
 from services import Handler
-from services.context import TaskContext
 
 START_FAILURES = 3
 EXTRA_DEATHS = 2
 """A task may lose this many more workers than it has tries: a neighbour may have killed them."""
-NO_SLOT_DELAY_SECONDS = 10
 DEDUP_ROUNDS = 5
-GO_ON_SECONDS = 5
-"""How long a worker goes on from task to task: short, so that other jobs' messages are not kept waiting."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +63,10 @@ class Engine:
         self.queues = queues
         self.blobs = blobs
         self.controllers = controllers
-        self.resolve_handler = resolve_handler
-        self.children = children
         self.transitions = Transitions(self.controller_of, settings)
         self.settlement = Settlement(settings, database, queues, blobs)
         self.sweeper = Sweep(settings, database, queues, self.transitions, self.settlement)
-        self.heartbeat = Heartbeat(database, settings)
-        self.slots = Slots(settings)
-        self._lease = {
-            "lease": timedelta(seconds=settings.lease_seconds),
-            "deadline": timedelta(seconds=settings.task_deadline_seconds),
-        }
+        self.runner = Runner(settings, database, blobs, self.transitions, self.settlement, resolve_handler, children)
 
     def submit(
         self, job_type: str, body: bytes, *, idempotency_key: str | None = None, traceparent: str | None = None
@@ -126,40 +112,9 @@ class Engine:
         self.settlement.settle(aftermath)
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
-        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had.
-
-        It goes on with the next task of the stage for a few seconds, unless others wait for its slot: a task need not
-        wait for its own message where a worker is free. The message then finds it claimed.
-        """
-        until = time.monotonic() + GO_ON_SECONDS
-        with self.slots.take(queue) as slot:
-            ready = slot.free and self._is_ready(queue)
-            task = self._claim_and_run(message.task_id) if ready else None
-            while task and time.monotonic() < until and not slot.wanted():
-                task = self._claim_next_and_run(task)
-        if not ready:
-            self.settlement.send_tasks([WakeUp(message.task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
+        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
+        self.runner.run_task(message.task_id, queue)
         self.sweeper.sweep_when_due()
-
-    def execute(self, claim: Claim, lost: Callable[[], bool]) -> None:
-        """Run the handler of a claimed task and finish the task in the handler's own transaction.
-
-        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
-        """
-        task, began = claim.task, time.monotonic()
-        try:
-            handler = self.resolve_handler(task.task_type)
-            with TaskContext(task, claim.source, self.settings, self.blobs, self.database, lost) as ctx:
-                result = self.settlement.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
-                aftermath = self._finish(ctx, result)
-        except (TaskInterrupted, FenceBroken):
-            self._say("abandon", claim, began)
-        # The one place that catches whatever a handler raises: it is the task's error, never the worker's.
-        except Exception as exc:  # noqa: BLE001
-            self._fail(claim, exc, began)
-        else:
-            self._say("finish", claim, began)
-            self.settlement.settle(aftermath)
 
     def cancel(self, job_id: str) -> Job:
         """End a job and its open tasks; nothing of it commits afterwards. Raises NotFound, Conflict."""
@@ -314,79 +269,7 @@ class Engine:
             if isinstance(error, PermanentError) or failures >= START_FAILURES:
                 info = controller_error(error, "create the tasks of", job)
                 return self.transitions.fail_job(conn, locked, info.as_json())
-        return Aftermath(started=locked, delay_seconds=self._backoff(failures))
-
-    def _claim_and_run(self, task_id: str) -> Task | None:
-        with self.database.connection() as conn:
-            claim = jobs.claim_task(conn, task_id, **self._lease)
-        if claim is None:
-            record("claim_refused", task_id=task_id, level=logging.DEBUG)
-        return self._run(claim)
-
-    def _is_ready(self, queue: str) -> bool:
-        """See that a child stands by before a task is claimed for it."""
-        if self.children is None or queue == TaskQueue.LIGHT:
-            return True
-        try:
-            self.children.warm(queue)
-        except ChildDied as exc:
-            record("spawn_failed", level=logging.ERROR, reason=describe(exc))
-            return False
-        return True
-
-    def _claim_next_and_run(self, task: Task) -> Task | None:
-        with self.database.connection() as conn:
-            claim = jobs.claim_next_task(conn, task, **self._lease)
-        return self._run(claim)
-
-    def _run(self, claim: Claim | None) -> Task | None:
-        if claim is None:
-            return None
-        self._say("claim", claim, tries=claim.task.tries)
-        with self.heartbeat.hold(claim.task) as lost:
-            if self.children and claim.task.queue != TaskQueue.LIGHT:
-                self._run_in_child(self.children, claim, lost)
-            else:
-                self.execute(claim, lost)
-        return claim.task
-
-    def _run_in_child(self, children: Children, claim: Claim, lost: Callable[[], bool]) -> None:
-        began = time.monotonic()
-        try:
-            children.run(claim, lost)
-        except ChildDied as exc:
-            self._fail(claim, exc, began)
-
-    def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
-        if not ctx.has_effects:
-            with self.database.connection() as conn:
-                if jobs.finish_task_unless_last(conn, ctx.task, result):
-                    return Aftermath()
-        return self.transitions.finish(ctx.transaction, ctx.task, result)
-
-    def _fail(self, claim: Claim, error: Exception, began: float) -> None:
-        task, info = claim.task, _task_error(claim, error)
-        backoff = self._backoff(task.tries)
-        reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
-        reason["where"] = None if isinstance(error, GeostageError) else where(error)
-        with self.database.connection() as conn:
-            action, aftermath = "abandon", Aftermath()
-            if not isinstance(error, PermanentError) and jobs.requeue_task(
-                conn,
-                task,
-                info.as_json(),
-                backoff=timedelta(seconds=backoff),
-                resend_after=timedelta(seconds=self.settings.sweep_resend_seconds),
-            ):
-                action = "requeue"
-                aftermath = Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)], delay_seconds=backoff)
-            else:
-                with conn.transaction():
-                    failed = self.transitions.fail(conn, task, info.as_json())
-                if failed:
-                    action, aftermath = "fail", failed
-        self._say(action, claim, began, **reason)
-        self.settlement.settle(aftermath)
+        return Aftermath(started=locked, delay_seconds=backoff_seconds(self.settings, failures))
 
     def _reopen(self, conn: Connection, job: Job, resend_after: timedelta) -> Job:
         if job.status is not JobStatus.FAILED:
@@ -410,14 +293,6 @@ class Engine:
             )
         return reopened
 
-    def _backoff(self, tries: int) -> float:
-        seconds: float = self.settings.retry_base_seconds * 4 ** max(tries - 1, 0)
-        return seconds
-
-    def _say(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
-        seconds = None if began is None else round(time.monotonic() - began, 4)
-        record(action, task=claim.task, stage=claim.stage, traceparent=claim.traceparent, seconds=seconds, **fields)
-
 
 def _known(job: Job | None, job_id: str) -> Job:
     if job is None:
@@ -431,21 +306,4 @@ def job_not_found(job_id: str) -> NotFound:
         f"There is no job {job_id!r}.",
         remediation="Check the id; GET /api/jobs lists the jobs.",
         code="job_not_found",
-    )
-
-
-def _task_error(claim: Claim, error: Exception) -> ErrorInfo:
-    task = claim.task
-    if isinstance(error, GeostageError):
-        return error.info(task_id=task.task_id, stage_n=task.stage_n, attempt=task.attempt)
-    return ErrorInfo(
-        code="task_error",
-        category="internal",
-        message=f"Task {task.task_type} failed unexpectedly: {describe(error)}",
-        remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; the task's log lines say where it failed.",
-        retryable=True,
-        user_fixable=False,
-        task_id=task.task_id,
-        stage_n=task.stage_n,
-        attempt=task.attempt,
     )

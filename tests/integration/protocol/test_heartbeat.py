@@ -25,8 +25,8 @@ def lease_left(world: World, job: Job) -> float:
 def test_a_beat_renews_the_lease(world: World) -> None:
     job = world.started(1)
     task = world.claim(job, lease_seconds=5).task
-    with world.engine.heartbeat.hold(task) as lost:
-        world.engine.heartbeat.beat()
+    with world.engine.runner.heartbeat.hold(task) as lost:
+        world.engine.runner.heartbeat.beat()
         assert not lost()
     assert 55 < lease_left(world, job) <= 60
 
@@ -35,8 +35,8 @@ def test_a_beat_renews_a_lease_that_ran_out_while_the_database_was_away(world: W
     job = world.started(1)
     task = world.claim(job).task
     world.expire(task.task_id)
-    with world.engine.heartbeat.hold(task) as lost:
-        world.engine.heartbeat.beat()
+    with world.engine.runner.heartbeat.hold(task) as lost:
+        world.engine.runner.heartbeat.beat()
         assert not lost()
     assert lease_left(world, job) > 55
 
@@ -45,8 +45,8 @@ def test_a_lease_ends_at_the_deadline_however_long_the_worker_beats(world: World
     job = world.started(1)
     task = world.claim(job).task
     world.sql("UPDATE app.tasks SET deadline_at = clock_timestamp() + interval '2 s'")
-    with world.engine.heartbeat.hold(task):
-        world.engine.heartbeat.beat()
+    with world.engine.runner.heartbeat.hold(task):
+        world.engine.runner.heartbeat.beat()
     assert lease_left(world, job) <= 2
 
 
@@ -54,13 +54,13 @@ def test_a_lease_ends_at_the_deadline_however_long_the_worker_beats(world: World
 def test_a_task_that_is_no_longer_this_workers_is_marked_as_lost(world: World, how: str) -> None:
     job = world.started(1)
     task = world.claim(job).task
-    with world.engine.heartbeat.hold(task) as lost:
+    with world.engine.runner.heartbeat.hold(task) as lost:
         if how == "cancelled":
             world.engine.cancel(job.job_id)
         else:
             world.expire(task.task_id)
             world.sweep() if how == "taken back" else world.claim(job)
-        world.engine.heartbeat.beat()
+        world.engine.runner.heartbeat.beat()
         assert lost()
 
 
@@ -68,8 +68,8 @@ def test_a_lost_task_does_not_take_the_others_with_it(world: World) -> None:
     job, other = world.started(1), world.started(1)
     mine, theirs = world.claim(job).task, world.claim(other, lease_seconds=5).task
     world.engine.cancel(job.job_id)
-    with world.engine.heartbeat.hold(mine) as lost, world.engine.heartbeat.hold(theirs) as other_lost:
-        world.engine.heartbeat.beat()
+    with world.engine.runner.heartbeat.hold(mine) as lost, world.engine.runner.heartbeat.hold(theirs) as other_lost:
+        world.engine.runner.heartbeat.beat()
         assert (lost(), other_lost()) == (True, False)
     assert lease_left(world, other) > 55
 
@@ -77,25 +77,25 @@ def test_a_lost_task_does_not_take_the_others_with_it(world: World) -> None:
 def test_a_beat_does_not_wait_behind_the_finish_of_its_own_task(world: World) -> None:
     job = world.started(1, 1)
     task = world.claim(job).task
-    with world.engine.heartbeat.hold(task) as lost:
+    with world.engine.runner.heartbeat.hold(task) as lost:
         with world.database.transaction() as conn:
             world.engine.transitions.finish(conn, task, {})
             began = time.monotonic()
-            world.engine.heartbeat.beat()
+            world.engine.runner.heartbeat.beat()
             assert time.monotonic() - began < 2
             assert not lost()
-        world.engine.heartbeat.beat()
+        world.engine.runner.heartbeat.beat()
         assert not lost()
 
 
 def test_a_worker_that_takes_its_own_task_over_tells_the_older_run(world: World) -> None:
     job = world.started(1)
     first = world.claim(job).task
-    with world.engine.heartbeat.hold(first) as lost:
+    with world.engine.runner.heartbeat.hold(first) as lost:
         world.expire(first.task_id)
         second = world.claim(job).task
-        with world.engine.heartbeat.hold(second) as second_lost:
-            world.engine.heartbeat.beat()
+        with world.engine.runner.heartbeat.hold(second) as second_lost:
+            world.engine.runner.heartbeat.beat()
             assert (lost(), second_lost()) == (True, False)
 
 

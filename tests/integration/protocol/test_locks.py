@@ -65,7 +65,7 @@ class Hostile:
                 SELECT task_id FROM app.tasks WHERE status = 'processing' LIMIT 2 FOR UPDATE SKIP LOCKED)""")
         self.world.engine.poisoned("geo-light-tasks", TaskMessage(self.some_task()).encode().encode())
         self.world.sweep()
-        self.world.engine.heartbeat.beat()
+        self.world.engine.runner.heartbeat.beat()
         self.world.lose_messages()
 
     def some_task(self) -> str:

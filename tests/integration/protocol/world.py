@@ -160,7 +160,7 @@ class World:
 
     def execute(self, claim: Claim) -> None:
         """Run a claimed task to its end."""
-        self.engine.execute(claim, lambda: False)
+        self.engine.runner.execute(claim, lambda: False)
 
     def run_task(self, task: Task | str) -> None:
         """Deliver the message of a task."""

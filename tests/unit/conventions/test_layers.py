@@ -12,11 +12,11 @@ PRODUCT = modules()
 HOSTED = modules("local")
 
 LONG_MODULES = {
-    "controllers/engine.py": "the state machine: its moves side by side, in the order of a job's life",
     "repositories/jobs.py": "one short function per statement of the protocol; two files would hide which locks what",
 }
 BROAD_EXCEPTS = {
-    "controllers/engine.py": "around the handler, and around create_tasks of a job type",
+    "controllers/engine.py": "around create_tasks of a job type, and around what a poisoned message points at",
+    "controllers/runner.py": "around the handler",
     "controllers/transitions.py": "around a controller's hand-over and aggregation, inside the transaction",
     "controllers/sweep.py": "a row that cannot be healed must not stop the sweep for the others",
     "controllers/heartbeat.py": "a thread that ended would cost its worker every task from then on",

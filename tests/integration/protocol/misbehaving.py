@@ -16,7 +16,7 @@ from services import Handler
 from services.context import TaskContext
 from tests.integration.protocol.world import Shape, leave_effect
 
-BUILDER = "tests.integration.children.app:build"
+BUILDER = "tests.integration.protocol.misbehaving:build"
 JOB_TYPE = "misbehaving"
 
 

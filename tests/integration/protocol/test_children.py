@@ -14,12 +14,8 @@ from controllers.engine import Engine
 from schema.jobs import Job, JobStatus, Stage, Task, TaskSpec
 from schema.messages import TaskMessage
 from schema.settings import POSTGRES_DSN_VARIABLE
-from tests.integration.children.app import BUILDER, JOB_TYPE, resolve
-from tests.integration.protocol import conftest as protocol
+from tests.integration.protocol.misbehaving import BUILDER, JOB_TYPE, resolve
 from tests.integration.protocol.world import Shape, World, eventually
-
-protocol_dsn, pool, world = protocol.protocol_dsn, protocol.pool, protocol.world
-settings = protocol.settings
 
 
 class Misbehaving(Shape):
@@ -64,7 +60,7 @@ def test_a_child_that_dies_is_one_failed_try(
 ) -> None:
     monkeypatch.setattr("controllers.children.GRACE_SECONDS", 1)
     lines: list[str] = []
-    monkeypatch.setattr("controllers.engine.record", lambda action, **say: lines.append(f"{action} {say}"))
+    monkeypatch.setattr("controllers.runner.record", lambda action, **say: lines.append(f"{action} {say}"))
     job = run(world, engine, f"{behaviour}+behave")
     assert job.status is JobStatus.COMPLETED
     first, second = world.tasks(job)
@@ -127,9 +123,11 @@ def test_a_child_ends_with_its_parent(children: Children) -> None:
         child._process.stdin = None
 
 
-def test_a_child_that_cannot_start_leaves_the_task_alone(world: World, engine: Engine) -> None:
-    broken = Children(world.settings, builder="tests.integration.children.nowhere:build")
-    engine.children = broken
+def test_a_child_that_cannot_start_leaves_the_task_alone(world: World) -> None:
+    world.controllers[JOB_TYPE] = Misbehaving(JOB_TYPE, 1, queue="raster")
+    broken = Children(world.settings, builder="tests.integration.protocol.nowhere:build")
+    parts = (world.database, world.queues, world.blobs, world.controllers, resolve)
+    engine = Engine(world.settings, *parts, children=broken)
     job = world.submit(world.controllers[JOB_TYPE], dataset_id="behave")
     world.start(job)
     engine.run_task(TaskMessage(world.tasks(job)[0].task_id), "raster")

@@ -1,0 +1,194 @@
+"""Running tasks: a task is claimed, its handler runs under a heartbeat, and its end is written behind its fence.
+
+Every handler's error is caught here: it is the task's, never the worker's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from controllers.children import ChildDied, Children
+from controllers.heartbeat import Heartbeat
+from controllers.journal import describe, record, where
+from controllers.settle import Settlement
+from controllers.slots import Slots
+from controllers.transitions import Aftermath, FenceBroken, Transitions
+from repositories import jobs
+from repositories.blobs import Blobs
+from repositories.jobs import Claim, WakeUp
+from repositories.postgres import Database
+from schema.errors import ErrorInfo, GeostageError, PermanentError, TaskInterrupted
+from schema.jobs import Json, Task, TaskQueue
+from schema.settings import Settings
+from services import Handler
+from services.context import TaskContext
+
+NO_SLOT_DELAY_SECONDS = 10
+GO_ON_SECONDS = 5
+"""How long a worker goes on from task to task: short, so that other jobs' messages are not kept waiting."""
+
+
+class Runner:
+    """Runs the tasks of one worker process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        blobs: Blobs,
+        transitions: Transitions,
+        settlement: Settlement,
+        resolve_handler: Callable[[str], Handler],
+        children: Children | None,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._blobs = blobs
+        self._transitions = transitions
+        self._settlement = settlement
+        self._resolve_handler = resolve_handler
+        self._children = children
+        self._slots = Slots(settings)
+        self.heartbeat = Heartbeat(database, settings)
+        self._lease = {
+            "lease": timedelta(seconds=settings.lease_seconds),
+            "deadline": timedelta(seconds=settings.task_deadline_seconds),
+        }
+
+    def run_task(self, task_id: str, queue: str) -> None:
+        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had.
+
+        It goes on with the next task of the stage for a few seconds, unless others wait for its slot: a task need not
+        wait for its own message where a worker is free. The message then finds it claimed.
+        """
+        until = time.monotonic() + GO_ON_SECONDS
+        with self._slots.take(queue) as slot:
+            ready = slot.free and self._is_ready(queue)
+            task = self._claim_and_run(task_id) if ready else None
+            while task and time.monotonic() < until and not slot.wanted():
+                task = self._claim_next_and_run(task)
+        if not ready:
+            self._settlement.send_tasks([WakeUp(task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
+
+    def execute(self, claim: Claim, lost: Callable[[], bool]) -> None:
+        """Run the handler of a claimed task and finish the task in the handler's own transaction.
+
+        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
+        """
+        task, began = claim.task, time.monotonic()
+        try:
+            handler = self._resolve_handler(task.task_type)
+            with TaskContext(task, claim.source, self._settings, self._blobs, self._database, lost) as ctx:
+                result = self._settlement.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
+                aftermath = self._finish(ctx, result)
+        except (TaskInterrupted, FenceBroken):
+            self._say("abandon", claim, began)
+        # The one place that catches whatever a handler raises: it is the task's error, never the worker's.
+        except Exception as exc:  # noqa: BLE001
+            self._fail(claim, exc, began)
+        else:
+            self._say("finish", claim, began)
+            self._settlement.settle(aftermath)
+
+    def _claim_and_run(self, task_id: str) -> Task | None:
+        with self._database.connection() as conn:
+            claim = jobs.claim_task(conn, task_id, **self._lease)
+        if claim is None:
+            record("claim_refused", task_id=task_id, level=logging.DEBUG)
+        return self._run(claim)
+
+    def _is_ready(self, queue: str) -> bool:
+        """See that a child stands by before a task is claimed for it."""
+        if self._children is None or queue == TaskQueue.LIGHT:
+            return True
+        try:
+            self._children.warm(queue)
+        except ChildDied as exc:
+            record("spawn_failed", level=logging.ERROR, reason=describe(exc))
+            return False
+        return True
+
+    def _claim_next_and_run(self, task: Task) -> Task | None:
+        with self._database.connection() as conn:
+            claim = jobs.claim_next_task(conn, task, **self._lease)
+        return self._run(claim)
+
+    def _run(self, claim: Claim | None) -> Task | None:
+        if claim is None:
+            return None
+        self._say("claim", claim, tries=claim.task.tries)
+        with self.heartbeat.hold(claim.task) as lost:
+            if self._children and claim.task.queue != TaskQueue.LIGHT:
+                self._run_in_child(self._children, claim, lost)
+            else:
+                self.execute(claim, lost)
+        return claim.task
+
+    def _run_in_child(self, children: Children, claim: Claim, lost: Callable[[], bool]) -> None:
+        began = time.monotonic()
+        try:
+            children.run(claim, lost)
+        except ChildDied as exc:
+            self._fail(claim, exc, began)
+
+    def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
+        if not ctx.has_effects:
+            with self._database.connection() as conn:
+                if jobs.finish_task_unless_last(conn, ctx.task, result):
+                    return Aftermath()
+        return self._transitions.finish(ctx.transaction, ctx.task, result)
+
+    def _fail(self, claim: Claim, error: Exception, began: float) -> None:
+        task, info = claim.task, _task_error(claim, error)
+        backoff = backoff_seconds(self._settings, task.tries)
+        reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
+        reason["where"] = None if isinstance(error, GeostageError) else where(error)
+        with self._database.connection() as conn:
+            action, aftermath = "abandon", Aftermath()
+            if not isinstance(error, PermanentError) and jobs.requeue_task(
+                conn,
+                task,
+                info.as_json(),
+                backoff=timedelta(seconds=backoff),
+                resend_after=timedelta(seconds=self._settings.sweep_resend_seconds),
+            ):
+                action = "requeue"
+                aftermath = Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)], delay_seconds=backoff)
+            else:
+                with conn.transaction():
+                    failed = self._transitions.fail(conn, task, info.as_json())
+                if failed:
+                    action, aftermath = "fail", failed
+        self._say(action, claim, began, **reason)
+        self._settlement.settle(aftermath)
+
+    def _say(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
+        seconds = None if began is None else round(time.monotonic() - began, 4)
+        record(action, task=claim.task, stage=claim.stage, traceparent=claim.traceparent, seconds=seconds, **fields)
+
+
+def backoff_seconds(settings: Settings, tries: int) -> float:
+    """Give the wait before the next try: four times as long each time."""
+    seconds: float = settings.retry_base_seconds * 4 ** max(tries - 1, 0)
+    return seconds
+
+
+def _task_error(claim: Claim, error: Exception) -> ErrorInfo:
+    task = claim.task
+    if isinstance(error, GeostageError):
+        return error.info(task_id=task.task_id, stage_n=task.stage_n, attempt=task.attempt)
+    return ErrorInfo(
+        code="task_error",
+        category="internal",
+        message=f"Task {task.task_type} failed unexpectedly: {describe(error)}",
+        remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; the task's log lines say where it failed.",
+        retryable=True,
+        user_fixable=False,
+        task_id=task.task_id,
+        stage_n=task.stage_n,
+        attempt=task.attempt,
+    )
