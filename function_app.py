@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -19,7 +20,7 @@ from controllers import CONTROLLERS
 from controllers.build import build_engine
 from controllers.children import Children
 from controllers.engine import Engine
-from controllers.journal import quiet_libraries
+from controllers.journal import describe, quiet_libraries, record, where
 from controllers.openapi import document
 from controllers.reports import Reports, refuse_unknown
 from controllers.sweep import SCHEDULE as SWEEP_SCHEDULE
@@ -37,6 +38,7 @@ STATUS_OF = {
     errors.Unavailable: 503,
 }
 PROBLEM = "application/problem+json"
+REPORT = "Report it to whoever runs this deployment: its log says where, in the line http_error."
 
 quiet_libraries()
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -64,7 +66,7 @@ def reports() -> Reports:
 
 
 def answers(*query: str) -> Callable[[Respond], Respond]:
-    """Refuse query parameters that are not named, and turn an error of ours into its HTTP answer, on every route."""
+    """Refuse query parameters that are not named, and turn an error into its HTTP answer, on every route."""
 
     def wrap(respond: Respond) -> Respond:
         @functools.wraps(respond)
@@ -74,6 +76,10 @@ def answers(*query: str) -> Callable[[Respond], Respond]:
                 return respond(req)
             except errors.GeostageError as exc:
                 return problem(exc)
+            # A caller gets a sentence for a bug of ours too; where it is, is for the log alone.
+            except Exception as exc:  # noqa: BLE001
+                record("http_error", level=logging.ERROR, route=req.method, reason=describe(exc), where=where(exc))
+                return problem(errors.GeostageError("Geostage has a fault and could not answer.", remediation=REPORT))
 
         return answer
 

@@ -212,20 +212,29 @@ class Engine:
         deadline_after = timedelta(hours=self.settings.job_deadline_hours)
         # A job may end between the insert that it refused and the look for it, so both are repeated.
         for _ in range(DEDUP_ROUNDS):
-            found = jobs.find_job_by_key(conn, job.idempotency_key) if job.idempotency_key else None
-            if found and (found.job_type, found.parameters) != (job.job_type, job.parameters):
-                raise Conflict(
-                    f"The Idempotency-Key was used with other parameters by job {found.job_id}.",
-                    remediation="Use a new key for a new request.",
-                    code="idempotency_key_reused",
-                )
-            found = found or jobs.find_live_job(conn, job.dedup_key)
+            found = self._find(conn, job)
             if found:
                 return Submission(found, existing=True)
             inserted = jobs.insert_job(conn, job, resend_after=resend_after, deadline_after=deadline_after)
             if inserted:
                 return Submission(inserted, existing=False)
         raise Unavailable("The same job is submitted and ended many times at once.", remediation="Try again.")
+
+    def _find(self, conn: Connection, job: NewJob) -> Job | None:
+        key = job.idempotency_key
+        found = jobs.find_job_by_key(conn, key) if key else None
+        if found and (found.job_type, found.parameters) != (job.job_type, job.parameters):
+            raise Conflict(
+                f"The Idempotency-Key was used with other parameters by job {found.job_id}.",
+                remediation="Use a new key for a new request.",
+                code="idempotency_key_reused",
+            )
+        if found:
+            return found
+        live = jobs.find_live_job(conn, job.dedup_key)
+        if live and key:
+            jobs.adopt_idempotency_key(conn, live.job_id, key)
+        return live
 
     def _start(self, conn: Connection, job: Job) -> Aftermath:
         try:

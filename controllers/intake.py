@@ -122,6 +122,8 @@ def _fault(error: Any) -> Json:
         return {"field": field, "message": "there is no such parameter"}
     if error["type"] == "missing":
         return {"field": field, "message": "is required"}
+    if error["type"] == "string_pattern_mismatch":
+        return {"field": field, "message": f"must match {error['ctx']['pattern']}"}
     return {"field": field, "message": error["msg"].removeprefix("Value error, ")}
 
 

@@ -95,6 +95,14 @@ def find_job_by_key(conn: Connection, idempotency_key: str) -> Job | None:
     return _job(_first(conn, "find_job_by_key", idempotency_key=idempotency_key))
 
 
+def adopt_idempotency_key(conn: Connection, job_id: str, idempotency_key: str) -> None:
+    """Let a live job answer to a key; nothing happens when either has found another partner meanwhile."""
+    try:
+        _run(conn, "adopt_idempotency_key", job_id=job_id, idempotency_key=idempotency_key)
+    except errors.UniqueViolation:
+        return
+
+
 def get_job(conn: Connection, job_id: str) -> Job | None:
     """Give a job."""
     if not re.match(JOB_ID_PATTERN, job_id):
@@ -453,6 +461,7 @@ def end_clearing(conn: Connection, job_id: str) -> None:
 
 def drop_work_tables(conn: Connection, job_id: str) -> int:
     """Drop a job's tables in the work schema and say how many."""
+    _run(conn, "wait_briefly")
     rows = _rows(conn, "work_tables", schema=WORK_SCHEMA, prefix=f"s_{job_id}")
     for row in rows:
         table = sql.Identifier(WORK_SCHEMA, row["relname"])

@@ -27,6 +27,11 @@ UPDATE app.jobs SET idempotency_key = NULL
 WHERE idempotency_key = %(idempotency_key)s AND status IN ('completed', 'completed_with_errors')
   AND created_at < clock_timestamp() - interval '24 hours';
 
+-- adopt_idempotency_key
+-- The job that does the work of a request answers to its key too, unless it has one already.
+UPDATE app.jobs SET idempotency_key = %(idempotency_key)s
+WHERE job_id = %(job_id)s AND idempotency_key IS NULL;
+
 -- get_job
 -- One job.
 SELECT * FROM app.jobs WHERE job_id = %(job_id)s;
@@ -354,6 +359,10 @@ UPDATE app.jobs SET clear_at = NULL WHERE job_id = %(job_id)s AND work_area = 'g
 SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p') AND starts_with(c.relname, %(prefix)s)
 ORDER BY c.relname;
+
+-- wait_briefly
+-- What is cleared may still be written to by a worker that does not know yet that its task was cancelled.
+SET LOCAL lock_timeout = '5s';
 
 -- drop_work_table
 -- Only ever a table of the work schema.

@@ -47,6 +47,19 @@ def test_every_class_of_request_error_has_a_status() -> None:
             assert problem(kind("m")).status_code < 500 or issubclass(kind, errors.Unavailable)
 
 
+def test_a_bug_is_answered_with_a_sentence_and_without_what_it_was() -> None:
+    @answers()
+    def buggy(_req: func.HttpRequest) -> func.HttpResponse:
+        raise KeyError("host=db.internal password=secret")
+
+    answer = buggy(request())
+    body = json.loads(answer.get_body())
+    assert (answer.status_code, body["code"]) == (500, "internal_error")
+    assert "log" in body["remediation"]
+    assert "secret" not in answer.get_body().decode()
+    assert "KeyError" not in answer.get_body().decode()
+
+
 def request(url: str = "/api/jobs", params: dict[str, str] | None = None, **headers: str) -> func.HttpRequest:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return func.HttpRequest(method="GET", url=url, params=params or {}, headers=named, body=b"")

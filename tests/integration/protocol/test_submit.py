@@ -52,6 +52,15 @@ def test_a_completed_job_matches_its_idempotency_key(world: World) -> None:
     assert (again.job.job_id, again.existing, again.job.status) == (first.job_id, True, JobStatus.COMPLETED)
 
 
+def test_a_live_job_answers_to_the_key_of_a_request_for_the_same_work(world: World) -> None:
+    shape = world.shape(1)
+    first = world.submit(shape, resource_id="same")
+    assert world.submit(shape, key="k", resource_id="same").job_id == first.job_id
+    world.run_all()
+    assert world.submit(shape, key="k", resource_id="same").job_id == first.job_id
+    assert world.submit(shape, resource_id="same").job_id != first.job_id
+
+
 def test_an_idempotency_key_with_other_parameters_is_a_conflict(world: World) -> None:
     shape = world.shape(1)
     first = world.submit(shape, key="k", resource_id="one")
