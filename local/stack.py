@@ -12,6 +12,7 @@ Everything that a stack starts is written to its state file and ends with it; no
 import contextlib
 import fcntl
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -190,8 +191,10 @@ class Stack:
             self._azurite.clear()
         self._postgres.prepare()
         with _choosing_ports():
-            ports = dict(zip(SERVICES, free_ports(FIRST_AZURITE_PORT, len(SERVICES)), strict=True))
-            self.state.ports = {"postgres": free_ports(FIRST_POSTGRES_PORT)[0], **ports}
+            # A test stops servers and needs their ports again: they lie where no other stack looks for a free one.
+            aside = random.randrange(0, 20_000, 10) if self._fresh else 0  # noqa: S311 - no secret
+            ports = dict(zip(SERVICES, free_ports(FIRST_AZURITE_PORT + aside, len(SERVICES)), strict=True))
+            self.state.ports = {"postgres": free_ports(FIRST_POSTGRES_PORT + aside)[0], **ports}
             self.state.processes["postgres"] = postgres = self._postgres.launch(self.state.ports["postgres"])
             self.state.processes["azurite"] = azurite = self._azurite.launch(self.state.ports)
             self._write()
