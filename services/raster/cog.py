@@ -86,8 +86,7 @@ def creation_options(cog: CogPlan) -> dict[str, str]:
         "COMPRESS": compression,
         "OVERVIEW_COMPRESS": compression,
         "BLOCKSIZE": str(cog.side),
-        "OVERVIEWS": "IGNORE_EXISTING",
-        "OVERVIEW_RESAMPLING": cog.overviews,
+        **overview_options(cog),
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": threads(),
         "SPARSE_OK": "YES",
@@ -96,6 +95,17 @@ def creation_options(cog: CogPlan) -> dict[str, str]:
         return {**options, "MAX_Z_ERROR": "0"}
     predictor = "NO" if cog.header.dtype.startswith("complex") else "YES"
     return {**options, "PREDICTOR": predictor, "OVERVIEW_PREDICTOR": predictor}
+
+
+def overview_options(cog: CogPlan) -> dict[str, str]:
+    """Give the options of overviews: each half of the one before, until one tile holds it or a side is one pixel."""
+    width, height = cog.header.width, cog.header.height
+    count = 0
+    while max(width, height) >> count > cog.side and min(width, height) >> (count + 1):
+        count += 1
+    if not count:
+        return {"OVERVIEWS": "NONE"}
+    return {"OVERVIEWS": "IGNORE_EXISTING", "OVERVIEW_COUNT": str(count), "OVERVIEW_RESAMPLING": cog.overviews}
 
 
 def validate_cog(path: Path) -> Json:

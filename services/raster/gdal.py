@@ -42,5 +42,6 @@ def threads() -> str:
 @contextmanager
 def open_tiff(path: Path) -> Iterator[DatasetReader]:
     """Open a local file as GeoTIFF and as nothing else: other drivers can refer to other files and hosts."""
-    with rasterio.open(path, driver="GTiff", NUM_THREADS=threads()) as dataset:
+    # With threads of its own GDAL reports a damaged block once, and then gives it from its cache as if it were whole.
+    with rasterio.open(path, driver="GTiff", NUM_THREADS="1") as dataset:
         yield dataset

@@ -222,9 +222,9 @@ def row_span(facts: RasterFacts, grid: Grid, to_target: Transformer, side: int) 
     for top in np.linspace(0, max(0, grid.height - side), 9):
         cols, rows = np.meshgrid(np.linspace(0, grid.width, 33), [top, min(top + side, grid.height)])
         x, y = to_target.transform(*places(grid.affine, cols.ravel(), rows.ravel()), direction="INVERSE")
-        col, row = places(inverse, np.asarray(x), np.asarray(y))
-        inside = np.isfinite(col) & np.isfinite(row) & (col >= 0) & (col <= facts.width)
-        row = np.clip(row[inside], 0, facts.height)
+        known = np.isfinite(x) & np.isfinite(y)
+        col, row = places(inverse, np.asarray(x)[known], np.asarray(y)[known])
+        row = np.clip(row[(col >= 0) & (col <= facts.width)], 0, facts.height)
         if row.size:
             spans.append(float(np.ptp(row)))
     return max(spans)
