@@ -95,6 +95,8 @@ class ProcessVector(Controller):
         if stage.name == "preprocess":
             return [TaskSpec("vector_preprocess", _options(job.parameters))]
         found = job.stage_data["preprocess"]
+        if "dry_run" in found:
+            return []
         if stage.name == "upload":
             chunks = (previous[0].result or {})["chunks"]
             return [TaskSpec("vector_upload", {"plan": found["plan"], "chunk": chunk}) for chunk in chunks]
@@ -116,9 +118,12 @@ class ProcessVector(Controller):
         return {"preprocess": {key: value for key, value in found.items() if key != "chunks"}}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
-        """Give what publish reports."""
-        del job
-        return JobOutcome(results[0].result or {})
+        """Give what publish reports, or what a dry run found."""
+        found = job.stage_data["preprocess"].get("dry_run")
+        if found:
+            return JobOutcome(found)
+        result = dict(results[0].result or {})
+        return JobOutcome(result, warnings=result.pop("warnings", []))
 
 
 def _options(parameters: Json) -> Json:

@@ -77,7 +77,7 @@ SELECT pg_advisory_xact_lock_shared(hashtextextended(%(name)s, 0))
 
 -- find_table
 -- Describe what bears the target's name, if anything does.
-SELECT c.oid, c.relkind::text AS kind, pg_get_userbyid(c.relowner) AS owner,
+SELECT c.relkind::text AS kind, pg_get_userbyid(c.relowner) AS owner,
        pg_has_role(c.relowner, 'USAGE') AS is_ours,
        has_table_privilege(c.oid, 'INSERT') AS may_insert
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -92,7 +92,7 @@ SELECT has_schema_privilege(oid, 'CREATE, USAGE') AS may_create FROM pg_namespac
 SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS not_null,
        atthasdef OR attidentity <> '' AS has_default, attidentity::text AS identity, attgenerated <> '' AS generated
 FROM pg_attribute
-WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped
+WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
 
 -- lock_table
@@ -126,3 +126,95 @@ SELECT pg_get_serial_sequence(%(table)s, 'id') AS name
 -- append_rows
 -- Add the staged rows in the order of the source.
 INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging} ORDER BY id
+
+-- list_dependents
+-- Name what would be lost with a table: views, foreign keys, children, publications.
+SELECT DISTINCT format('%%s %%s', CASE v.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, v.oid::regclass)
+       AS name, false AS is_key
+FROM pg_depend AS d
+JOIN pg_rewrite AS r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+JOIN pg_class AS v ON v.oid = r.ev_class
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %(table)s::regclass AND v.oid <> d.refobjid
+UNION ALL
+SELECT format('foreign key %%s of %%s', conname, conrelid::regclass), true
+FROM pg_constraint WHERE contype = 'f' AND confrelid = %(table)s::regclass AND conrelid <> confrelid
+UNION ALL
+SELECT format('table %%s, which inherits from it', inhrelid::regclass), false
+FROM pg_inherits WHERE inhparent = %(table)s::regclass
+UNION ALL
+SELECT format('publication %%s', pubname), false
+FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid WHERE r.prrelid = %(table)s::regclass
+ORDER BY name
+
+-- list_inheritance
+-- Write the statements that give the new table what people have set on the old one, to be run after the swap.
+-- The owner comes last: our role may have no further rights on the table then.
+WITH old AS (SELECT * FROM pg_class WHERE oid = %(table)s::regclass),
+entries (step, acl, col) AS (
+    SELECT 1, relacl, NULL FROM old
+    UNION ALL
+    SELECT 2, a.attacl, a.attname FROM pg_attribute AS a JOIN old ON old.oid = a.attrelid
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY (%(columns)s)
+),
+statements (step, statement) AS (
+    SELECT e.step, format(
+        'GRANT %%s%%s ON TABLE %%s TO %%s%%s', g.privilege_type, ' (' || quote_ident(e.col) || ')', %(table)s,
+        CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+        CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+    FROM entries AS e, old, aclexplode(e.acl) AS g
+    WHERE g.grantee <> old.relowner
+    UNION ALL
+    SELECT 3, format(
+        'CREATE POLICY %%I ON %%s AS %%s FOR %%s TO %%s%%s%%s', p.polname, %(table)s,
+        CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+        CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
+            ELSE 'ALL' END,
+        (SELECT string_agg(CASE role WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(role)) END, ', ')
+         FROM unnest(p.polroles) AS role),
+        ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+        ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')
+    FROM pg_policy AS p JOIN old ON old.oid = p.polrelid
+    UNION ALL
+    SELECT 4, format('ALTER TABLE %%s ENABLE ROW LEVEL SECURITY', %(table)s) FROM old WHERE relrowsecurity
+    UNION ALL
+    SELECT 4, format('ALTER TABLE %%s FORCE ROW LEVEL SECURITY', %(table)s) FROM old WHERE relforcerowsecurity
+    UNION ALL
+    SELECT 5, format('COMMENT ON TABLE %%s IS %%L', %(table)s, d.description)
+    FROM pg_description AS d JOIN old ON old.oid = d.objoid
+    WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT starts_with(d.description, %(ours)s)
+    UNION ALL
+    SELECT 5, format('COMMENT ON COLUMN %%s.%%I IS %%L', %(table)s, a.attname, d.description)
+    FROM pg_description AS d JOIN old ON old.oid = d.objoid
+    JOIN pg_attribute AS a ON a.attrelid = old.oid AND a.attnum = d.objsubid
+    WHERE d.classoid = 'pg_class'::regclass AND a.attname = ANY (%(columns)s)
+        AND NOT starts_with(d.description, %(ours)s)
+    UNION ALL
+    SELECT 6, format('ALTER TABLE %%s OWNER TO %%I', %(table)s, pg_get_userbyid(relowner))
+    FROM old WHERE pg_get_userbyid(relowner) <> current_user
+)
+SELECT statement FROM statements ORDER BY step, statement
+
+-- comment_on_table
+-- Say where a table comes from.
+COMMENT ON TABLE {table} IS {text}
+
+-- comment_on_column
+-- Say where a column comes from.
+COMMENT ON COLUMN {table}.{column} IS {text}
+
+-- lock_against_writers
+-- Let readers go on, and keep others from changing rows.
+LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE
+
+-- delete_missing_rows
+-- Remove the rows that the new load does not have.
+DELETE FROM {table} AS t WHERE NOT EXISTS (SELECT FROM {staging} AS s WHERE s.id = t.id)
+
+-- update_rows
+-- Give the rows that stay their new values.
+UPDATE {table} AS t SET ({columns}) = ROW ({values}) FROM {staging} AS s WHERE s.id = t.id
+
+-- insert_new_rows
+-- Add the rows that the table does not have yet.
+INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging} AS s
+WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE t.id = s.id) ORDER BY id

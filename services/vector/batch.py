@@ -12,14 +12,18 @@ import pyarrow as pa
 import shapely
 
 from services.vector import geometry, types, wkb
-from services.vector.geometry import CleanGeometry, Project
+from services.vector.crs import Project
+from services.vector.geometry import CleanGeometry
 from services.vector.layer import SourceBatch
 from services.vector.plan import LoadPlan
+from services.vector.rowsize import Copy, find_too_big
 from services.vector.wkb import Integers
 
 ID, GEOMETRY = "id", "geom"
 REJECT_SCHEMA = pa.schema([("row_number", pa.int64()), ("reason", pa.string()), ("raw_row", pa.string())])
 REJECT_TYPES = {"row_number": types.BIGINT, "reason": types.TEXT, "raw_row": types.JSONB}
+TOO_BIG = "row_too_big"
+"""The row is larger than a page of PostgreSQL."""
 _MAX_RAW_BYTES = 2**20
 
 
@@ -34,7 +38,7 @@ class CleanBatch:
     rejects: pa.RecordBatch
     """row_number, reason, raw_row."""
     counts: Counter[str]
-    """loaded, null_geometry, z_m_removed, repaired, slivers_dropped."""
+    """What was done with how many rows: null_geometry, z_m_removed, curves_linearised, repaired, ..."""
     reasons: Counter[str]
     source_kinds: Counter[str]
     """Loaded rows by the type that they had in the source."""
@@ -51,27 +55,51 @@ def schema_of(plan: LoadPlan) -> tuple[pa.Schema, dict[str, str]]:
     return schema, {ID: types.BIGINT, **pg_types, GEOMETRY: types.BYTEA}
 
 
-def clean_batch(
-    plan: LoadPlan, project: Project | None, batch: SourceBatch, first_row: int, max_repair_vertices: int
-) -> CleanBatch:
-    """Clean a batch by the plan. `first_row` is the 1-based number of its first row in the source."""
-    shapes = geometry.clean(batch.geometry, project, family=plan.family, max_repair_vertices=max_repair_vertices)
+@dataclass(frozen=True)
+class Cleaner:
+    """What the batches of a task have in common."""
+
+    plan: LoadPlan
+    project: Project | None
+    max_repair_vertices: int
+    copy: Copy
+    """Tries whether PostgreSQL takes rows."""
+
+
+def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBatch:
+    """Clean a batch. `first_row` is the 1-based number of its first row in the source."""
+    plan = cleaner.plan
+    shapes = geometry.clean(
+        batch.geometry,
+        cleaner.project,
+        family=plan.family,
+        max_repair_vertices=cleaner.max_repair_vertices,
+        area=plan.area,
+    )
+    if not plan.promote and not plan.guessed:
+        shapes = geometry.refuse_multi(shapes)
     numbers = np.arange(first_row, first_row + len(shapes.kinds))
     kept = _kept(shapes, keep_null=plan.options.keep_null_geometry)
     columns, nulled = _columns(plan, batch.attributes)
     geom = wkb.to_ewkb(shapes.values, shapes.kinds, plan.srid, multi=plan.promote)
     rows = pa.record_batch([pa.array(numbers), *columns, geom], schema=schema_of(plan)[0])
+    too_big = kept & find_too_big(rows, cleaner.copy)
+    reasons = np.where(too_big, TOO_BIG, shapes.reasons)
+    kept &= ~too_big
     if not kept.all():
         rows = rows.filter(pa.array(kept))
-    counts = shapes.counts + Counter(loaded=int(kept.sum()), null_geometry=int((kept & (shapes.kinds == 0)).sum()))
+    counts = shapes.counts + Counter(
+        null_geometry=int((kept & (shapes.kinds == 0)).sum()),
+        curves_linearised=int((batch.kinds != wkb.read_headers(batch.geometry).kinds).sum()),
+    )
     rejected = np.flatnonzero(~kept)
     return CleanBatch(
         rows=rows,
         kinds=shapes.kinds[kept],
-        rejects=_rejects(batch, rejected, numbers, shapes),
+        rejects=_rejects(batch, rejected, numbers, reasons),
         counts=counts,
-        reasons=Counter(shapes.reasons[rejected].tolist()),
-        source_kinds=_count_kinds(batch.geometry, kept & (shapes.kinds > 0)),
+        reasons=Counter(reasons[rejected].tolist()),
+        source_kinds=_count_kinds(batch.kinds[kept & (shapes.kinds > 0)]),
         nulled=nulled,
         bounds=shapes.bounds,
     )
@@ -95,18 +123,17 @@ def _columns(plan: LoadPlan, attributes: pa.RecordBatch) -> tuple[list[pa.Array]
     return columns, nulled
 
 
-def _count_kinds(values: pa.Array, rows: npt.NDArray[np.bool_]) -> Counter[str]:
-    kinds = wkb.read_headers(values).kinds[rows]
+def _count_kinds(kinds: npt.NDArray[np.uint8]) -> Counter[str]:
     codes, numbers = np.unique(kinds, return_counts=True)
     return Counter({wkb.name_of(int(code)): int(number) for code, number in zip(codes, numbers, strict=True)})
 
 
-def _rejects(batch: SourceBatch, rows: Integers, numbers: Integers, shapes: CleanGeometry) -> pa.RecordBatch:
+def _rejects(batch: SourceBatch, rows: Integers, numbers: Integers, reasons: npt.NDArray[np.object_]) -> pa.RecordBatch:
     chosen = pa.array(rows)
     properties = batch.attributes.take(chosen).to_pylist()
     values = batch.geometry.take(chosen).to_pylist()
     raw = [_raw_row(*row) for row in zip(properties, values, strict=True)]
-    return pa.record_batch([numbers[rows], shapes.reasons[rows].tolist(), raw], schema=REJECT_SCHEMA)
+    return pa.record_batch([numbers[rows], reasons[rows].tolist(), raw], schema=REJECT_SCHEMA)
 
 
 def _raw_row(properties: dict[str, Any], value: bytes | None) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pyproj
@@ -14,10 +16,11 @@ from pyproj.transformer import Transformer, TransformerGroup
 
 from schema.errors import PermanentError
 from schema.jobs import Json
-from services.vector.geometry import Project
 from services.vector.wkb import Coordinates
 
-Bounds = tuple[float, float, float, float]
+Bounds: TypeAlias = tuple[float, float, float, float]
+Project: TypeAlias = Callable[[Coordinates], Coordinates]
+"""Takes and gives an array of shape (n, 2), x before y; inf where there is no answer."""
 
 _SURE = 70
 """Confidence in percent from which an authority's code is shown for a CRS."""
@@ -97,6 +100,24 @@ def choose_operation(source: pyproj.CRS, target: pyproj.CRS, bounds: Bounds | No
     pipeline = None if best.definition.startswith("proj=noop") else best.definition
     accuracy = best.accuracy if best.accuracy >= 0 else None
     return Operation(pipeline, best.description, accuracy, grids)
+
+
+@dataclass(frozen=True)
+class Area:
+    """Where a CRS is meant to be used, in degrees."""
+
+    bounds: Bounds
+    """West, south, east, north; west is greater than east where it crosses the antimeridian."""
+    of_source: bool
+    """The coordinates to compare with are those before the operation."""
+
+
+def area_of(source: pyproj.CRS, target: pyproj.CRS) -> Area | None:
+    """Give the source CRS's area of use, if the coordinates are in degrees before or after the operation."""
+    used = source.area_of_use
+    if used is None or not (source.is_geographic or target.is_geographic):
+        return None
+    return Area((used.west, used.south, used.east, used.north), source.is_geographic)
 
 
 def project_with(operation: Operation) -> Project | None:

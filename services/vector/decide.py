@@ -9,7 +9,7 @@ import pyarrow as pa
 from repositories.features import FoundTable
 from schema.errors import PermanentError
 from services.vector import types, wkb
-from services.vector.crs import choose_operation, label_of, parse_crs
+from services.vector.crs import area_of, choose_operation, label_of, parse_crs
 from services.vector.geometry import LINES, POINTS, POLYGONS
 from services.vector.layer import SourceLayer
 from services.vector.names import column_names
@@ -52,7 +52,7 @@ def decide_family(found: Survey, geometry_type: str | None) -> int:
 
 
 def decide(source: str, layer: SourceLayer, found: Survey, options: Options, target: FoundTable | None) -> LoadPlan:
-    """Make the plan. `target` is the table to append to, if it exists."""
+    """Make the plan. `target` is the table whose columns must stay as they are, if there is one."""
     if not found.rows:
         raise PermanentError(
             f"The layer {layer.name!r} is empty: it has no features.",
@@ -76,6 +76,7 @@ def decide(source: str, layer: SourceLayer, found: Survey, options: Options, tar
         original_crs=label_of(original),
         final_crs=options.target_crs,
         operation=choose_operation(original, final, layer.bounds),
+        area=area_of(original, final),
     )
 
 

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,10 +16,10 @@ import pyarrow.compute as pc
 import shapely
 
 from services.vector import wkb
+from services.vector.crs import Area, Bounds, Project
 from services.vector.wkb import Coordinates, Flags, Integers, Located
 
 Shapes: TypeAlias = npt.NDArray[np.object_]
-Project: TypeAlias = Callable[[Coordinates], Coordinates]
 
 POINTS, LINES, POLYGONS = range(3)
 """The families of geometries, which are also their dimensions: a table holds one of them."""
@@ -37,11 +36,14 @@ TOO_LARGE = "too_many_vertices_to_repair"
 COLLAPSED = "collapsed_in_repair"
 NOT_REPAIRABLE = "not_repairable"
 OTHER_TYPE = "other_geometry_type"
+MULTI = "multi_geometry_in_table_of_single_ones"
 
 MISSING = frozenset((NULL, EMPTY))
 """Reasons that are no fault of the geometry: there is none."""
 
 _SMALLEST_RING = 4
+_SLACK = 1e-9
+"""Degrees; what rounding may add at an edge."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,16 @@ class CleanGeometry:
     reasons: npt.NDArray[np.object_]
     """Why a row has no geometry, or None."""
     counts: Counter[str]
-    """What was done: z_m_removed, repaired, slivers_dropped."""
+    """What was done: z_m_removed, repaired, slivers_dropped, outside_crs_area."""
     repairs: Counter[str]
     """Repairs by what became of the type, such as Polygon->MultiPolygon."""
     bounds: tuple[float, float, float, float] | None
     """xmin, ymin, xmax, ymax of the batch in the target CRS; None when it has no geometry."""
 
 
-def clean(values: pa.Array, project: Project | None, *, family: int, max_repair_vertices: int) -> CleanGeometry:
+def clean(
+    values: pa.Array, project: Project | None, *, family: int, max_repair_vertices: int, area: Area | None = None
+) -> CleanGeometry:
     """Drop Z and M, reproject, repair; what is not of the family, or cannot be kept, gets a reason instead.
 
     `project` takes and gives an array of shape (n, 2), x before y, and gives inf where it has no answer.
@@ -72,7 +76,7 @@ def clean(values: pa.Array, project: Project | None, *, family: int, max_repair_
     """
     located = wkb.locate(values)
     reasons = _first_reasons(located, family)
-    coordinates = wkb.read_coordinates(located)
+    given = coordinates = wkb.read_coordinates(located)
     _note(reasons, _rows_with_infinite(located, coordinates), NOT_FINITE)
     if project is not None:
         coordinates = project(coordinates)
@@ -82,6 +86,9 @@ def clean(values: pa.Array, project: Project | None, *, family: int, max_repair_
     suspects = np.flatnonzero(_find_suspects(located, coordinates, reasons, family))
     singles |= _read_shapes(flat, suspects, reasons)
     counts: Counter[str] = Counter(z_m_removed=int((located.headers.dimensions > 2).sum()))
+    if area:
+        seen = given if area.of_source else coordinates
+        counts["outside_crs_area"] = _count_outside(located, seen, reasons, area.bounds)
     repairs: Counter[str] = Counter()
     fixed = {}
     for row, shape in singles.items():
@@ -93,6 +100,17 @@ def clean(values: pa.Array, project: Project | None, *, family: int, max_repair_
         if result is not shape:
             repairs[f"{_kind_name(located, row, shape)}->{result.geom_type}"] += 1
     return _assemble(located, flat, coordinates, reasons, fixed, counts, repairs)
+
+
+def refuse_multi(cleaned: CleanGeometry) -> CleanGeometry:
+    """Give a reason to the multi geometries of a batch that goes to a table of single ones."""
+    multi = cleaned.kinds >= wkb.MULTIPOINT
+    if not multi.any():
+        return cleaned
+    reasons = cleaned.reasons.copy()
+    reasons[multi] = MULTI
+    values = pc.if_else(pa.array(~multi), cleaned.values, pa.scalar(None, cleaned.values.type))
+    return replace(cleaned, values=values, kinds=np.where(multi, 0, cleaned.kinds).astype(np.uint8), reasons=reasons)
 
 
 def parts_of_family(shape: Any, family: int) -> tuple[Any | None, int]:
@@ -157,6 +175,22 @@ def _rows_with_infinite(located: Located, coordinates: Coordinates) -> Flags:
         of_point = np.repeat(located.rows, located.points)
         rows[of_point[~np.isfinite(coordinates).all(axis=1)]] = True
     return rows
+
+
+def _count_outside(located: Located, coordinates: Coordinates, reasons: npt.NDArray[np.object_], bounds: Bounds) -> int:
+    """Count the rows, of those without a reason, that have a point outside of the bounds (with a little slack)."""
+    west, south, east, north = bounds
+    x, y = coordinates[:, 0], coordinates[:, 1]
+    wrong = (y < south - _SLACK) | (y > north + _SLACK)
+    if west <= east:
+        wrong |= (x < west - _SLACK) | (x > east + _SLACK)
+    else:
+        wrong |= (x < west - _SLACK) & (x > east + _SLACK)
+    if not wrong.any():
+        return 0
+    rows = np.zeros(len(reasons), np.bool_)
+    rows[np.repeat(located.rows, located.points)[wrong]] = True
+    return int((rows & (reasons == None)).sum())  # noqa: E711 - element by element
 
 
 def _is_flat(located: Located) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from schema.errors import PermanentError
+from services.vector import wkb
 from services.vector.chunks import Chunk
 from services.vector.crs import Bounds
 from services.vector.formats import GEOJSON, GEOPACKAGE, Format
@@ -44,7 +47,9 @@ class SourceBatch:
     """The driver's number of each row."""
     attributes: pa.RecordBatch
     geometry: pa.Array
-    """WKB."""
+    """WKB, without curves."""
+    kinds: npt.NDArray[np.uint8]
+    """Type code of each geometry in the file, where it may have been a curve; 0 for null."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def open_layer(
             shape = _shape_of(reader.schema, meta)
         fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in shape.fields)
         layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, _bounds_of(info))
-        yield layer, _batches(path, reader, shape, chunk)
+        yield layer, (_without_curves(path, layer, batch) for batch in _batches(path, reader, shape, chunk))
 
 
 def describe_layer(path: Path, known: Format) -> SourceLayer:
@@ -162,11 +167,27 @@ def _batches(path: Path, reader: pa.RecordBatchReader, shape: _Shape, chunk: Chu
         rows = batch if left is None else batch.slice(0, left)
         fids = np.arange(seen, seen + rows.num_rows) if shape.fid is None else rows.column(shape.fid).to_numpy()
         seen += rows.num_rows
-        yield SourceBatch(fids, rows.select(list(shape.fields)), rows.column(shape.geometry))
+        geometry = rows.column(shape.geometry)
+        yield SourceBatch(fids, rows.select(list(shape.fields)), geometry, wkb.read_headers(geometry).kinds)
         if left is not None:
             left -= rows.num_rows
             if not left:
                 return
+
+
+def _without_curves(path: Path, layer: SourceLayer, batch: SourceBatch) -> SourceBatch:
+    """Turn curves into lines of short steps (4 degrees, GDAL's and ogr2ogr's default)."""
+    curved = (batch.kinds >= wkb.FIRST_CURVE) & (batch.kinds <= wkb.LAST_CURVE)
+    if not curved.any():
+        return batch
+    fids = batch.fids[curved]
+    with _readable(path):
+        # Only this way of reading, row by row, has GDAL linearise; the Arrow way hands curves on as they are.
+        _, found, shapes, _ = pyogrio.raw.read(path, layer=layer.name, columns=[], fids=fids, return_fids=True)
+    if not np.array_equal(found, fids):
+        raise ValueError("GDAL gave other rows than it was asked for.")
+    straight = pc.replace_with_mask(batch.geometry, pa.array(curved), pa.array(shapes.tolist(), batch.geometry.type))
+    return replace(batch, geometry=straight)
 
 
 @contextmanager

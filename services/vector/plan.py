@@ -7,7 +7,7 @@ from typing import Literal
 
 from schema.jobs import Json
 from services.vector import wkb
-from services.vector.crs import Operation
+from services.vector.crs import Area, Operation
 from services.vector.geometry import LINES, POINTS, POLYGONS
 
 SINGLE_NAMES = {POINTS: "Point", LINES: "LineString", POLYGONS: "Polygon"}
@@ -62,6 +62,8 @@ class LoadPlan:
     original_crs: str
     final_crs: str
     operation: Operation
+    area: Area | None
+    """Where coordinates are expected; those elsewhere are counted."""
 
     @property
     def geometry_type(self) -> str:
@@ -79,6 +81,7 @@ class LoadPlan:
             "options": Options(**data["options"]),
             "columns": tuple(Column(**column) for column in data["columns"]),
             "operation": Operation.from_json(data["operation"]),
+            "area": data["area"] and Area(tuple(data["area"]["bounds"]), data["area"]["of_source"]),
         }
         return cls(**{**data, **parts})
 

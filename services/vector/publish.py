@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from repositories import features
+import pyarrow as pa
+
+from repositories import features, succession
 from repositories.features import FoundColumn, FoundTable, Table
 from repositories.postgres import Connection
 from schema.errors import PermanentError
 from services.context import TaskContext
+from services.vector import report, wkb
+from services.vector.batch import GEOMETRY, schema_of
+from services.vector.encode import encode
 from services.vector.names import REJECTS_SUFFIX
-from services.vector.plan import LoadPlan, type_name
+from services.vector.plan import LoadPlan, Options, type_name
 
 REJECTS, MULTI = "_rejects", "_multi"
 """Suffixes of a job's further staging tables: rejected rows, and multipolygons where single polygons were expected."""
@@ -21,6 +27,15 @@ def target_of(plan: LoadPlan) -> Table:
     return Table(plan.options.target_schema, plan.options.target_table)
 
 
+def find_fixed_target(conn: Connection, options: Options) -> FoundTable | None:
+    """Find the table whose columns must stay as they are: rows are added to it, or other objects depend on it."""
+    target = Table(options.target_schema, options.target_table)
+    found = features.find_table(conn, target)
+    if found and (options.load_method == "append" or succession.list_dependents(conn, target)):
+        return found
+    return None
+
+
 def make_staging(conn: Connection, job_id: str, plan: LoadPlan) -> None:
     """Make the job's staging tables anew."""
     columns = [(column.name, column.pg_type) for column in plan.columns]
@@ -29,6 +44,29 @@ def make_staging(conn: Connection, job_id: str, plan: LoadPlan) -> None:
     if plan.guessed and not plan.promote:
         multi = type_name(plan.family, multi=True)
         features.create_staging(conn, features.staging_table(job_id, MULTI), columns, multi, plan.srid)
+
+
+def try_rows(ctx: TaskContext, plan: LoadPlan, rows: pa.RecordBatch) -> bool:
+    """Tell whether every row fits into a page of PostgreSQL; leaves nothing behind."""
+    ctx.check()
+    schema, pg_types = schema_of(plan)
+    with ctx.database.connection() as conn:
+        return all(
+            features.takes_rows(conn, table, schema.names, encode([part], schema, pg_types))
+            for table, part in share_out(ctx.job_id, plan, rows)
+        )
+
+
+def share_out(job_id: str, plan: LoadPlan, rows: pa.RecordBatch) -> list[tuple[Table, pa.RecordBatch]]:
+    """Say which rows go to which staging table: multi geometries to one apart, where single ones were expected."""
+    staging = features.staging_table(job_id)
+    if not plan.guessed or plan.promote:
+        return [(staging, rows)]
+    multi = wkb.read_headers(rows.column(GEOMETRY)).kinds >= wkb.MULTIPOINT
+    if not multi.any():
+        return [(staging, rows)]
+    apart = features.staging_table(job_id, MULTI)
+    return [(staging, rows.filter(pa.array(~multi))), (apart, rows.filter(pa.array(multi)))]
 
 
 def check_target(conn: Connection, plan: LoadPlan) -> FoundTable | None:
@@ -61,6 +99,8 @@ def check_target(conn: Connection, plan: LoadPlan) -> FoundTable | None:
         )
     if appends:
         check_columns(plan, found)
+    else:
+        _check_dependents(conn, plan, found)
     return found
 
 
@@ -87,6 +127,28 @@ def check_columns(plan: LoadPlan, found: FoundTable) -> None:
         )
 
 
+def _check_dependents(conn: Connection, plan: LoadPlan, found: FoundTable) -> None:
+    """Refuse to change the columns of a table that others depend on."""
+    dependents = succession.list_dependents(conn, target_of(plan))
+    there = {(column.name, _short(column.type)) for column in found.columns}
+    given = {("id", "bigint"), *((column.name, column.pg_type) for column in plan.columns)}
+    given.add(("geom", geometry_column_type(plan)))
+    if not dependents or there == given:
+        return
+    changes = [f"{name} {kind} is new" for name, kind in sorted(given - there)]
+    changes += [f"{name} {kind} is gone" for name, kind in sorted(there - given)]
+    raise PermanentError(
+        f"{plan.options.table} cannot be replaced by a table with other columns ({'; '.join(changes[:20])}), "
+        f"because these depend on it: {'; '.join(dependent.name for dependent in dependents)}.",
+        remediation="Drop what depends on it and make it again afterwards, or load the file into another table.",
+        code="table_has_dependents",
+    )
+
+
+def _short(kind: str) -> str:
+    return _SHORT_NAMES.get(kind, kind)
+
+
 def geometry_column_type(plan: LoadPlan) -> str:
     """Write the type of the plan's geom column as PostgreSQL does."""
     return f"geometry({plan.geometry_type},{plan.srid})"
@@ -97,7 +159,7 @@ def _fault(name: str, kind: str, column: FoundColumn | None) -> str | None:
         return f"{name} {kind} is not in the table"
     if column.generated:
         return f"{name} is computed by the table"
-    there = _LONG_NAMES.get(column.type, column.type)
+    there = _short(column.type)
     if name == "geom" and (there == kind or there == kind.replace("(", "(Multi") or there.startswith("geometry(Geom")):
         return None
     if there == kind or there in _WIDER.get(kind, ()):
@@ -105,7 +167,7 @@ def _fault(name: str, kind: str, column: FoundColumn | None) -> str | None:
     return f"{name} is {kind} in the file and {there} in the table"
 
 
-_LONG_NAMES = {
+_SHORT_NAMES = {
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamptz",
     "time without time zone": "time",
@@ -124,10 +186,11 @@ def _define(columns: Sequence[tuple[str, str]]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in columns[:100])
 
 
-def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int) -> str:
+def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int, loaded: int) -> str:
     """Make the staging table ready to serve, in transactions of its own, and give its geometry type.
 
-    Each step looks first whether an earlier try has done it.
+    Each step looks first whether an earlier try has done it. Raises BooksDoNotBalance when the table does not hold
+    the rows that were counted.
     """
     staging = features.staging_table(ctx.job_id)
     seconds = ctx.settings.task_deadline_seconds
@@ -137,6 +200,7 @@ def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int) -> str:
     ctx.check()
     with ctx.database.transaction() as conn:
         features.set_limits(conn, seconds)
+        report.check_staged(features.count_rows(conn, staging), loaded)
         features.build_indexes(conn, staging)
     return geometry_type
 
@@ -154,8 +218,11 @@ def _settle_type(conn: Connection, job_id: str, plan: LoadPlan, multi_rows: int)
     return wanted
 
 
-def publish(ctx: TaskContext, plan: LoadPlan, *, rejected: int) -> None:
-    """Show the loaded rows to readers, all at once, in the transaction that finishes the task."""
+def publish(ctx: TaskContext, plan: LoadPlan, *, rejected: int) -> list[str]:
+    """Show the loaded rows to readers, all at once, in the transaction that finishes the task.
+
+    Gives what depends on the table, if its rows had to be replaced one by one for that.
+    """
     ctx.check()
     conn = ctx.transaction
     features.set_limits(conn, ctx.settings.task_deadline_seconds)
@@ -163,11 +230,43 @@ def publish(ctx: TaskContext, plan: LoadPlan, *, rejected: int) -> None:
     appends = plan.options.load_method == "append"
     features.hold_name(conn, target, shared=appends)
     found = check_target(conn, plan)
+    dependents: list[str] = []
     if appends and found:
-        columns = [*(column.name for column in plan.columns), "geom"]
-        features.append(conn, staging, target, columns)
+        features.append(conn, staging, target, [*(column.name for column in plan.columns), "geom"])
     else:
         features.hold_name(conn, target)
-        features.swap_in(conn, staging, target, old=found is not None)
-    rejects = Table(target.schema, target.name + REJECTS_SUFFIX)
+        dependents = _replace(conn, plan, staging, target, _comment(plan, ctx.job_id))
+    rejects = rejects_of(plan)
     features.replace_rejects(conn, features.staging_table(ctx.job_id, REJECTS), rejects, any_rows=rejected > 0)
+    return dependents
+
+
+def rejects_of(plan: LoadPlan) -> Table:
+    """Name the table of the rows that were not loaded."""
+    return Table(plan.options.target_schema, plan.options.target_table + REJECTS_SUFFIX)
+
+
+def _replace(conn: Connection, plan: LoadPlan, staging: Table, target: Table, comment: str) -> list[str]:
+    columns = [column.name for column in plan.columns]
+    # Asked again: another job may have made the table while this one waited for its name.
+    exists = features.find_table(conn, target) is not None
+    dependents = succession.list_dependents(conn, target) if exists else ()
+    inherited: list[str] = []
+    if dependents:
+        succession.replace_rows(conn, staging, target, [*columns, "geom"])
+    else:
+        if exists:
+            features.lock_table(conn, target)
+            inherited = succession.list_inheritance(conn, target, ["id", *columns, "geom"])
+        features.swap_in(conn, staging, target, old=exists)
+    origins = {column.name: f"column {column.source!r} of the file" for column in plan.columns}
+    own = {"id": "number of the row in the file, from 1", "geom": f"geometries in {plan.final_crs}"}
+    succession.comment(conn, target, comment, {**own, **origins})
+    succession.inherit(conn, target, inherited)
+    return [dependent.name for dependent in dependents]
+
+
+def _comment(plan: LoadPlan, job_id: str) -> str:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    crs = f"{plan.original_crs} to {plan.final_crs}" if plan.original_crs != plan.final_crs else plan.final_crs
+    return f"{plan.source}, layer {plan.layer}; job {job_id}; {crs}; {now}"

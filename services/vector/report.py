@@ -46,6 +46,15 @@ def check_books(rows_in: int, totals: Json) -> None:
         )
 
 
+def check_staged(staged: int, loaded: int) -> None:
+    """Check that the staging table holds the rows that the tasks counted. Raises BooksDoNotBalance."""
+    if staged != loaded:
+        raise BooksDoNotBalance(
+            f"The upload tasks loaded {loaded} rows, but {staged} are there.",
+            remediation="Report this with the job's id; the table was left as it was.",
+        )
+
+
 def check_rejected(rows_in: int, totals: Json, max_rejected: int | str) -> None:
     """Check that no more rows were rejected than the job allows. Raises PermanentError with the reasons."""
     allowed = allowed_rejects(rows_in, max_rejected)

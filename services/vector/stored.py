@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from services.vector.layer import SourceBatch
 
-_FID, _GEOMETRY = "fid", "geometry"
+_OWN_FIELDS = (pa.field("fid", pa.int64()), pa.field("kind", pa.uint8()))
 
 
 def write_batches(batches: Sequence[SourceBatch]) -> bytes:
-    """Write the batches of a chunk as one Arrow IPC stream: fid, geometry, then the attributes."""
+    """Write the batches of a chunk as one Arrow IPC stream: fid, kind, geometry, then the attributes."""
     sink = pa.BufferOutputStream()
     schema = _joined(batches[0]).schema
     with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
@@ -25,12 +25,12 @@ def read_batches(data: bytes) -> Iterator[SourceBatch]:
     """Read what write_batches wrote."""
     with pa.ipc.open_stream(data) as reader:
         for batch in reader:
-            attributes = batch.select(range(2, batch.num_columns))
-            yield SourceBatch(batch.column(0).to_numpy(), attributes, batch.column(1))
+            attributes = batch.select(range(3, batch.num_columns))
+            yield SourceBatch(batch.column(0).to_numpy(), attributes, batch.column(2), batch.column(1).to_numpy())
 
 
 def _joined(batch: SourceBatch) -> pa.RecordBatch:
     # Fields may share a name, so places count here, not names.
-    fields = [pa.field(_FID, pa.int64()), pa.field(_GEOMETRY, batch.geometry.type), *batch.attributes.schema]
-    columns = [pa.array(batch.fids), batch.geometry, *batch.attributes.columns]
+    fields = [*_OWN_FIELDS, pa.field("geometry", batch.geometry.type), *batch.attributes.schema]
+    columns = [pa.array(batch.fids), pa.array(batch.kinds), batch.geometry, *batch.attributes.columns]
     return pa.record_batch(columns, schema=pa.schema(fields))

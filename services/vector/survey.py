@@ -30,6 +30,7 @@ class Survey:
     """Rows by geometry type; "" for null."""
     families: Counter[int] = field(default_factory=Counter)
     z_m: int = 0
+    curves: int = 0
     splits: bool = False
     """A polygon of the sample becomes a multipolygon when it is repaired."""
     chunks: list[Chunk] = field(default_factory=list)
@@ -45,7 +46,7 @@ def survey(
     held: list[SourceBatch] = []
     for batch in batches:
         check()
-        sizes = _look_at(found, batch.geometry)
+        sizes = _look_at(found, batch)
         for piece in chunker.cut(sizes):
             fids = batch.fids[piece.start : piece.start + piece.rows]
             open_chunk = _grow(open_chunk, found.rows + piece.start + 1, fids)
@@ -60,8 +61,9 @@ def survey(
     return found
 
 
-def _look_at(found: Survey, values: pa.Array) -> npt.NDArray[np.int64]:
-    headers = wkb.read_headers(values)
+def _look_at(found: Survey, batch: SourceBatch) -> npt.NDArray[np.int64]:
+    values, headers = batch.geometry, wkb.read_headers(batch.geometry)
+    found.curves += int((headers.kinds != batch.kinds).sum())
     codes, numbers = np.unique(headers.kinds, return_counts=True)
     for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
         found.kinds[wkb.name_of(code)] += number
@@ -111,5 +113,8 @@ def _close(found: Survey, chunk: Chunk, held: list[SourceBatch], write: WriteChu
 
 def _slice(batch: SourceBatch, start: int, rows: int) -> SourceBatch:
     return SourceBatch(
-        batch.fids[start : start + rows], batch.attributes.slice(start, rows), batch.geometry.slice(start, rows)
+        batch.fids[start : start + rows],
+        batch.attributes.slice(start, rows),
+        batch.geometry.slice(start, rows),
+        batch.kinds[start : start + rows],
     )

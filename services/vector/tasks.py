@@ -14,9 +14,9 @@ from repositories import features
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
+from services.vector import findings, report, wkb
 from services.vector import publish as publishing
-from services.vector import report, wkb
-from services.vector.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, clean_batch, schema_of
+from services.vector.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, Cleaner, clean_batch, schema_of
 from services.vector.chunks import Chunk
 from services.vector.crs import project_with
 from services.vector.decide import decide
@@ -28,15 +28,15 @@ from services.vector.source import fetched, format_of_source, source_of
 from services.vector.stored import read_batches, write_batches
 from services.vector.survey import Survey, survey
 
-PLAN_BLOB = "plan"
-
 
 def preprocess(ctx: TaskContext) -> Json:
     """Read the source once, decide how it is loaded and make the staging tables."""
     options = Options(**ctx.parameters)
     known = format_of_source(source_of(ctx))
     layer, found = _read_once(ctx, known, options)
-    plan = _decide(ctx, layer, found, options)
+    plan, exists = _decide(ctx, layer, found, options)
+    if options.dry_run:
+        return {"dry_run": findings.dry_run(plan, found, str(publishing.rejects_of(plan)), exists=exists), "chunks": []}
     blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/plan.json"
     ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(plan.as_json()).encode())
     publishing.make_staging(ctx.transaction, ctx.job_id, plan)
@@ -56,8 +56,9 @@ def _read_once(ctx: TaskContext, known: Format, options: Options) -> tuple[Sourc
             layer = describe_layer(path, known)
             with open_layer(path, known, geometry_only=True) as (_, batches):
                 return layer, survey(batches, options.chunk_size, ctx.check, None)
+        write = None if options.dry_run else lambda *chunk: _store(ctx, *chunk)
         with open_layer(path, known) as (layer, batches):
-            return layer, survey(batches, options.chunk_size, ctx.check, lambda *chunk: _store(ctx, *chunk))
+            return layer, survey(batches, options.chunk_size, ctx.check, write)
 
 
 def _store(ctx: TaskContext, number: int, batches: list[SourceBatch]) -> str:
@@ -66,30 +67,29 @@ def _store(ctx: TaskContext, number: int, batches: list[SourceBatch]) -> str:
     return blob
 
 
-def _decide(ctx: TaskContext, layer: SourceLayer, found: Survey, options: Options) -> LoadPlan:
+def _decide(ctx: TaskContext, layer: SourceLayer, found: Survey, options: Options) -> tuple[LoadPlan, bool]:
+    """Make the plan, and tell whether the target exists."""
     source = source_of(ctx)
-    label = f"{source.container}/{source.blob}"
     with ctx.database.transaction() as conn:
-        target = features.find_table(conn, features.Table(options.target_schema, options.target_table))
-        appended = target if options.load_method == "append" else None
-        plan = decide(label, layer, found, options, appended)
-        publishing.check_target(conn, plan)
-    return plan
+        target = publishing.find_fixed_target(conn, options)
+        plan = decide(f"{source.container}/{source.blob}", layer, found, options, target)
+        return plan, publishing.check_target(conn, plan) is not None
 
 
 def upload(ctx: TaskContext) -> Json:
     """Clean a chunk's rows and COPY them in the transaction that finishes the task."""
     began = time.perf_counter()
     plan, chunk = _read_plan(ctx), Chunk(*ctx.parameters["chunk"])
-    project = project_with(plan.operation)
+    limit = ctx.settings.max_repair_vertices
+    cleaner = Cleaner(plan, project_with(plan.operation), limit, lambda rows: publishing.try_rows(ctx, plan, rows))
     cleaned = []
     first_row = chunk.first_row
     for batch in _read_chunk(ctx, plan, chunk):
         ctx.check()
-        cleaned.append(clean_batch(plan, project, batch, first_row, ctx.settings.max_repair_vertices))
+        cleaned.append(clean_batch(cleaner, batch, first_row))
         first_row += len(batch.fids)
     _copy(ctx, plan, cleaned)
-    return {**_count(plan, cleaned), "rows": chunk.rows, "processing_time_seconds": _since(began)}
+    return {**_count(cleaned), "rows": chunk.rows, "processing_time_seconds": _since(began)}
 
 
 def _read_plan(ctx: TaskContext) -> LoadPlan:
@@ -118,40 +118,24 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
 
 
 def _copy(ctx: TaskContext, plan: LoadPlan, cleaned: list[CleanBatch]) -> None:
+    """Send rows and rejected rows to their staging tables; all of them are encoded before the transaction begins."""
     schema, pg_types = schema_of(plan)
-    apart = plan.guessed and not plan.promote
-    split = [_split(batch) if apart else (batch.rows, batch.rows.slice(0, 0)) for batch in cleaned]
-    loads = [
-        (features.staging_table(ctx.job_id), [rows for rows, _ in split], schema, pg_types),
-        (features.staging_table(ctx.job_id, publishing.MULTI), [rows for _, rows in split], schema, pg_types),
-        (
-            features.staging_table(ctx.job_id, publishing.REJECTS),
-            [batch.rejects for batch in cleaned],
-            REJECT_SCHEMA,
-            REJECT_TYPES,
-        ),
-    ]
-    encoded = [
-        (table, rows_schema.names, list(encode(rows, rows_schema, kinds)))
-        for table, rows, rows_schema, kinds in loads
-        if any(part.num_rows for part in rows)
-    ]
+    shares: dict[features.Table, list[pa.RecordBatch]] = {}
+    for batch in cleaned:
+        for table, rows in publishing.share_out(ctx.job_id, plan, batch.rows):
+            shares.setdefault(table, []).append(rows)
+    loads = [(table, schema.names, list(encode(rows, schema, pg_types))) for table, rows in shares.items()]
+    rejects = [batch.rejects for batch in cleaned if batch.rejects.num_rows]
+    if rejects:
+        table = features.staging_table(ctx.job_id, publishing.REJECTS)
+        loads.append((table, REJECT_SCHEMA.names, list(encode(rejects, REJECT_SCHEMA, REJECT_TYPES))))
     ctx.check()
-    conn = ctx.transaction
-    features.set_limits(conn, ctx.settings.task_deadline_seconds)
-    for table, columns, data in encoded:
-        features.copy_rows(conn, table, columns, data)
+    features.set_limits(ctx.transaction, ctx.settings.task_deadline_seconds)
+    for table, columns, data in loads:
+        features.copy_rows(ctx.transaction, table, columns, data)
 
 
-def _split(batch: CleanBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Part a batch into rows for the table of single geometries, and rows for the one of multi geometries."""
-    multi = batch.kinds >= wkb.MULTIPOINT
-    if not multi.any():
-        return batch.rows, batch.rows.slice(0, 0)
-    return batch.rows.filter(pa.array(~multi)), batch.rows.filter(pa.array(multi))
-
-
-def _count(plan: LoadPlan, cleaned: list[CleanBatch]) -> Json:
+def _count(cleaned: list[CleanBatch]) -> Json:
     counted: list[Json] = [
         {
             "rows": 0,
@@ -166,7 +150,6 @@ def _count(plan: LoadPlan, cleaned: list[CleanBatch]) -> Json:
         }
         for batch in cleaned
     ]
-    del plan
     return report.add_up(counted)
 
 
@@ -175,9 +158,15 @@ def publish(ctx: TaskContext) -> Json:
     plan, totals = _read_plan(ctx), ctx.parameters["totals"]
     report.check_books(plan.rows, totals)
     report.check_rejected(plan.rows, totals, plan.options.max_rejected)
-    geometry_type = publishing.prepare(ctx, plan, multi_rows=totals["multi"])
-    publishing.publish(ctx, plan, rejected=totals["rejected"])
-    return _result(plan, totals, geometry_type, ctx.parameters)
+    geometry_type = publishing.prepare(ctx, plan, multi_rows=totals["multi"], loaded=totals["loaded"])
+    dependents = publishing.publish(ctx, plan, rejected=totals["rejected"])
+    return {
+        **_result(plan, totals, geometry_type, ctx.parameters),
+        "conservation": findings.conservation(plan, totals, geometry_type, str(publishing.rejects_of(plan))),
+        "summary": findings.summarise(plan, totals, geometry_type),
+        "operation": plan.operation.as_json(),
+        "warnings": findings.warnings_of(plan, totals, dependents),
+    }
 
 
 def _result(plan: LoadPlan, totals: Json, geometry_type: str, parameters: Json) -> Json:

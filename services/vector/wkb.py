@@ -24,8 +24,13 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 Coordinates: TypeAlias = npt.NDArray[np.float64]
 
 POINT, LINE, POLYGON, MULTIPOINT, MULTILINE, MULTIPOLYGON, COLLECTION = range(1, 8)
-NAMES = ("", "Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection")
-FIRST_CURVE, LAST_CURVE = 8, 17
+NAMES = (
+    *("", "Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"),
+    *("CircularString", "CompoundCurve", "CurvePolygon", "MultiCurve", "MultiSurface", "Curve", "Surface"),
+    *("PolyhedralSurface", "TIN", "Triangle"),
+)
+"""By type code."""
+FIRST_CURVE, LAST_CURVE = 8, 14
 MULTI_OFFSET = 3
 """The multi type of Point, LineString and Polygon has their code plus 3."""
 
@@ -71,7 +76,7 @@ class Located:
 
 def name_of(kind: int) -> str:
     """Name a geometry type by its code."""
-    return NAMES[kind] if kind < len(NAMES) else "curve or surface"
+    return NAMES[kind] if kind < len(NAMES) else f"type {kind}"
 
 
 def read_headers(values: pa.Array) -> Headers:
