@@ -39,6 +39,9 @@ LAYERS = (
     Layer("countries.geojson", "countries_geojson", "Natural Earth countries, from pyogrio", ("iso_a3", "name")),
     Layer("countries.gpkg", "countries_gpkg", "Natural Earth countries, from pyogrio", ("iso_a3", "name")),
 )
+RASTER = "jacksboro_dem.tif"
+STAC_SEARCH = "search(%s)"  # with pgstac in the search_path
+SEARCH = {"bbox": [-84.4, 36.5, -84.3, 36.6]}
 HELLOS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("hello_world", {"n": 3, "message": "Hello from the demo"}),
     ("hello_world_sequential", {"n": 3}),
@@ -59,6 +62,7 @@ def run(_: argparse.Namespace) -> int:
         jobs = Jobs(host.url)
         ended = [_hello(jobs, job_type, parameters) for job_type, parameters in HELLOS]
         ended += [_load(jobs, layer, stack.postgres_dsn) for layer in LAYERS]
+        ended.append(_process_raster(jobs, stack.postgres_dsn))
     _say(f"\n{sum(ended)} of {len(ended)} jobs completed in {time.monotonic() - began:.0f} s; everything is stopped")
     return 0 if all(ended) else 1
 
@@ -68,8 +72,8 @@ def _upload(stack: Stack) -> None:
         container = service.get_container_client(CONTAINER)
         with contextlib.suppress(ResourceExistsError):
             container.create_container()
-        for layer in LAYERS:
-            container.upload_blob(layer.file, (SAMPLES / layer.file).read_bytes(), overwrite=True)
+        for name in (*(layer.file for layer in LAYERS), RASTER):
+            container.upload_blob(name, (SAMPLES / name).read_bytes(), overwrite=True)
 
 
 def _hello(jobs: Jobs, job_type: str, parameters: dict[str, Any]) -> bool:
@@ -103,6 +107,24 @@ def _load(jobs: Jobs, layer: Layer, dsn: str) -> bool:
     for label, line in zip(("sql", ""), _peek(dsn, layer), strict=True):
         _line(label, line)
     return True
+
+
+def _process_raster(jobs: Jobs, dsn: str) -> bool:
+    _title("process_raster", f"{CONTAINER}/{RASTER}")
+    _line("data", "Elevation of the Jacksboro fault, USGS, from matplotlib's sample data")
+    job = jobs.follow(jobs.submit("process_raster", {"dataset_id": CONTAINER, "resource_id": RASTER}))
+    _outcome(job)
+    if job["status"] != "completed":
+        return False
+    result = job["result_data"]
+    _line("steps", ", ".join(f"{name} {step:.2f} s" for name, step in result["processing_stats"].items()))
+    _line("cog", result["cog_path"])
+    with psycopg.connect(dsn, options="-c search_path=pgstac,public") as connection:
+        row = connection.execute(f"SELECT {STAC_SEARCH}", [json.dumps(SEARCH)]).fetchone()
+    found = [feature["id"] for feature in row[0]["features"]] if row else []
+    _line("search", f"SELECT {STAC_SEARCH.replace('%s', repr(json.dumps(SEARCH)))}")
+    _line("", f"finds {', '.join(found) or 'nothing'}")
+    return result["stac_id"] in found
 
 
 def _peek(dsn: str, layer: Layer) -> tuple[str, str]:

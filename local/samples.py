@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import geopandas
+import numpy as np
 import pyogrio
+import rasterio
+from matplotlib import cbook
 
 from local.paths import NODE_MODULES
 
@@ -33,9 +36,24 @@ def countries(target: Path, driver: str) -> None:
     frame.to_file(target, driver=driver)
 
 
+def elevation(target: Path) -> None:
+    """Write the digital elevation model of the Jacksboro fault, metres in NAD83 degrees, as a GeoTIFF in strips."""
+    with np.load(cbook.get_sample_data("jacksboro_fault_dem.npz", asfileobj=False)) as dem:
+        metres, step_x, step_y = dem["elevation"], float(dem["dx"]), float(dem["dy"])
+        # The file's ymin is the northern edge: its rows run from north to south.
+        transform = rasterio.Affine(step_x, 0, float(dem["xmin"]), 0, -step_y, float(dem["ymin"]))
+    height, width = metres.shape
+    shape = {"height": height, "width": width, "count": 1, "dtype": metres.dtype}
+    with rasterio.open(target, "w", "GTiff", crs="EPSG:4269", transform=transform, compress="lzw", **shape) as file:
+        file.write(metres, 1)
+        file.set_band_description(1, "elevation")
+        file.update_tags(AREA_OR_POINT="Area")
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "counties_usa.zip": counties,
     "countries.geojson": lambda target: countries(target, "GeoJSON"),
+    "jacksboro_dem.tif": elevation,
     "countries.gpkg": lambda target: countries(target, "GPKG"),
 }
 

@@ -1,0 +1,97 @@
+"""Rasters over HTTP: a GeoTIFF goes in; a COG, its STAC item and a search that finds it come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pystac_client
+import pytest
+import rasterio
+from azure.storage.blob import BlobServiceClient
+from rio_cogeo.cogeo import cog_validate
+
+from local.samples import elevation
+from local.stac_api import PYTHON, stac_api
+from local.stack import Stack
+from tests.acceptance.client import Api, problem_of
+from tests.conftest import must_run
+
+CONTAINER = "rasters"
+
+
+@pytest.fixture(scope="module")
+def blobs(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlobServiceClient]:
+    """Storage with the elevation model in it."""
+    file = tmp_path_factory.mktemp("dem") / "dem.tif"
+    elevation(file)
+    with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
+        container = service.create_container(CONTAINER)
+        container.upload_blob("survey 2019/höhe.tif", file.read_bytes())
+        container.upload_blob("text.tif", b"no raster at all")
+        yield service
+
+
+@pytest.fixture(scope="module")
+def catalogue(stack: Stack) -> Iterator[pystac_client.Client]:
+    """The catalogue as pystac-client sees it."""
+    if not PYTHON.exists() and not must_run():
+        pytest.skip("stac-fastapi-pgstac is not installed: ./dev test installs it")
+    with stac_api(stack) as url:
+        yield pystac_client.Client.open(url)
+
+
+def parameters(resource_id: str, **more: object) -> dict[str, object]:
+    return {"dataset_id": CONTAINER, "resource_id": resource_id, **more}
+
+
+def test_a_raster_becomes_a_cog_and_an_item_that_a_search_finds(
+    api: Api, blobs: BlobServiceClient, catalogue: pystac_client.Client, tmp_path: Path
+) -> None:
+    job = api.run("process_raster", parameters("survey 2019/höhe.tif"))
+    assert job["status"] == "completed", job["error"]
+    result = job["result_data"]
+    container, _, name = result["cog_path"].partition("/")
+    cog = tmp_path / "cog.tif"
+    cog.write_bytes(blobs.get_blob_client(container, name).download_blob().readall())
+    assert cog_validate(cog, strict=True)[:3] == (True, [], [])
+    with rasterio.open(cog) as file:
+        assert file.crs.to_epsg() == 4326
+        assert (int(file.read(1, masked=True).min()), int(np.max(file.read(1)))) == (236, 1076)
+        bounds = file.bounds
+    found = list(catalogue.search(bbox=[-84.4, 36.5, -84.3, 36.6]).items())
+    assert [item.id for item in found] == [result["stac_id"]]
+    assert found[0].bbox == pytest.approx(list(bounds), abs=1e-6)
+    assert not list(catalogue.search(bbox=[10, 10, 11, 11]).items())
+
+
+def test_the_same_raster_twice_is_one_item(api: Api, blobs: BlobServiceClient, catalogue: pystac_client.Client) -> None:
+    ids = [
+        api.run("process_raster", parameters("survey 2019/höhe.tif", version_id="twice"))["result_data"]["stac_id"]
+        for _ in range(2)
+    ]
+    assert ids[0] == ids[1]
+    assert len(list(catalogue.search(ids=ids[:1]).items())) == 1
+    assert blobs.get_container_client("silver").exists()
+
+
+def test_a_raster_is_looked_at_without_being_changed(api: Api, blobs: BlobServiceClient) -> None:
+    del blobs
+    job = api.run("validate_raster", parameters("survey 2019/höhe.tif"))
+    assert job["status"] == "completed", job["error"]
+    assert job["result_data"]["cog"]["valid"] is False
+
+
+def test_what_is_no_raster_fails_with_what_to_do(api: Api, blobs: BlobServiceClient) -> None:
+    del blobs
+    job = api.run("cog_conversion", parameters("text.tif"))
+    assert job["status"] == "failed"
+    assert not job["error"]["retryable"]
+    assert "text.tif" in job["error"]["message"]
+    assert job["error"]["remediation"]
+
+
+@pytest.mark.parametrize("name", ["/vsicurl/http://host/x.tif", "http://host/x.tif", "plan.vrt"])
+def test_a_name_that_gdal_would_follow_is_refused(api: Api, name: str) -> None:
+    problem_of(api.post("jobs/validate_raster", json=parameters(name)), 400, "invalid_parameters")
