@@ -22,6 +22,8 @@ _PASSING = (
     psycopg.errors.UniqueViolation,
     psycopg.errors.LockNotAvailable,
     psycopg.errors.SerializationFailure,
+    # It looks at partitions that a transaction, undone meanwhile, had made.
+    psycopg.errors.UndefinedTable,
 )
 """What pgSTAC raises while another writer changes a partition: https://github.com/stac-utils/pgstac/issues"""
 _queries = load_queries("catalog")
@@ -34,10 +36,10 @@ class CatalogBusy(TransientError):
 
 
 def upsert_items(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
-    """Insert or replace items of one collection, in a transaction that is open; make the collection if it is missing.
+    """Insert or replace items of one collection, in a transaction that is open; make a collection that is missing.
 
     `collection` is what a missing one becomes; `grow(extent, item)` gives the extent that covers an item too. It locks
-    the collection until the transaction ends, so call it last. Each round is a savepoint: a failed one leaves nothing.
+    the catalogue until the transaction ends, so call it last. Each round is a savepoint: a failed one leaves nothing.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def get_collection(conn: Connection, collection_id: str) -> Json | None:
 
 
 def _upsert(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
-    conn.execute(_queries["lock_collection"], {"collection": collection["id"]})
+    conn.execute(_queries["lock_catalog"])
     found = get_collection(conn, collection["id"])
     extent = _grown((found or collection)["extent"], items, grow)
     conn.execute(_queries["use_pgstac"])

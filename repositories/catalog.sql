@@ -7,9 +7,10 @@ SELECT set_config('search_path', 'pgstac, public', true);
 -- use_public
 SELECT set_config('search_path', 'public', true);
 
--- lock_collection
--- One writer at a time to a collection: its extent is read and written, and pgSTAC changes its partitions.
-SELECT pg_advisory_xact_lock(hashtextextended('pgstac.' || %(collection)s, 0));
+-- lock_catalog
+-- One writer at a time: extents are read and written, and pgSTAC changes partitions under locks on all collections, so
+-- that two writers deadlock (which takes a second to be seen) more often than they gain by running side by side.
+SELECT pg_advisory_xact_lock(hashtextextended('geostage.pgstac', 0));
 
 -- get_collection
 SELECT content FROM pgstac.collections WHERE id = %(collection)s;

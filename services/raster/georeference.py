@@ -90,7 +90,7 @@ def same_crs(one: CRS, other: CRS) -> bool:
 
 def horizontal(crs: CRS) -> CRS:
     """Give a CRS without its vertical part."""
-    return crs.sub_crs_list[0] if crs.is_compound else crs
+    return crs.sub_crs_list[0] if crs.is_compound else crs.to_2d()
 
 
 def check_transformable(label: str, crs: CRS, target: CRS) -> Transformer:

@@ -62,6 +62,8 @@ def make_item(file: OutputFile) -> pystac.Item:
         properties={"geostage:datetime_source": file.moment.origin, "geostage:source": file.source},
         collection=file.collection_id,
     )
+    # An item of a collection must link to it; relative to the item's place in a STAC API, which writes its own.
+    item.add_link(pystac.Link("collection", f"../../{file.collection_id}", media_type="application/json"))
     item.add_asset(ASSET, _asset(file))
     _project(item, facts, crs)
     _describe_file(item, file)

@@ -34,7 +34,10 @@ def publish_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStat
     """
     item = make_item(describe(ctx, path, blob, statistics))
     catalog.upsert_items(
-        ctx.transaction, [item.to_dict(include_self_link=False)], grown, new_collection(item.collection_id or "", item)
+        ctx.transaction,
+        [item.to_dict(include_self_link=False, transform_hrefs=False)],
+        grown,
+        new_collection(item.collection_id or "", item),
     )
     return item
 

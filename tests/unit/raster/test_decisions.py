@@ -1,0 +1,225 @@
+"""Truth tables of what is decided about a raster: data type, nodata, resampling, blocks, names."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.errors import PermanentError
+from services.raster.blocks import CHUNK_BYTES, block_side, chunk_shape, chunks, strip_side, windows
+from services.raster.dtype import CANDIDATES, holds, smallest_dtype
+from services.raster.names import cog_blob, collection_id, item_id, slug
+from services.raster.nodata import plan_nodata
+from services.raster.resampling import kind_of, overview_method, warp_method
+from services.raster.statistics import BandStatistics, RasterStatistics, validity_of
+from tests.unit.raster.facts import BAND, facts
+
+
+def seen(*values: float, dtype: str = "float64") -> BandStatistics:
+    band = BandStatistics()
+    band.add(np.asarray([values], dtype), None)
+    return band
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "nodata", "expected"),
+    [
+        ("int16", [0, 255], None, "uint8"),
+        ("int16", [-1, 127], None, "int8"),
+        ("int16", [-1, 200], None, "int16"),
+        ("int32", [0, 65_535], None, "uint16"),
+        ("int32", [0, 65_535], -1, "int32"),
+        ("int64", [0, 2**32 - 1], None, "uint32"),
+        ("uint16", [0, 65_535], None, "uint16"),
+        ("uint8", [0, 1], None, "uint8"),
+        ("float32", [0, 1], None, "uint8"),
+        ("float32", [0.5], None, "float32"),
+        ("float32", [1, math.nan], None, "float32"),
+        ("float32", [1], math.nan, "float32"),
+        ("float32", [1], -9999, "int16"),
+        ("float32", [1], -3.4028234663852886e38, "float32"),
+        ("float32", [0, 3e9], None, "uint32"),
+        ("float32", [0, 1e12], None, "float32"),
+        ("float64", [0, 1e12], None, "uint64"),
+        ("float64", [0, 2.0**60], None, "float64"),
+        ("float64", [math.inf], None, "float64"),
+        ("complex64", [1], None, "complex64"),
+    ],
+)
+def test_the_smallest_type_holds_every_value_and_nodata(
+    dtype: str, values: list[float], nodata: float | None, expected: str
+) -> None:
+    numbers = "float64" if "float" in dtype or "complex" in dtype else dtype
+    assert smallest_dtype(facts(dtype=dtype), [seen(*values, dtype=numbers)], nodata) == expected
+
+
+def test_alpha_and_rasters_without_a_valid_pixel_keep_their_type() -> None:
+    assert smallest_dtype(facts(dtype="uint16", colors=("gray", "alpha")), [seen(1), seen(2)], None) == "uint16"
+    assert smallest_dtype(facts(dtype="int32"), [BandStatistics()], None) == "int32"
+
+
+@given(st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=5), st.none() | st.integers(-(2**40), 2**40))
+def test_nothing_is_lost_whatever_the_values(values: list[int], nodata: int | None) -> None:
+    found = smallest_dtype(facts(dtype="int64"), [seen(*values, dtype="int64")], nodata)
+    wanted = [*values, *([nodata] if nodata is not None else [])]
+    assert all(np.iinfo(found).min <= value <= np.iinfo(found).max for value in wanted)
+    smaller = [name for name in CANDIDATES if np.dtype(name).itemsize < np.dtype(found).itemsize]
+    assert not [n for n in smaller if all(np.iinfo(n).min <= v <= np.iinfo(n).max for v in wanted)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "expected"),
+    [("uint8", 255, True), ("uint8", 256, False), ("uint8", 0.5, False), ("uint8", math.nan, False),
+     ("float32", math.nan, True), ("float32", 1e300, False), ("int8", -128, True), ("complex64", 5, True)],
+)  # fmt: skip
+def test_holds(dtype: str, value: float, expected: bool) -> None:
+    assert holds(dtype, value) is expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "wished", "nodata", "validity", "warned"),
+    [
+        ({}, None, None, "all", False),
+        ({"nodata": 0.0}, None, 0.0, "nodata", False),
+        ({"nodata": 0.0}, 7, 7.0, "nodata", False),
+        ({"nodata": 0.0}, "none", None, "all", False),
+        ({"nodata": -9999.0}, None, None, "all", True),
+        ({"has_mask": True}, None, None, "mask", False),
+        ({"colors": ("gray", "alpha")}, None, None, "alpha", False),
+        ({"has_mask": True, "nodata": 5.0}, None, 5.0, "mask", False),
+        ({"dtype": "float32"}, None, math.nan, "nodata", False),
+        ({"dtype": "float32"}, "none", None, "all", False),
+        ({"dtype": "float32", "nodata": -1.0}, None, -1.0, "nodata", False),
+    ],
+)
+def test_which_pixels_count(
+    changes: dict[str, Any], wished: Any, nodata: float | None, validity: str, warned: bool
+) -> None:
+    plan = plan_nodata(facts(**changes), wished)
+    assert plan.nodata == nodata or (math.isnan(plan.nodata or 0) and math.isnan(nodata or 0))
+    assert (plan.validity, bool(plan.warnings)) == (validity, warned)
+    assert plan.assumed == (changes == {"dtype": "float32"} and wished is None)
+
+
+@pytest.mark.parametrize(("dtype", "wished"), [("uint8", -1), ("uint8", "nan"), ("int16", 0.5)])
+def test_a_nodata_value_that_no_pixel_can_have_is_refused(dtype: str, wished: Any) -> None:
+    with pytest.raises(PermanentError, match="is no value of"):
+        plan_nodata(facts(dtype=dtype), wished)
+
+
+@pytest.mark.parametrize(
+    ("changes", "span", "kind"),
+    [
+        ({}, (None, None), "continuous"),
+        ({}, (0, 255), "continuous"),
+        ({}, (0, 1), "classes"),
+        ({"dtype": "float32"}, (0, 1), "continuous"),
+        ({"colors": ("palette",)}, (0, 9), "classes"),
+        ({"bands": (replace(BAND, description="Land cover class"),)}, (0, 9), "classes"),
+        ({"bands": (replace(BAND, tags=(("LAYER_TYPE", "thematic class"),)),)}, (0, 9), "classes"),
+        ({"tags": (("LAYER_TYPE", "Thematic"),)}, (0, 9), "classes"),
+        ({"colors": ("red", "green", "blue")}, (0, 1), "continuous"),
+    ],
+)
+def test_what_kind_of_data_it_is(changes: dict[str, Any], span: tuple[Any, Any], kind: str) -> None:
+    assert kind_of(facts(**changes), *span) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "wished", "warp", "overview"),
+    [
+        ("classes", None, "nearest", "MODE"),
+        ("continuous", None, "bilinear", "AVERAGE"),
+        ("classes", "bilinear", "bilinear", "BILINEAR"),
+        ("continuous", "q3", "q3", "NEAREST"),
+        ("continuous", "cubic_spline", "cubic_spline", "CUBICSPLINE"),
+    ],
+)
+def test_resampling_fits_the_data_unless_it_is_named(kind: Any, wished: str | None, warp: str, overview: str) -> None:
+    assert (warp_method(kind, wished), overview_method(kind, wished)) == (warp, overview)
+
+
+@pytest.mark.parametrize(("pixel_bytes", "side"), [(1, 512), (48, 512), (64, 256), (128, 256), (400, 128), (9999, 128)])
+def test_a_block_of_all_bands_is_bounded(pixel_bytes: int, side: int) -> None:
+    assert block_side(pixel_bytes) == side
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([128, 512]))
+def test_windows_cover_a_grid_once(width: int, height: int, side: int) -> None:
+    found = list(windows(width, height, side))
+    assert sum(int(w.width * w.height) for w in found) == width * height
+    assert all(int(w.col_off) % side == 0 and int(w.row_off) % side == 0 for w in found)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "block", "expected"),
+    [
+        (1000, 800, (256, 256), (256, 1000)),
+        (100_000, 50_000, (256, 256), (256, 62_464)),
+        (10_000, 10_000, (1, 10_000), (1600, 10_000)),
+        (1, 1_000_000, (8192, 1), (1_000_000, 1)),
+        (1_000_000, 1, (1, 1_000_000), (1, 1_000_000)),
+    ],
+)
+def test_chunks_are_whole_blocks_of_bounded_size(
+    width: int, height: int, block: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    raster = facts(width=width, height=height, block_shape=block)
+    assert chunk_shape(raster) == expected
+    assert sum(int(w.width * w.height) for w in chunks(raster)) == width * height
+
+
+@pytest.mark.parametrize(("width", "rows"), [(100, 512), (50_000, 256), (1_000_000, 16), (10_000_000, 16)])
+def test_a_row_of_tiles_of_strips_is_bounded(width: int, rows: int) -> None:
+    assert strip_side(facts(width=width)) == rows
+    assert rows == 16 or rows * width <= CHUNK_BYTES
+
+
+def test_statistics_add_up_over_blocks() -> None:
+    found = RasterStatistics.empty(2)
+    first = np.asarray([[[1, 2]], [[0, 5]]], "uint8")
+    found.add(first, validity_of(first, 0, None))
+    found.add(np.asarray([[[9, 9]], [[7, 7]]], "uint8"), np.asarray([[True, False]]))
+    one, two = found.bands
+    assert (one.total, one.valid, one.minimum, one.maximum, one.mean) == (4, 3, 1, 9, 4)
+    assert (two.valid, two.minimum, two.maximum) == (2, 5, 7)
+    assert found.covered == 3
+
+
+def test_nan_and_infinity_do_not_spoil_statistics() -> None:
+    band = seen(1, math.nan, 3)
+    assert (band.valid, band.nans, band.minimum, band.maximum, band.whole) == (2, 1, 1, 3, True)
+    assert not seen(math.inf).whole
+    assert seen(math.nan).as_json() == {"valid_pixels": 0, "minimum": None, "maximum": None, "mean": None}
+
+
+def test_values_of_complex_numbers_have_no_order() -> None:
+    band = BandStatistics()
+    band.add(np.asarray([[1 + 2j]]), None)
+    assert (band.valid, band.minimum, band.mean) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("resource", "version", "blob", "item"),
+    [
+        ("a.tif", None, "bronze/a/v1.tif", "a-v1"),
+        ("x/Y z.TIFF", "2", "bronze/x/Y z/2.tif", "x-y-z-2"),
+        ("no_extension", "v1", "bronze/no_extension/v1.tif", "no_extension-v1"),
+        ("a.b.tif", None, "bronze/a.b/v1.tif", "a.b-v1"),
+        ("höhe.tif", None, "bronze/höhe/v1.tif", "höhe-v1"),
+    ],
+)
+def test_names_of_outputs(resource: str, version: str | None, blob: str, item: str) -> None:
+    assert (cog_blob("bronze", resource, version), item_id(resource, version)) == (blob, item)
+
+
+def test_names_of_collections() -> None:
+    assert collection_id("my data", None) == "my-data"
+    assert collection_id("my data", "Chosen") == "Chosen"
+    assert slug("///") == "raster"

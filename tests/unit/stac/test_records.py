@@ -1,0 +1,170 @@
+"""STAC records are valid, and say what the file says."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from jsonschema.exceptions import ValidationError
+from pyproj import CRS
+
+from schema.errors import PermanentError
+from services.raster.facts import BandFacts, RasterFacts
+from services.raster.statistics import RasterStatistics
+from services.stac.collection import grown, new_collection, union
+from services.stac.item import OutputFile, make_item
+from services.stac.moments import Moment, moment_of
+from services.stac.publish import href_of
+from tests.unit.raster.facts import facts
+from tests.unit.stac.schemas import EXTENSIONS, validate
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+DEGREES: dict[str, Any] = {"crs_wkt": CRS("EPSG:4326").to_wkt(), "transform": (0.01, 0.0, 9.0, 0.0, -0.01, 47.0)}
+UTM: dict[str, Any] = {"crs_wkt": CRS("EPSG:32632").to_wkt()}
+
+
+def output(raster: RasterFacts | None = None, values: float = 5, **changes: Any) -> OutputFile:
+    raster = raster or facts(**DEGREES)
+    statistics = RasterStatistics.empty(raster.count)
+    statistics.add(np.full((raster.count, 2, 2), values), None)
+    fields: dict[str, Any] = {
+        "item_id": "a-v1", "collection_id": "bronze", "href": "/silver/bronze/a/v1.tif", "source": "bronze/a.tif",
+        "facts": raster, "statistics": statistics, "size": 99, "checksum": "1220" + "ab" * 32,
+        "moment": Moment(NOW, "metadata"), "processed_at": NOW, "software": {"geostage": "0.1.0"},
+    }  # fmt: skip
+    return OutputFile(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("raster", "values"),
+    [
+        (facts(**DEGREES), 5),
+        (facts(**UTM), 5),
+        (facts(**UTM, nodata=-9999.0, dtype="int16"), 5),
+        (facts(**UTM, nodata=math.nan, dtype="float32"), math.nan),
+        (facts(**UTM, dtype="float32"), math.inf),
+        (facts(**DEGREES, colors=("red", "green", "blue", "alpha")), 5),
+        (facts(**DEGREES, colors=("palette",), palette=((0, (1, 2, 3, 255)),)), 0),
+        (facts(**UTM, bands=(BandFacts("gray", "height", "metre", 0.1, 5.0, ()),)), 5),
+        (facts(crs_wkt=CRS("EPSG:3031").to_wkt(), transform=(1e4, 0.0, -4e6, 0.0, -1e4, 4e6)), 5),
+        (facts(crs_wkt=CRS("+proj=laea +lat_0=10 +lon_0=20").to_wkt()), 5),
+        (facts(crs_wkt=CRS("EPSG:32660").to_wkt(), transform=(1e3, 0.0, 5e5, 0.0, -1e3, 6e6)), 5),
+    ],
+)
+def test_items_are_valid_against_the_core_and_their_extensions(raster: RasterFacts, values: float) -> None:
+    record = make_item(output(raster, values)).to_dict(include_self_link=False)
+    json.dumps(record, allow_nan=False)
+    unchecked = validate(record)
+    assert len(record["stac_extensions"]) == 5
+    if unchecked:
+        pytest.skip(f"valid against the core; schemas not at hand: {', '.join(unchecked)}")
+
+
+@pytest.mark.skipif(not EXTENSIONS.exists(), reason="the schemas of the extensions do not lie beside the project")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda r: r["properties"].update({"proj:shape": "wide"}),
+        lambda r: r["assets"]["data"].update({"file:size": -1}),
+        lambda r: r["assets"]["data"].update({"raster:sampling": "corner"}),
+        lambda r: r["properties"].update({"processing:software": 5}),
+        lambda r: r["properties"].pop("renders"),
+    ],
+)
+def test_the_validation_would_notice(spoil: Any) -> None:
+    record = make_item(output()).to_dict(include_self_link=False)
+    spoil(record)
+    with pytest.raises(ValidationError):
+        validate(record)
+
+
+def test_an_item_says_what_the_file_says() -> None:
+    raster = facts(**UTM, nodata=0.0, bands=(BandFacts("gray", "height", "metre", 0.1, 5.0, ()),))
+    record = make_item(output(raster)).to_dict(include_self_link=False)
+    asset, properties = record["assets"]["data"], record["properties"]
+    assert properties["proj:code"] == "EPSG:32632"
+    assert properties["proj:shape"] == [800, 1000]
+    assert properties["proj:bbox"] == [500_000, 5_192_000, 510_000, 5_200_000]
+    assert properties["geostage:datetime_source"] == "metadata"
+    assert (asset["data_type"], asset["nodata"], asset["file:size"]) == ("uint8", 0, 99)
+    assert asset["bands"] == [
+        {
+            "name": "height", "unit": "metre", "raster:scale": 0.1, "raster:offset": 5.0,
+            "geostage:color_interpretation": "gray",
+            "statistics": {"minimum": 5, "maximum": 5, "mean": 5, "valid_percent": 100.0},
+        }
+    ]  # fmt: skip
+    assert properties["renders"]["default"]["rescale"] == [[5, 5]]
+
+
+def test_a_crs_without_a_code_is_written_out() -> None:
+    record = make_item(output(facts(crs_wkt=CRS("+proj=laea +lat_0=10 +lon_0=20").to_wkt()))).to_dict()
+    assert record["properties"].get("proj:code") is None
+    assert record["properties"]["proj:wkt2"].startswith("PROJCRS")
+
+
+@pytest.mark.parametrize("changes", [{}, {"georeference": "none", **UTM}, {"georeference": "gcps", **UTM}])
+def test_a_raster_without_a_place_never_becomes_an_item(changes: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, PermanentError), match="place"):
+        make_item(output(facts(**changes)))
+
+
+def test_collections_are_valid_and_grow() -> None:
+    item = make_item(output())
+    collection = new_collection("bronze", item)
+    assert validate(collection) == []
+    record = item.to_dict()
+    later = {
+        **record,
+        "bbox": [20, 40, 30, 45],
+        "properties": {**record["properties"], "datetime": "2027-01-01T00:00:00Z"},
+    }
+    extent = grown(collection["extent"], later)
+    assert extent["spatial"]["bbox"] == [[9, 39, 30, 47]]
+    assert extent["temporal"]["interval"] == [["2026-05-04T03:02:01Z", "2027-01-01T00:00:00Z"]]
+    assert grown(extent, later) == extent
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([0, 0, 1, 1], [2, 2, 3, 3], [0, 0, 3, 3]),
+        ([170, 0, 180, 1], [-180, 0, -170, 1], [170, 0, -170, 1]),
+        ([170, 0, -170, 1], [175, 0, -175, 1], [170, 0, -170, 1]),
+        ([170, 0, -170, 1], [0, 0, 10, 1], [0, 0, -170, 1]),
+        ([-180, -90, 180, 90], [5, 5, 6, 6], [-180, -90, 180, 90]),
+        ([-180, -90, 180, -60], [170, 0, -170, 1], [-180, -90, 180, 1]),
+        ([5, 5, 5, 5], [5, 5, 5, 5], [5, 5, 5, 5]),
+        ([-120, 0, -100, 1], [100, 0, 120, 1], [100, 0, -100, 1]),
+    ],
+)
+def test_boxes_are_joined_the_short_way_round(one: list[float], other: list[float], expected: list[float]) -> None:
+    assert union(one, other) == expected
+    assert union(other, one)[1::2] == expected[1::2]
+
+
+@pytest.mark.parametrize(
+    ("tags", "blob", "at", "origin"),
+    [
+        ({"TIFFTAG_DATETIME": "2020:01:02 03:04:05"}, "a_20190101.tif", "2020-01-02T03:04:05+00:00", "metadata"),
+        ({"ACQUISITIONDATETIME": "2018-05-06T07:08:09Z", "TIFFTAG_DATETIME": "2020:01:02 03:04:05"}, "a.tif",
+         "2018-05-06T07:08:09+00:00", "metadata"),
+        ({"TIFFTAG_DATETIME": "yesterday"}, "S2A_20210908T101112.tif", "2021-09-08T10:11:12+00:00", "file_name"),
+        ({}, "2021/dem_2020-02-03.tif", "2020-02-03T00:00:00+00:00", "file_name"),
+        ({}, "2019-04-05/dem.tif", "2019-04-05T00:00:00+00:00", "file_name"),
+        ({}, "dem_20201399.tif", "2022-02-02T02:02:02+00:00", "blob"),
+        ({}, "dem_20200231.tif", "2022-02-02T02:02:02+00:00", "blob"),
+        ({}, "id123420200101999.tif", "2022-02-02T02:02:02+00:00", "blob"),
+    ],
+)  # fmt: skip
+def test_the_time_comes_from_metadata_file_name_or_blob(tags: dict[str, str], blob: str, at: str, origin: str) -> None:
+    assert moment_of(tags, blob, "2022-02-02T02:02:02+00:00", NOW) == Moment(datetime.fromisoformat(at), origin)  # type: ignore[arg-type]
+
+
+def test_links_bear_no_key_and_are_escaped() -> None:
+    assert href_of("", "silver", "a b/ü.tif") == "/silver/a%20b/%C3%BC.tif"
+    assert href_of("https://cdn.example.org/", "silver", "a.tif") == "https://cdn.example.org/silver/a.tif"
