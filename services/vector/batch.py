@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
 from services.vector import geometry, types, wkb
@@ -78,6 +79,7 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
     )
     if not plan.promote and not plan.guessed:
         shapes = geometry.refuse_multi(shapes)
+    shapes = _with_faults(shapes, batch.faults)
     numbers = np.arange(first_row, first_row + len(shapes.kinds))
     kept = _kept(shapes, keep_null=plan.options.keep_null_geometry)
     columns, nulled = _columns(plan, batch.attributes)
@@ -103,6 +105,14 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
         nulled=nulled,
         bounds=shapes.bounds,
     )
+
+
+def _with_faults(shapes: CleanGeometry, faults: pa.Array | None) -> CleanGeometry:
+    """Give the rows that the reader found faulty its reason; they have no geometry."""
+    if faults is None:
+        return shapes
+    found = np.array(pc.struct_field(faults, "reason").to_pylist(), np.object_)
+    return replace(shapes, reasons=np.where(faults.is_valid().to_numpy(False), found, shapes.reasons))
 
 
 def _kept(shapes: CleanGeometry, *, keep_null: bool) -> npt.NDArray[np.bool_]:
@@ -133,6 +143,9 @@ def _rejects(batch: SourceBatch, rows: Integers, numbers: Integers, reasons: npt
     properties = batch.attributes.take(chosen).to_pylist()
     values = batch.geometry.take(chosen).to_pylist()
     raw = [_raw_row(*row) for row in zip(properties, values, strict=True)]
+    for place, row in enumerate(rows.tolist()):
+        if batch.faults is not None and batch.faults[row].is_valid:
+            raw[place] = types.raw_json({"text": batch.faults[row]["raw"].as_py()})
     return pa.record_batch([numbers[rows], reasons[rows].tolist(), raw], schema=REJECT_SCHEMA)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from schema.errors import PermanentError
+from schema.jobs import Json
 from services.vector import wkb
 from services.vector.chunks import Chunk
 from services.vector.crs import Bounds
@@ -23,6 +24,7 @@ from services.vector.gdal import pyogrio
 from services.vector.wkb import Integers
 
 MAX_BATCH_ROWS = 5_000
+FAULT_TYPE = pa.struct([("reason", pa.string()), ("raw", pa.string())])
 BATCH_BYTES = 16 * 2**20
 _SAMPLE_BYTES = 4 * 2**20
 
@@ -37,6 +39,8 @@ class SourceLayer:
     fields: tuple[tuple[str, pa.DataType], ...]
     bounds: Bounds | None
     """In the layer's CRS; None when only a read of all rows would tell."""
+    reading: Json = field(default_factory=dict)
+    """What was chosen to read it: encoding, delimiter, columns of coordinates."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class SourceBatch:
     """WKB, without curves."""
     kinds: npt.NDArray[np.uint8]
     """Type code of each geometry in the file, where it may have been a curve; 0 for null."""
+    faults: pa.Array | None = None
+    """What the reader found wrong with a row, and how the row stands in the file; null for rows without fault."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,11 @@ def open_layer(
         fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in shape.fields)
         layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, _bounds_of(info))
         yield layer, (_without_curves(path, layer, batch) for batch in _batches(path, reader, shape, chunk))
+
+
+def typed_kinds(geometry: pa.Array) -> npt.NDArray[np.uint8]:
+    """Give the type code of each geometry."""
+    return wkb.read_headers(geometry).kinds
 
 
 def describe_layer(path: Path, known: Format) -> SourceLayer:

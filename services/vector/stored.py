@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from services.vector.layer import SourceBatch
+from services.vector.layer import FAULT_TYPE, SourceBatch
 
-_OWN_FIELDS = (pa.field("fid", pa.int64()), pa.field("kind", pa.uint8()))
+_OWN_FIELDS = (pa.field("fid", pa.int64()), pa.field("kind", pa.uint8()), pa.field("fault", FAULT_TYPE))
 
 
 def write_batches(batches: Sequence[SourceBatch]) -> bytes:
-    """Write the batches of a chunk as one Arrow IPC stream: fid, kind, geometry, then the attributes."""
+    """Write the batches of a chunk as one Arrow IPC stream: fid, kind, fault, geometry, then the attributes."""
     sink = pa.BufferOutputStream()
     schema = _joined(batches[0]).schema
     with pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
@@ -25,12 +25,15 @@ def read_batches(data: bytes) -> Iterator[SourceBatch]:
     """Read what write_batches wrote."""
     with pa.ipc.open_stream(data) as reader:
         for batch in reader:
-            attributes = batch.select(range(3, batch.num_columns))
-            yield SourceBatch(batch.column(0).to_numpy(), attributes, batch.column(2), batch.column(1).to_numpy())
+            fids, kinds, faults, geometry = batch.columns[: len(_OWN_FIELDS) + 1]
+            attributes = batch.select(range(len(_OWN_FIELDS) + 1, batch.num_columns))
+            found = faults if faults.null_count < len(faults) else None
+            yield SourceBatch(fids.to_numpy(), attributes, geometry, kinds.to_numpy(), found)
 
 
 def _joined(batch: SourceBatch) -> pa.RecordBatch:
     # Fields may share a name, so places count here, not names.
     fields = [*_OWN_FIELDS, pa.field("geometry", batch.geometry.type), *batch.attributes.schema]
-    columns = [pa.array(batch.fids), pa.array(batch.kinds), batch.geometry, *batch.attributes.columns]
+    faults = pa.nulls(len(batch.fids), FAULT_TYPE) if batch.faults is None else batch.faults
+    columns = [pa.array(batch.fids), pa.array(batch.kinds), faults, batch.geometry, *batch.attributes.columns]
     return pa.record_batch(columns, schema=pa.schema(fields))

@@ -117,4 +117,5 @@ def _slice(batch: SourceBatch, start: int, rows: int) -> SourceBatch:
         batch.attributes.slice(start, rows),
         batch.geometry.slice(start, rows),
         batch.kinds[start : start + rows],
+        None if batch.faults is None else batch.faults.slice(start, rows),
     )

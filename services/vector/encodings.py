@@ -1,0 +1,167 @@
+"""Encodings of text: the names that users may give, and what is found in text files and DBF files."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from schema.errors import PermanentError
+
+UTF8, UTF16, WINDOWS = "utf-8", "utf-16", "cp1252"
+
+_LEGACY = (
+    "utf-8", "utf-16", "ascii", *(f"cp{page}" for page in (437, 850, 852, 857, 860, 861, 863, 865, 866, 869, 874, 932)),
+    *(f"cp{page}" for page in (936, 949, 950, 1250, 1251, 1252, 1253, 1254, 1255, 1256, 1257, 1258)),
+    *(f"iso8859-{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)),
+    "koi8-r", "koi8-u", "mac-roman", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr",
+)  # fmt: skip
+NAMES = frozenset(codecs.lookup(name).name for name in _LEGACY)
+"""Python's names of the encodings that are taken; Python has others, which are no encodings of files."""
+
+_BLOCK = 2**20
+_HEAD = 64
+_ESCAPED = re.compile("[\udc80-\udcff]+")
+_NOT_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
+
+_DBF_PAGES = {
+    0x01: "cp437", 0x02: "cp850", 0x03: "cp1252", 0x04: "mac-roman", 0x08: "cp865", 0x09: "cp437", 0x0A: "cp850",
+    0x0B: "cp437", 0x0D: "cp437", 0x0E: "cp850", 0x0F: "cp437", 0x10: "cp850", 0x11: "cp437", 0x12: "cp850",
+    0x13: "cp932", 0x14: "cp850", 0x15: "cp437", 0x16: "cp850", 0x17: "cp865", 0x18: "cp437", 0x19: "cp437",
+    0x1A: "cp850", 0x1B: "cp437", 0x1C: "cp863", 0x1D: "cp850", 0x1F: "cp852", 0x22: "cp852", 0x23: "cp852",
+    0x24: "cp860", 0x25: "cp850", 0x26: "cp866", 0x37: "cp850", 0x40: "cp852", 0x4D: "cp936", 0x4E: "cp949",
+    0x4F: "cp950", 0x50: "cp874", 0x57: "cp1252", 0x58: "cp1252", 0x59: "cp1252", 0x64: "cp852", 0x65: "cp866",
+    0x66: "cp865", 0x67: "cp861", 0x6B: "cp857", 0x78: "cp950", 0x79: "cp949", 0x7A: "cp936", 0x7B: "cp932",
+    0x7C: "cp874", 0x86: "cp737", 0x87: "cp852", 0x88: "cp857", 0xC8: "cp1250", 0xC9: "cp1251", 0xCA: "cp1254",
+    0xCB: "cp1253", 0xCC: "cp1257",
+}  # fmt: skip
+"""Language driver byte of a DBF header, as in the table of shapelib and GDAL (ogrshapelayer.cpp)."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoding, and what spoke for it."""
+
+    name: str
+    found_in: str
+    """parameter, byte order mark, .cpg file, language byte, content, or default."""
+
+
+def known_name(name: str) -> str | None:
+    """Give Python's name of an encoding, however it is written; None when it is not one that is taken."""
+    text = name.strip().lower()
+    page = re.fullmatch(r"(?:ansi|windows|oem|cp|ibm)?[ _-]?(\d{3,5})", text)
+    if page:
+        text = {"65001": "utf-8", "1200": "utf-16", "28591": "iso8859-1", "88591": "iso8859-1"}.get(
+            page[1], f"cp{page[1]}"
+        )
+    try:
+        found = codecs.lookup(text).name
+    except (LookupError, ValueError):
+        return None
+    return {"utf-8-sig": UTF8}.get(found, found) if found in NAMES | {"utf-8-sig"} else None
+
+
+def detect(path: Path) -> Encoding:
+    """Find the encoding of a text file: UTF-8, UTF-16 with a byte order mark, or Windows-1252. Reads all of it.
+
+    Raises PermanentError when it is none of these; the message names the first line that is wrong.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(codecs.BOM_UTF8):
+        _refuse_unless_utf8(path)
+        return Encoding(UTF8, "byte order mark")
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not head.startswith(codecs.BOM_UTF32_LE):
+        return Encoding(UTF16, "byte order mark")
+    found = _count(path)
+    if not found.wrong:
+        return Encoding(UTF8, "content" if found.right else "default")
+    if not found.right and not found.undefined:
+        return Encoding(WINDOWS, "content")
+    raise _unknown(found.first_wrong_line)
+
+
+def check(path: Path, name: str) -> None:
+    """Check that a text file can be read in an encoding. Raises PermanentError naming the line that cannot."""
+    decoder = codecs.getincrementaldecoder(name)()
+    line = 1
+    with path.open("rb") as file:
+        while True:
+            block = file.read(_BLOCK)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as exc:
+                line += exc.object.count(b"\n", 0, exc.start)
+                raise _unknown(line, name) from exc
+            if not block:
+                return
+            line += text.count("\n")
+
+
+def of_dbf(dbf: Path, cpg: Path) -> Encoding:
+    """Find the encoding of a DBF's text: its .cpg file, else its language byte, else its content."""
+    if cpg.exists():
+        name = known_name(cpg.read_bytes()[:_HEAD].decode("latin-1"))
+        if name:
+            return Encoding(name, ".cpg file")
+    with dbf.open("rb") as file:
+        header = file.read(32)
+    if len(header) == 32 and header[29] in _DBF_PAGES:
+        return Encoding(_DBF_PAGES[header[29]], "language byte")
+    found = _count(dbf, skip=int.from_bytes(header[8:10], "little"))
+    # A field may be cut within a character, so a few broken ones do not count.
+    if found.right > 10 * found.wrong:
+        return Encoding(UTF8, "content")
+    return Encoding(WINDOWS, "content" if found.wrong else "default")
+
+
+@dataclass
+class _Counts:
+    right: int = 0
+    """Characters beyond ASCII that are valid UTF-8."""
+    wrong: int = 0
+    """Runs of bytes that are not."""
+    undefined: bool = False
+    """A byte that Windows-1252 does not have is among them."""
+    first_wrong_line: int = 0
+
+
+def _count(path: Path, skip: int = 0) -> _Counts:
+    decoder = codecs.getincrementaldecoder(UTF8)("surrogateescape")
+    counts, lines = _Counts(), 1
+    with path.open("rb") as file:
+        file.seek(skip)
+        while True:
+            block = file.read(_BLOCK)
+            text = decoder.decode(block, final=not block)
+            if not text.isascii():
+                _count_text(counts, text, lines)
+            if not block:
+                return counts
+            lines += text.count("\n")
+
+
+def _count_text(counts: _Counts, text: str, line: int) -> None:
+    wrong = list(_ESCAPED.finditer(text))
+    counts.right += len(_NOT_ASCII.findall(text))
+    if wrong and not counts.wrong:
+        counts.first_wrong_line = line + text.count("\n", 0, wrong[0].start())
+    counts.wrong += len(wrong)
+    bytes_found = {ord(char) - 0xDC00 for run in wrong for char in run[0]}
+    counts.undefined |= bool(bytes_found & {0x81, 0x8D, 0x8F, 0x90, 0x9D})
+
+
+def _refuse_unless_utf8(path: Path) -> None:
+    found = _count(path)
+    if found.wrong:
+        raise _unknown(found.first_wrong_line)
+
+
+def _unknown(line: int, name: str = UTF8) -> PermanentError:
+    return PermanentError(
+        f"Line {line} of the file is not valid {name.upper()}.",
+        remediation='Write the file as UTF-8, or name its encoding with "encoding", such as "cp1250".',
+        code="encoding_invalid",
+    )

@@ -1,0 +1,117 @@
+"""Types of columns of text, judged on every value: a type is a column's only if all of its values can be read as it.
+
+Pure. What a type reads is decided by `convert`, for the judgement and for the load alike, so a value that was judged
+to be a number cannot fail to be one later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Kind = Literal["integer", "bigint", "double", "decimal_comma", "boolean", "date", "timestamp", "timestamptz", "text"]
+
+KINDS: tuple[Kind, ...] = (
+    "integer", "bigint", "double", "decimal_comma", "boolean", "date", "timestamp", "timestamptz",
+)  # fmt: skip
+"""From the narrowest to the widest; text, which reads everything, comes after them."""
+
+ARROW_TYPES = {
+    "integer": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "decimal_comma": pa.float64(),
+    "boolean": pa.bool_(), "date": pa.date32(), "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", "UTC"), "text": pa.string(),
+}  # fmt: skip
+
+_MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
+"""Words for no value; in a column of text they are text."""
+
+_NUMBER_FAULTS = r"^[-+]?0[0-9xX]|^[-+]?[0-9]{16,}$"
+"""Leading zeros (a code), and more digits than a double has (which bigint may hold)."""
+_CODE = r"^[-+]?0[0-9xX]"
+_WITH_COMMA = r"^[-+]?[0-9]+(,[0-9]+)?$"
+_THOUSANDS = r"^[-+]?[0-9]{1,3},[0-9]{3}$|^[-+]?[0-9]+$"
+
+
+class Judge:
+    """What a column of text may be, after all that was seen of it."""
+
+    def __init__(self, *, commas_part: bool = False) -> None:
+        """With `commas_part` a comma parts the columns of the file: "1,234" may then be a thousand."""
+        self._left: list[Kind] = list(KINDS)
+        self._any = False
+        self._sure_of_comma = not commas_part
+
+    def look(self, values: pa.Array) -> None:
+        """Look at more values of the column."""
+        if not self._left:
+            return
+        known = _known(values)
+        if known.null_count == len(known):
+            return
+        self._any = True
+        self._left = [kind for kind in self._left if _reads(known, kind)]
+        if not self._sure_of_comma and "decimal_comma" in self._left:
+            self._sure_of_comma = pc.any(pc.invert(pc.match_substring_regex(known, _THOUSANDS))).as_py()
+
+    @property
+    def kind(self) -> Kind:
+        """Give the narrowest type that reads every value; text for a column without values."""
+        left = [kind for kind in self._left if self._sure_of_comma or kind != "decimal_comma"]
+        return left[0] if left and self._any else "text"
+
+
+def convert(values: pa.Array, kind: Kind) -> pa.Array:
+    """Read text as a type. Raises pyarrow.ArrowInvalid when a value cannot be."""
+    return values if kind == "text" else _convert(_known(values), kind)
+
+
+def kinds_of(batches: Sequence[pa.RecordBatch], *, commas_part: bool = False) -> list[Kind]:
+    """Judge the columns of batches of text."""
+    judges = [Judge(commas_part=commas_part) for _ in range(batches[0].num_columns if batches else 0)]
+    for batch in batches:
+        for judge, values in zip(judges, batch.columns, strict=True):
+            judge.look(values)
+    return [judge.kind for judge in judges]
+
+
+def _known(values: pa.Array) -> pa.Array:
+    trimmed = pc.ascii_trim_whitespace(values)
+    return pc.if_else(pc.is_in(trimmed, _MISSING), pa.scalar(None, pa.string()), trimmed)
+
+
+def _reads(known: pa.Array, kind: Kind) -> bool:
+    try:
+        _convert(known, kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _convert(known: pa.Array, kind: Kind) -> pa.Array:
+    if kind == "boolean":
+        return _convert_booleans(known)
+    if kind == "decimal_comma":
+        _refuse_unless(pc.all(pc.match_substring_regex(known, _WITH_COMMA)).as_py() is not False)
+        known = pc.replace_substring(known, ",", ".")
+    read = known.cast(ARROW_TYPES[kind])
+    if kind in ("integer", "bigint"):
+        _refuse_unless(not pc.any(pc.match_substring_regex(known, _CODE)).as_py())
+    elif pa.types.is_floating(read.type):
+        _refuse_unless(pc.all(pc.is_finite(read)).as_py() is not False)
+        _refuse_unless(not pc.any(pc.match_substring_regex(known, _NUMBER_FAULTS)).as_py())
+    return read
+
+
+def _convert_booleans(known: pa.Array) -> pa.Array:
+    words = pc.utf8_lower(known)
+    true = pc.equal(words, "true")
+    _refuse_unless(pc.all(pc.or_(true, pc.equal(words, "false"))).as_py() is not False)
+    return true
+
+
+def _refuse_unless(fits: bool) -> None:
+    if not fits:
+        raise pa.ArrowInvalid("a value is of another type")
