@@ -63,6 +63,18 @@ def parse_crs(definition: str | None) -> pyproj.CRS:
     return crs.to_2d()
 
 
+def parse_target(definition: str) -> pyproj.CRS:
+    """Read the CRS that a job asks for. Raises PermanentError when PROJ does not know it."""
+    try:
+        return pyproj.CRS.from_user_input(definition)
+    except CRSError as exc:
+        raise PermanentError(
+            f"The target_crs {definition} is not known.",
+            remediation="Choose a code of the EPSG registry, such as EPSG:4326.",
+            code="crs_unknown",
+        ) from exc
+
+
 def _missing(message: str) -> PermanentError:
     return PermanentError(
         message,

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pyarrow as pa
 
 from services.vector.layer import FAULT_TYPE, SourceBatch
 
 _OWN_FIELDS = (pa.field("fid", pa.int64()), pa.field("kind", pa.uint8()), pa.field("fault", FAULT_TYPE))
+
+_MAX_WAITING = 2
+"""Chunks that are being stored while the next one is read; more would only need memory."""
+
+
+@contextmanager
+def writing(prefix: str, store: Callable[[str, bytes], None]) -> Iterator[Callable[[int, list[SourceBatch]], str]]:
+    """Give a function that stores the chunk of a number and gives its blob's name, while the caller reads on.
+
+    All chunks are stored when the block ends; an error of `store` is raised by then.
+    """
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as thread:
+
+        def write(number: int, batches: list[SourceBatch]) -> str:
+            blob = f"{prefix}chunk-{number:06d}.arrow"
+            waiting.append(thread.submit(lambda: store(blob, write_batches(batches))))
+            if len(waiting) > _MAX_WAITING:
+                waiting.popleft().result()
+            return blob
+
+        yield write
+        for future in waiting:
+            future.result()
 
 
 def write_batches(batches: Sequence[SourceBatch]) -> bytes:

@@ -1,0 +1,150 @@
+"""Files that cannot be loaded: the error says what is wrong and what to do, and the table stays as it was."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from shapely.geometry import Point
+
+from schema.errors import PermanentError, SourceChanged
+from services.context import TaskContext
+from services.vector.gdal import pyogrio
+from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, zipped
+from tests.integration.vector.loading import CONTAINER, Loader
+
+VRT = b"""<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>/etc/passwd</SrcDataSource></OGRVRTLayer>
+</OGRVRTDataSource>"""
+
+
+def fails(loader: Loader, name: str, data: bytes, code: str, *words: str) -> None:
+    loader.put("good.gpkg", gpkg(boxes(3), loader.folder))
+    loader.load("good.gpkg", target_table="kept")
+    loader.put(name, data)
+    with pytest.raises(PermanentError) as caught:
+        loader.load(name, target_table="kept")
+    assert caught.value.error_code == code, caught.value.message
+    assert caught.value.remediation
+    for word in words:
+        assert word in caught.value.message
+    assert "/tmp" not in caught.value.message  # noqa: S108 - no path of the instance in an answer
+    assert loader.value("SELECT count(*) FROM geo.kept") == 3
+    assert loader.work_tables() == []
+    assert not loader.blobs.containers.get("geostage-work")
+
+
+def test_a_truncated_zip(loader: Loader) -> None:
+    data = shapefile(boxes(100), loader.folder)
+    fails(loader, "a.zip", data[: len(data) // 2], "archive_damaged")
+
+
+def test_a_zip_with_damaged_contents(loader: Loader) -> None:
+    data = bytearray(shapefile(boxes(500), loader.folder))
+    data[200:260] = b"\x00" * 60
+    fails(loader, "a.zip", bytes(data), "archive_damaged")
+
+
+def test_a_zip_without_a_shapefile(loader: Loader) -> None:
+    fails(loader, "a.zip", zipped({"readme.txt": b"x", "a.dbf": b"x"}), "shapefile_missing", "readme.txt", "a.dbf")
+
+
+@pytest.mark.parametrize("suffix", [".shx", ".dbf"])
+def test_a_shapefile_without_a_part(loader: Loader, suffix: str) -> None:
+    data = shapefile(boxes(3), loader.folder, leave_out=[suffix])
+    fails(loader, "a.zip", data, "shapefile_incomplete", f"made{suffix}")
+
+
+def test_a_zip_with_several_shapefiles(loader: Loader) -> None:
+    fails(loader, "a.zip", zipped({"a.shp": b"", "b/c.shp": b""}), "several_layers", "a.shp, b/c.shp")
+
+
+@pytest.mark.parametrize("name", ["../a.shp", "/a.shp", "c:/a.shp", "..\\a.shp"])
+def test_a_zip_that_points_outside(loader: Loader, name: str) -> None:
+    fails(loader, "a.zip", zipped({name: b"x"}), "archive_refused")
+
+
+def test_a_zip_bomb(loader: Loader) -> None:
+    fails(loader, "a.zip", zipped({"a.shp": bytes(300 * 2**20)}), "archive_refused", "would unpack from")
+
+
+def test_a_zip_with_very_many_entries(loader: Loader) -> None:
+    fails(loader, "a.zip", zipped({f"{n}.txt": b"" for n in range(10_001)}), "archive_refused", "10001 entries")
+
+
+def test_a_shapefile_without_crs(loader: Loader) -> None:
+    data = shapefile(boxes(3), loader.folder, leave_out=[".prj"])
+    fails(loader, "a.zip", data, "crs_missing", "no coordinate reference")
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
+def test_a_geopackage_without_crs(loader: Loader) -> None:
+    fails(loader, "a.gpkg", gpkg(boxes(3, None), loader.folder), "crs_missing")
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.zip", "a.geojson"])
+def test_an_empty_layer(loader: Loader, name: str) -> None:
+    write = {"a.gpkg": gpkg, "a.zip": shapefile, "a.geojson": geojson}[name]
+    fails(loader, name, write(boxes(1).iloc[:0], loader.folder), "layer_empty")
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.zip", "a.geojson"])
+def test_a_file_of_zero_bytes(loader: Loader, name: str) -> None:
+    fails(loader, name, b"", "file_empty", name)
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.zip", "a.geojson"])
+@pytest.mark.parametrize("data", [VRT, b"hello", b"\x00" * 500])
+def test_a_file_that_is_not_what_its_extension_says(loader: Loader, name: str, data: bytes) -> None:
+    fails(loader, name, data, "wrong_format", name)
+
+
+def test_a_truncated_geojson(loader: Loader) -> None:
+    data = geojson(boxes(2_000), loader.folder)
+    fails(loader, "a.geojson", data[: len(data) * 9 // 10], "source_unreadable")
+
+
+def test_json_that_is_no_geojson(loader: Loader) -> None:
+    fails(loader, "a.json", json.dumps({"a": 1}).encode(), "source_unreadable")
+
+
+def test_a_truncated_geopackage(loader: Loader) -> None:
+    data = gpkg(boxes(5_000), loader.folder)
+    fails(loader, "a.gpkg", data[: len(data) // 2], "source_unreadable")
+
+
+@pytest.mark.filterwarnings("ignore:GPKG. bad application_id")
+def test_a_plain_sqlite_file(loader: Loader, tmp_path: Path) -> None:
+    path = tmp_path / "plain.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE a (b)")
+    fails(loader, "a.gpkg", path.read_bytes(), "source_unreadable", "gpkg_contents")
+
+
+def test_a_geopackage_of_several_layers(loader: Loader) -> None:
+    path = loader.folder / "made.gpkg"
+    gpkg(boxes(2), loader.folder, layer="roads")
+    pyogrio.write_dataframe(frame([Point(0, 0)]), path, layer="trees", append=True)
+    fails(loader, "a.gpkg", path.read_bytes(), "several_layers", "roads, trees")
+
+
+def test_a_target_crs_that_does_not_exist(loader: Loader) -> None:
+    loader.put("a.json", features((Point(0, 0), {})))
+    with pytest.raises(PermanentError) as caught:
+        loader.load("a.json", target_crs="EPSG:999999")
+    assert caught.value.error_code == "crs_unknown"
+
+
+def test_a_source_that_changes_while_it_is_loaded(loader: Loader) -> None:
+    """An instance that has not fetched the source yet meets another one."""
+    loader.put("a.gpkg", gpkg(boxes(3), loader.folder))
+    accepted = loader.blobs.head(CONTAINER, "a.gpkg")
+
+    def change(ctx: TaskContext) -> None:
+        loader.put("a.gpkg", gpkg(boxes(4), loader.folder))
+        ctx.source = accepted
+
+    loader.before_task = change
+    with pytest.raises(SourceChanged):
+        loader.load("a.gpkg")
