@@ -11,10 +11,13 @@ from controllers.base import Controller, JobOutcome, JobParameters
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
 from services.vector import report
+from services.vector.encodings import known_name
 from services.vector.formats import EXTENSIONS, format_of
+from services.vector.hints import HINT_NAMES
 from services.vector.names import MAX_TABLE_BYTES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
 
 PERCENT_PATTERN = r"^(100|\d{1,2})(\.\d+)?%$"
+CRS_PATTERN = r"^EPSG:\d{4,6}$"
 DEFAULT_MAX_REJECTED = {"replace": "1%", "append": 0}
 
 
@@ -30,6 +33,14 @@ def _check_table(name: str) -> str:
     return name
 
 
+def _check_encoding(name: str) -> str:
+    known = known_name(name)
+    if known is None:
+        raise ValueError("the encoding is not known; known are, for example, utf-8, cp1252, iso8859-15 and gbk")
+    return known
+
+
+Text = Annotated[str, Field(min_length=1, max_length=1024)]
 Identifier = Annotated[str, Field(pattern=TABLE_PATTERN, max_length=MAX_TABLE_BYTES)]
 
 
@@ -46,7 +57,7 @@ class ProcessVectorParameters(JobParameters):
     target_schema: Identifier = Field(default="geo")
     load_method: Literal["replace", "append"] = "replace"
     chunk_size: StrictInt = Field(default=10_000, ge=1, le=100_000, description="Rows that one task loads.")
-    target_crs: str = Field(default="EPSG:4326", pattern=r"^EPSG:\d{4,6}$")
+    target_crs: str = Field(default="EPSG:4326", pattern=CRS_PATTERN)
     geometry_type: Literal["point", "line", "polygon"] | None = Field(
         default=None, description="Which geometries to load from a layer that mixes points, lines and polygons."
     )
@@ -55,6 +66,18 @@ class ProcessVectorParameters(JobParameters):
         default=None, description='Rows that may be rejected, or a share such as "1%".'
     )
     dry_run: StrictBool = Field(default=False, description="Stop after preprocess, and tell what was found.")
+    layer: Annotated[Text, Field(pattern=r"^[^*]+$")] | None = Field(
+        default=None, description="Which layer of a file of several, or which folder of a KML."
+    )
+    source_crs: str | None = Field(
+        default=None, pattern=CRS_PATTERN, description="The CRS of the coordinates, whatever the file says."
+    )
+    encoding: Annotated[Text, AfterValidator(_check_encoding)] | None = Field(
+        default=None, description="Encoding of the text of a shapefile, CSV or TSV."
+    )
+    latitude_column: Text | None = Field(default=None, description="Column of latitude or y in a CSV.")
+    longitude_column: Text | None = Field(default=None, description="Column of longitude or x in a CSV.")
+    wkt_column: Text | None = Field(default=None, description="Column of WKT, or WKB in hex, in a CSV.")
 
     @model_validator(mode="before")
     @classmethod
@@ -131,4 +154,5 @@ def _options(parameters: Json) -> Json:
         *("target_schema", "target_table", "load_method", "chunk_size", "target_crs"),
         *("geometry_type", "keep_null_geometry", "max_rejected", "dry_run"),
     )
-    return {name: parameters[name] for name in names}
+    hints = {name: parameters.get(name) for name in HINT_NAMES}
+    return {**{name: parameters[name] for name in names}, "hints": hints}

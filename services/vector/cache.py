@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,13 +31,15 @@ def cache_root() -> Path:
 
 
 @contextmanager
-def cached(source: Source, make: Callable[[Path], None], check: Callable[[], None]) -> Iterator[Path]:
-    """Give the folder of a source, made by `make(folder)` if it is not there yet; it stays while the block runs.
+def cached(sources: Sequence[Source], make: Callable[[Path], None], check: Callable[[], None]) -> Iterator[Path]:
+    """Give the folder of a source and its parts; it stays while the block runs.
 
-    `check` is called while waiting for another process that makes it, and may raise.
+    If it is not there yet, `make(folder)` fills it. `check` is called while waiting for another process that makes it,
+    and may raise.
     """
     root = cache_root()
-    folder = root / hashlib.sha256(f"{source.container}\n{source.blob}\n{source.etag}".encode()).hexdigest()[:32]
+    key = "\n".join(text for source in sources for text in (source.container, source.blob, source.etag))
+    folder = root / hashlib.sha256(key.encode()).hexdigest()[:32]
     while True:
         with _locked(folder, fcntl.LOCK_SH, check):
             if folder.exists():
@@ -46,7 +48,7 @@ def cached(source: Source, make: Callable[[Path], None], check: Callable[[], Non
                 return
         with _locked(folder, fcntl.LOCK_EX, check):
             if not folder.exists():
-                _make_room(root, source.size)
+                _make_room(root, sum(source.size for source in sources))
                 _make(folder, make)
 
 
@@ -65,7 +67,7 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
 def _make_room(root: Path, size: int) -> None:
     """Remove the sources that were used longest ago, and by nobody now, until the new one fits."""
     folders = sorted((path for path in root.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in folders}
+    sizes = {path: sum(file.stat().st_size for file in path.rglob("*")) for path in folders}
     allowed = _MAX_SHARE * (shutil.disk_usage(root).free + sum(sizes.values()))
     # An archive is kept beside what it unpacks to.
     total = sum(sizes.values()) + 3 * size

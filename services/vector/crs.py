@@ -78,7 +78,8 @@ def parse_target(definition: str) -> pyproj.CRS:
 def _missing(message: str) -> PermanentError:
     return PermanentError(
         message,
-        remediation="Write the file again with its CRS (for a shapefile: add the .prj file), and submit the new file.",
+        remediation='Name the CRS with "source_crs", such as "EPSG:25832", or write it into the file '
+        "(for a shapefile: add the .prj file).",
         code="crs_missing",
     )
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 from repositories.features import FoundTable
 from schema.errors import PermanentError
 from services.vector import types, wkb
-from services.vector.crs import area_of, choose_operation, label_of, parse_crs
+from services.vector.crs import area_of, choose_operation, label_of, parse_crs, parse_target
 from services.vector.geometry import LINES, POINTS, POLYGONS
 from services.vector.layer import SourceLayer
 from services.vector.names import column_names
+from services.vector.origin import Origin
 from services.vector.plan import Column, LoadPlan, Options
 from services.vector.survey import Survey
 
@@ -51,7 +52,9 @@ def decide_family(found: Survey, geometry_type: str | None) -> int:
     return next(iter(found.families), POINTS)
 
 
-def decide(source: str, layer: SourceLayer, found: Survey, options: Options, target: FoundTable | None) -> LoadPlan:
+def decide(
+    source: str, origin: Origin, layer: SourceLayer, found: Survey, options: Options, target: FoundTable | None
+) -> LoadPlan:
     """Make the plan. `target` is the table whose columns must stay as they are, if there is one."""
     if not found.rows:
         raise PermanentError(
@@ -60,7 +63,7 @@ def decide(source: str, layer: SourceLayer, found: Survey, options: Options, tar
             code="layer_empty",
         )
     original = parse_crs(layer.crs)
-    final = parse_crs(options.target_crs)
+    final = parse_target(options.target_crs)
     family = decide_family(found, options.geometry_type)
     promote, guessed = _decide_promotion(found, family, target)
     return LoadPlan(
@@ -77,6 +80,8 @@ def decide(source: str, layer: SourceLayer, found: Survey, options: Options, tar
         final_crs=options.target_crs,
         operation=choose_operation(original, final, layer.bounds),
         area=area_of(original, final),
+        origin=origin,
+        reading=layer.reading,
     )
 
 

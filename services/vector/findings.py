@@ -105,6 +105,7 @@ def dry_run(plan: LoadPlan, found: Survey, rejects: str, *, exists: bool) -> Jso
         "original_crs": plan.original_crs,
         "final_crs": plan.final_crs,
         "operation": plan.operation.as_json(),
+        "reading": plan.reading,
         "geometry_type": type_name(plan.family, multi=plan.promote),
         "columns": [{"source": c.source, "name": c.name, "type": c.pg_type} for c in plan.columns],
         "columns_renamed": renamed(plan.columns),

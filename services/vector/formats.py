@@ -1,4 +1,4 @@
-"""The formats that are taken: by extension, with the driver that reads each and the way its chunks travel."""
+"""The formats that are taken: by extension, with the way each is read and the way its chunks travel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ HEAD_BYTES = 4096
 
 _SQLITE = b"SQLite format 3\x00"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_SHAPES = b"\x00\x00\x27\x0a"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_RECORD_SEPARATOR = b"\x1e"
+_NOT_TEXT = frozenset(range(9)) | {11, *range(14, 27), 28, 29}
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,8 @@ class Format:
     """A file format."""
 
     name: str
-    driver: str
-    """GDAL's short name."""
+    driver: str | None
+    """GDAL's short name; None for what is read without GDAL."""
     extensions: tuple[str, ...]
     travel: Literal["rows", "blob"]
     """rows: a task reads its rows from the source itself, which each instance fetches once. blob: the format can only
@@ -28,11 +32,23 @@ class Format:
 
 
 GEOPACKAGE = Format("GeoPackage", "GPKG", (".gpkg",), "rows")
-SHAPEFILE = Format("zipped shapefile", "ESRI Shapefile", (".zip",), "rows")
+SHAPEFILE = Format("shapefile", "ESRI Shapefile", (".shp",), "rows")
+FLATGEOBUF = Format("FlatGeobuf", "FlatGeobuf", (".fgb",), "rows")
+PARQUET = Format("GeoParquet", None, (".parquet", ".geoparquet"), "rows")
 GEOJSON = Format("GeoJSON", "GeoJSON", (".geojson", ".json"), "blob")
+GEOJSON_LINES = Format("GeoJSON lines", "GeoJSONSeq", (".geojsonl", ".ndjson"), "blob")
+KML = Format("KML", None, (".kml",), "blob")
+CSV = Format("CSV", None, (".csv",), "blob")
+TSV = Format("TSV", None, (".tsv",), "blob")
+KMZ = Format("KMZ", None, (".kmz",), "blob")
+ZIP = Format("zip archive", None, (".zip",), "blob")
 
-FORMATS = (GEOPACKAGE, SHAPEFILE, GEOJSON)
+FORMATS = (ZIP, SHAPEFILE, GEOPACKAGE, GEOJSON, GEOJSON_LINES, KML, KMZ, CSV, TSV, FLATGEOBUF, PARQUET)
 EXTENSIONS = tuple(extension for known in FORMATS for extension in known.extensions)
+
+INSIDE_ARCHIVES = (SHAPEFILE, GEOPACKAGE, FLATGEOBUF, PARQUET, GEOJSON, GEOJSON_LINES, KML, CSV, TSV)
+"""What is looked for in a zip archive; the first of them that is there is loaded."""
+ARCHIVES = (".zip", ".kmz", ".7z", ".rar", ".gz", ".tgz", ".tar", ".bz2", ".xz")
 
 
 def format_of(blob: str) -> Format | None:
@@ -42,9 +58,15 @@ def format_of(blob: str) -> Format | None:
 
 
 def looks_right(known: Format, head: bytes) -> bool:
-    """Tell whether a file's first bytes are those of its format, before GDAL gets to see it."""
-    if known is GEOPACKAGE:
-        return head.startswith(_SQLITE)
-    if known is SHAPEFILE:
+    """Tell whether a file's first bytes are those of its format, before any reader gets to see it."""
+    if known in (ZIP, KMZ):
         return head.startswith(_ZIP)
-    return head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{")
+    magic = {GEOPACKAGE: _SQLITE, SHAPEFILE: _SHAPES, FLATGEOBUF: b"fgb\x03fgb", PARQUET: b"PAR1"}.get(known)
+    if magic:
+        return head.startswith(magic)
+    text = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if known is KML:
+        return text.startswith(b"<")
+    if known in (CSV, TSV):
+        return head.startswith(_UTF16) or not (_NOT_TEXT & set(head) or text.startswith((b"{", b"<?xml", b"<OGRVRT")))
+    return text.removeprefix(_RECORD_SEPARATOR).startswith(b"{")

@@ -19,7 +19,8 @@ from schema.jobs import Json
 from services.vector import wkb
 from services.vector.chunks import Chunk
 from services.vector.crs import Bounds
-from services.vector.formats import GEOJSON, GEOPACKAGE, Format
+from services.vector.encodings import Encoding
+from services.vector.formats import GEOJSON, GEOJSON_LINES, GEOPACKAGE, Format
 from services.vector.gdal import pyogrio
 from services.vector.wkb import Integers
 
@@ -69,7 +70,13 @@ class _Shape:
 
 @contextmanager
 def open_layer(
-    path: Path, known: Format, *, name: str | None = None, chunk: Chunk | None = None, geometry_only: bool = False
+    path: Path,
+    known: Format,
+    *,
+    name: str | None = None,
+    chunk: Chunk | None = None,
+    geometry_only: bool = False,
+    encoding: Encoding | None = None,
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a layer for one pass over its rows, or over those of a chunk. Raises PermanentError when GDAL cannot.
 
@@ -78,8 +85,9 @@ def open_layer(
     with ExitStack() as stack:
         with _readable(path):
             # GeoJSON would be parsed once more from front to back for what this says.
-            info = {} if known is GEOJSON else pyogrio.read_info(path, layer=name or _only_layer(path))
-            opened = _open(path, known, info, chunk, geometry_only=geometry_only)
+            streamed = known in (GEOJSON, GEOJSON_LINES)
+            info = {} if streamed else pyogrio.read_info(path, layer=name or list_layers(path)[0])
+            opened = _open(path, known, info, chunk, geometry_only=geometry_only, encoding=encoding)
             meta, reader = stack.enter_context(opened)
             shape = _shape_of(reader.schema, meta)
         fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in shape.fields)
@@ -92,14 +100,14 @@ def typed_kinds(geometry: pa.Array) -> npt.NDArray[np.uint8]:
     return wkb.read_headers(geometry).kinds
 
 
-def describe_layer(path: Path, known: Format) -> SourceLayer:
-    """Look at a layer without reading its rows; not for GeoJSON, which has to be read for that."""
-    with open_layer(path, known) as (layer, _):
-        return layer
-
-
 def _open(
-    path: Path, known: Format, info: dict[str, Any], chunk: Chunk | None, *, geometry_only: bool
+    path: Path,
+    known: Format,
+    info: dict[str, Any],
+    chunk: Chunk | None,
+    *,
+    geometry_only: bool,
+    encoding: Encoding | None,
 ) -> AbstractContextManager[tuple[dict[str, Any], pa.RecordBatchReader]]:
     options: dict[str, Any] = {"IMMUTABLE": "YES"} if known is GEOPACKAGE else {}
     if chunk and known is GEOPACKAGE and info["fid_column"]:
@@ -112,6 +120,7 @@ def _open(
     return pyogrio.open_arrow(  # type: ignore[no-any-return]
         path,
         layer=info.get("layer_name"),
+        encoding=encoding.name.upper() if encoding else None,
         columns=[] if geometry_only else None,
         return_fids=True,
         batch_size=min(rows, chunk.rows) if chunk else rows,
@@ -120,22 +129,17 @@ def _open(
     )
 
 
-def _only_layer(path: Path) -> str:
-    """Name the one layer with geometries. Raises PermanentError when there are none or several."""
-    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+def list_layers(path: Path) -> list[str]:
+    """Name the layers with geometries. Raises PermanentError when there are none."""
+    with _readable(path):
+        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     if not layers:
         raise PermanentError(
             "The file has no layer with geometries.",
             remediation="Check in QGIS that the file holds a spatial layer, and upload it anew.",
             code="no_layer",
         )
-    if len(layers) > 1:
-        raise PermanentError(
-            f"The file has {len(layers)} layers: {', '.join(layers[:50])}.",
-            remediation="Write the layer that is wanted to a file of its own, and upload that.",
-            code="several_layers",
-        )
-    return layers[0]
+    return layers
 
 
 def _batch_rows(path: Path, info: dict[str, Any]) -> int:

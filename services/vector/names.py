@@ -12,6 +12,7 @@ MAX_BYTES = 63
 MAX_TABLE_BYTES = 50
 TABLE_PATTERN = r"^[a-z][a-z0-9_]*$"
 REJECTS_SUFFIX = "__rejects"
+_EXTENSIONS = r"\.(zip|shp|gpkg|geojsonl|geojson|ndjson|json|kml|kmz|csv|tsv|fgb|geoparquet|parquet)$"
 
 OWN_COLUMNS = frozenset(("id", "geom", "fid"))
 """Columns that Geostage makes, or that clients such as QGIS take for the key; a source column gets `source_`."""
@@ -22,7 +23,7 @@ def table_name_of(blob: str) -> str:
     """Make a plain identifier of a file's stem: lower case, a to z, digits and underscores, at most 50 bytes."""
     stem = PurePosixPath(blob).name
     for _ in range(2):
-        stem = re.sub(r"\.(zip|shp|gpkg|geojson|json)$", "", stem, flags=re.IGNORECASE)
+        stem = re.sub(_EXTENSIONS, "", stem, flags=re.IGNORECASE)
     plain = unicodedata.normalize("NFKD", stem.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     if not name[:1].isalpha():

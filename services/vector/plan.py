@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from schema.jobs import Json
 from services.vector import wkb
 from services.vector.crs import Area, Operation
 from services.vector.geometry import LINES, POINTS, POLYGONS
+from services.vector.hints import Hints
+from services.vector.origin import Origin
 
 SINGLE_NAMES = {POINTS: "Point", LINES: "LineString", POLYGONS: "Polygon"}
 
@@ -35,6 +37,12 @@ class Options:
     keep_null_geometry: bool = False
     max_rejected: int | str = "1%"
     dry_run: bool = False
+    hints: Hints = field(default_factory=Hints)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Options:
+        """Read the parameters of the preprocess task, or what asdict gave."""
+        return cls(**{**data, "hints": Hints(**data["hints"])})
 
     @property
     def table(self) -> str:
@@ -64,6 +72,9 @@ class LoadPlan:
     operation: Operation
     area: Area | None
     """Where coordinates are expected; those elsewhere are counted."""
+    origin: Origin
+    reading: Json = field(default_factory=dict)
+    """What the reader chose: encoding, delimiter, columns of coordinates."""
 
     @property
     def geometry_type(self) -> str:
@@ -78,7 +89,8 @@ class LoadPlan:
     def from_json(cls, data: Json) -> LoadPlan:
         """Read what as_json gave."""
         parts = {
-            "options": Options(**data["options"]),
+            "options": Options.from_json(data["options"]),
+            "origin": Origin.from_json(data["origin"]),
             "columns": tuple(Column(**column) for column in data["columns"]),
             "operation": Operation.from_json(data["operation"]),
             "area": data["area"] and Area(tuple(data["area"]["bounds"]), data["area"]["of_source"]),

@@ -1,33 +1,57 @@
-"""The source of a load: fetched to this instance, looked at, unpacked."""
+"""The source of a load: fetched to this instance, looked at, unpacked, and ready to be read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
 
 from schema.errors import PermanentError
 from schema.jobs import Source
 from services.context import TaskContext
-from services.vector import archive, cache
-from services.vector.formats import EXTENSIONS, HEAD_BYTES, SHAPEFILE, Format, format_of, looks_right
+from services.vector import archive, cache, kml, parquet
+from services.vector.archive import MAX_UNPACKED_BYTES, Member
+from services.vector.formats import (
+    EXTENSIONS,
+    HEAD_BYTES,
+    KML,
+    KMZ,
+    PARQUET,
+    SHAPEFILE,
+    ZIP,
+    Format,
+    format_of,
+    looks_right,
+)
+
+_MEMBERS = "members.json"
+_FETCHED = "fetched"
+CONVERTED = ".arrow"
+"""Suffix of what a GeoParquet file is turned into, beside it."""
 
 
 @contextmanager
-def fetched(ctx: TaskContext) -> Iterator[Path]:
-    """Give the path that GDAL opens for the task's source; it stays there while the block runs.
+def fetched(ctx: TaskContext, parts: Sequence[Source] = ()) -> Iterator[Path]:
+    """Give the folder of the task's source; it stays there while the block runs. `parts` are those of a shapefile.
 
     Raises
     ------
     SourceChanged
-        The blob is not the one that was accepted.
+        A blob is not the one that was accepted.
     PermanentError
         The file is not what its extension says, or a damaged archive.
     """
     source = source_of(ctx)
-    known = format_of_source(source)
-    with cache.cached(source, lambda folder: _fetch(ctx, source, known, folder), ctx.check) as folder:
-        yield folder / ("layer.shp" if known is SHAPEFILE else f"source{known.extensions[0]}")
+    with cache.cached((source, *parts), lambda folder: _fetch(ctx, source, parts, folder), ctx.check) as folder:
+        yield folder
+
+
+def members_of(folder: Path) -> list[Member]:
+    """List the files that a source consists of."""
+    rows = json.loads((folder / _MEMBERS).read_text())
+    return [Member(**{**row, "fault": row["fault"] and tuple(row["fault"])}) for row in rows]
 
 
 def source_of(ctx: TaskContext) -> Source:
@@ -49,22 +73,74 @@ def format_of_source(source: Source) -> Format:
     return known
 
 
-def _fetch(ctx: TaskContext, source: Source, known: Format, folder: Path) -> None:
-    path = folder / f"source{known.extensions[0]}"
+def find_parts(ctx: TaskContext) -> tuple[Source, ...]:
+    """Find the blobs that belong to a lone .shp, as they are now. Raises PermanentError naming what is missing."""
+    source = source_of(ctx)
+    if format_of_source(source) is not SHAPEFILE:
+        return ()
+    stem = source.blob[: -len(".shp")]
+    beside = [facts.name for facts in ctx.blobs.list_blobs(source.container, f"{stem}.")]
+    found = {name[len(stem) :].lower(): name for name in beside if name[len(stem) :].lower() in archive.SHAPEFILE_PARTS}
+    missing = [f"{stem}{suffix}" for suffix in archive.REQUIRED_PARTS if suffix not in found]
+    if missing:
+        raise PermanentError(
+            f"The shapefile is not complete: beside {source.blob} there is no {' and no '.join(missing)}.",
+            remediation="Upload all parts of the shapefile into one folder, or zip them together.",
+            code="shapefile_incomplete",
+        )
+    return tuple(ctx.blobs.head(source.container, name) for suffix, name in sorted(found.items()) if suffix != ".shp")
+
+
+def _fetch(ctx: TaskContext, source: Source, parts: Sequence[Source], folder: Path) -> None:
+    known = format_of_source(source)
+    path = folder / _FETCHED
     ctx.blobs.download(source, path)
     ctx.check()
+    _check_head(source.blob, known, path)
+    name = PurePosixPath(source.blob).stem
+    if known is ZIP:
+        members = archive.unpack(path, folder)
+        path.unlink()
+    else:
+        members = [Member(name, f"0/data{(KML if known is KMZ else known).extensions[0]}")]
+        (folder / "0").mkdir()
+        if known is KMZ:
+            archive.unpack_kmz(path, folder / members[0].file)
+            path.unlink()
+        else:
+            path.rename(folder / members[0].file)
+    for part in parts:
+        ctx.blobs.download(part, folder / "0" / f"data{PurePosixPath(part.blob).suffix.lower()}")
+    ready = [_prepare(ctx, folder, member) for member in members]
+    (folder / _MEMBERS).write_text(json.dumps([asdict(member) for member in ready]))
+
+
+def _check_head(name: str, known: Format, path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head:
         raise PermanentError(
-            f"{source.blob} is empty: it has no bytes.", remediation="Upload the file again.", code="file_empty"
+            f"{name} is empty: it has no bytes.", remediation="Upload the file again.", code="file_empty"
         )
     if not looks_right(known, head):
         raise PermanentError(
-            f"{source.blob} is no {known.name}, whatever its extension says.",
+            f"{name} is no {known.name}, whatever its extension says.",
             remediation="Give the file the extension of its real format, and upload it anew.",
             code="wrong_format",
         )
-    if known is SHAPEFILE:
-        archive.unpack_shapefile(path, folder)
-        path.unlink()
+
+
+def _prepare(ctx: TaskContext, folder: Path, member: Member) -> Member:
+    """Check a file, and turn it into what can be read in pieces; what is wrong with it is noted."""
+    known, path = format_of(member.file), folder / member.file
+    if member.fault or known is None:
+        return member
+    try:
+        _check_head(member.entry or source_of(ctx).blob, known, path)
+        if known is KML:
+            kml.check_safe(path)
+        elif known is PARQUET:
+            parquet.convert(path, path.with_suffix(CONVERTED), ctx.check, MAX_UNPACKED_BYTES)
+    except PermanentError as exc:
+        return Member(member.name, member.file, member.entry, (exc.error_code, exc.message))
+    return member

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import pyarrow as pa
 
@@ -14,30 +15,29 @@ from repositories import features
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
-from services.vector import findings, report, wkb
+from services.vector import findings, reading, report, wkb
 from services.vector import publish as publishing
 from services.vector.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, Cleaner, clean_batch, schema_of
 from services.vector.chunks import Chunk
 from services.vector.crs import project_with
 from services.vector.decide import decide
 from services.vector.encode import encode
-from services.vector.formats import Format
-from services.vector.layer import SourceBatch, SourceLayer, describe_layer, open_layer
+from services.vector.layer import SourceBatch, SourceLayer
+from services.vector.origin import Origin
 from services.vector.plan import LoadPlan, Options
-from services.vector.source import fetched, format_of_source, source_of
-from services.vector.stored import read_batches, write_batches
+from services.vector.source import fetched, find_parts, source_of
+from services.vector.stored import read_batches, writing
 from services.vector.survey import Survey, survey
 
 
 def preprocess(ctx: TaskContext) -> Json:
     """Read the source once, decide how it is loaded and make the staging tables."""
-    options = Options(**ctx.parameters)
-    known = format_of_source(source_of(ctx))
-    layer, found = _read_once(ctx, known, options)
-    plan, exists = _decide(ctx, layer, found, options)
+    options = Options.from_json(ctx.parameters)
+    origin, layer, found = _read_once(ctx, options)
+    plan, exists = _decide(ctx, origin, layer, found, options)
     if options.dry_run:
         return {"dry_run": findings.dry_run(plan, found, str(publishing.rejects_of(plan)), exists=exists), "chunks": []}
-    blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/plan.json"
+    blob = f"{_attempt_prefix(ctx)}plan.json"
     ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(plan.as_json()).encode())
     publishing.make_staging(ctx.transaction, ctx.job_id, plan)
     return {
@@ -50,29 +50,33 @@ def preprocess(ctx: TaskContext) -> Json:
     }
 
 
-def _read_once(ctx: TaskContext, known: Format, options: Options) -> tuple[SourceLayer, Survey]:
-    with fetched(ctx) as path:
-        if known.travel == "rows":
-            layer = describe_layer(path, known)
-            with open_layer(path, known, geometry_only=True) as (_, batches):
-                return layer, survey(batches, options.chunk_size, ctx.check, None)
-        write = None if options.dry_run else lambda *chunk: _store(ctx, *chunk)
-        with open_layer(path, known) as (layer, batches):
-            return layer, survey(batches, options.chunk_size, ctx.check, write)
+def _read_once(ctx: TaskContext, options: Options) -> tuple[Origin, SourceLayer, Survey]:
+    parts, hints = find_parts(ctx), options.hints
+    with fetched(ctx, parts) as folder:
+        (origin,) = reading.choose(folder, hints, parts)
+        if origin.known.travel == "rows":
+            layer = reading.describe(folder, origin, hints, ctx.check)
+            with reading.open_origin(folder, origin, hints, ctx.check, geometry_only=True) as (_, batches):
+                return origin, layer, survey(batches, options.chunk_size, ctx.check, None)
+        with reading.open_origin(folder, origin, hints, ctx.check) as (layer, batches):
+            if options.dry_run:
+                return origin, layer, survey(batches, options.chunk_size, ctx.check, None)
+            with writing(_attempt_prefix(ctx), partial(ctx.blobs.write, ctx.settings.work_container)) as write:
+                return origin, layer, survey(batches, options.chunk_size, ctx.check, write)
 
 
-def _store(ctx: TaskContext, number: int, batches: list[SourceBatch]) -> str:
-    blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/chunk-{number:06d}.arrow"
-    ctx.blobs.write(ctx.settings.work_container, blob, write_batches(batches))
-    return blob
+def _attempt_prefix(ctx: TaskContext) -> str:
+    return f"{ctx.work_prefix}{ctx.task.attempt:04d}/"
 
 
-def _decide(ctx: TaskContext, layer: SourceLayer, found: Survey, options: Options) -> tuple[LoadPlan, bool]:
+def _decide(
+    ctx: TaskContext, origin: Origin, layer: SourceLayer, found: Survey, options: Options
+) -> tuple[LoadPlan, bool]:
     """Make the plan, and tell whether the target exists."""
     source = source_of(ctx)
     with ctx.database.transaction() as conn:
         target = publishing.find_fixed_target(conn, options)
-        plan = decide(f"{source.container}/{source.blob}", layer, found, options, target)
+        plan = decide(f"{source.container}/{source.blob}", origin, layer, found, options, target)
         return plan, publishing.check_target(conn, plan) is not None
 
 
@@ -101,14 +105,15 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
     if chunk.blob:
         yield from read_batches(ctx.blobs.read(ctx.settings.work_container, chunk.blob))
         return
-    known = format_of_source(source_of(ctx))
     rows, last_fid = 0, None
-    with fetched(ctx) as path, open_layer(path, known, name=plan.layer, chunk=chunk) as (_, batches):
-        for batch in batches:
-            if rows == 0 and batch.fids[0] != chunk.first_fid:
-                break
-            rows, last_fid = rows + len(batch.fids), int(batch.fids[-1])
-            yield batch
+    with fetched(ctx, plan.origin.parts) as folder:
+        opened = reading.open_origin(folder, plan.origin, plan.options.hints, ctx.check, chunk=chunk)
+        with opened as (_, batches):
+            for batch in batches:
+                if rows == 0 and batch.fids[0] != chunk.first_fid:
+                    break
+                rows, last_fid = rows + len(batch.fids), int(batch.fids[-1])
+                yield batch
     if (rows, last_fid) != (chunk.rows, chunk.last_fid):
         raise PermanentError(
             f"Rows {chunk.first_row} to {chunk.first_row + chunk.rows - 1} could not be read a second time.",
@@ -165,6 +170,7 @@ def publish(ctx: TaskContext) -> Json:
         "conservation": findings.conservation(plan, totals, geometry_type, str(publishing.rejects_of(plan))),
         "summary": findings.summarise(plan, totals, geometry_type),
         "operation": plan.operation.as_json(),
+        "reading": plan.reading,
         "warnings": findings.warnings_of(plan, totals, dependents),
     }
 

@@ -23,7 +23,10 @@ BROAD_EXCEPTS = {
     "controllers/heartbeat.py": "a thread that ended would cost its worker every task from then on",
 }
 # What a controller must decide by the rules of the handlers; none of them loads GDAL.
-PURE_VECTOR_MODULES = {"services.vector", *(f"services.vector.{name}" for name in ("formats", "names", "report"))}
+PURE_VECTOR_MODULES = {
+    "services.vector",
+    *(f"services.vector.{name}" for name in ("encodings", "formats", "hints", "names", "report")),
+}
 
 
 def names(module: Module) -> str:

@@ -1,0 +1,38 @@
+"""The origin of a load: the layer of the source that its rows come from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from schema.jobs import Json, Source
+from services.vector.formats import Format, format_of
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows of one load come from."""
+
+    name: str
+    """The layer, as people know it."""
+    file: str
+    """Path below the folder of the fetched source."""
+    layer: str | None
+    """The layer within that file; None where a file is a layer."""
+    parts: tuple[Source, ...] = ()
+    """The blobs beside a lone .shp."""
+
+    def as_json(self) -> Json:
+        """Give the origin as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Origin:
+        """Read what as_json gave."""
+        return cls(**{**data, "parts": tuple(Source(**part) for part in data["parts"])})
+
+    @property
+    def known(self) -> Format:
+        """The format of the file."""
+        known = format_of(self.file)
+        assert known is not None
+        return known
