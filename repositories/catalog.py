@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from repositories.postgres import Connection, first_row, load_queries
+from repositories.postgres import Connection, DatabaseNotMigrated, first_row, load_queries
 from schema.errors import TransientError
 from schema.jobs import Json
 
@@ -84,6 +84,10 @@ def _in_rounds(conn: Connection, act: Callable[[], Any]) -> None:
             with conn.transaction():
                 act()
         except _PASSING as exc:
+            if "pgstac.collections" in str(exc):
+                raise DatabaseNotMigrated(
+                    "The database has no pgSTAC.", remediation="Run python -m repositories.migrate."
+                ) from exc
             if number == ROUNDS:
                 raise CatalogBusy(
                     f"The catalogue did not take the items: {str(exc).splitlines()[0]}.",

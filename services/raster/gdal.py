@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ from rasterio.env import get_gdal_config
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
-CACHE_BYTES = 96_000_000
+CACHE_BYTES = 64_000_000
 """GDAL's block cache: holds the strips that a row of blocks needs, see plan.needs_tiles. rasterio takes bytes."""
-WRITE_CACHE_BYTES = 48_000_000
+WRITE_CACHE_BYTES = 32_000_000
 _OPTIONS = {
     # No file beside the one that was named is looked at, read or written.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -30,8 +31,16 @@ def gdal_environment(cache_bytes: int = CACHE_BYTES) -> Iterator[None]:
     with warnings.catch_warnings():
         # Whether a raster has a place is judged in facts.py.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        _give_back()
         with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **_OPTIONS):
             yield
+
+
+def _give_back() -> None:
+    """Give freed memory back to the system: glibc keeps what each of GDAL's threads had, step by step, job by job."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def threads() -> str:

@@ -51,7 +51,7 @@ def validate_raster(ctx: TaskContext) -> Json:
         with steps.step("look"):
             plan = _look(ctx, options, process=True, limited=False)
         with steps.step("fetch"):
-            path = _fetch(ctx, plan, source_of(ctx).size)
+            path = _fetch(ctx, source_of(ctx).size)
         with steps.step("read"), open_fetched(ctx, path) as dataset:
             found = scan(dataset, plan.facts, plan.nodata.nodata, ctx.check)
         with steps.step("validate_cog"):
@@ -67,7 +67,7 @@ def cog_conversion(ctx: TaskContext) -> Json:
         with steps.step("look"):
             plan = _look(ctx, options, process=False, limited=False)
         with steps.step("fetch"):
-            path = _fetch(ctx, plan, source_of(ctx).size)
+            path = _fetch(ctx, disk_bytes(plan, source_of(ctx).size))
         with steps.step("validate"):
             found, path = _validate(ctx, plan, path)
         cog = _make_cog(ctx, steps, plan, path, found.statistics)
@@ -89,7 +89,7 @@ def process_raster(ctx: TaskContext) -> Json:
         with steps.step("validate"):
             plan = _look(ctx, options, process=True, limited=True)
         with steps.step("fetch"):
-            path = _fetch(ctx, plan, source_of(ctx).size)
+            path = _fetch(ctx, disk_bytes(plan, source_of(ctx).size))
         with steps.step("validate"):
             found, path = _validate(ctx, plan, path)
         statistics = found.statistics
@@ -133,8 +133,8 @@ def _look(ctx: TaskContext, options: Options, *, process: bool, limited: bool) -
     return plan
 
 
-def _fetch(ctx: TaskContext, plan: RasterPlan, size: int) -> Path:
-    errors.check_disk(ctx.work_folder, disk_bytes(plan, size))
+def _fetch(ctx: TaskContext, needed_bytes: int) -> Path:
+    errors.check_disk(ctx.work_folder, needed_bytes)
     return fetch(ctx)
 
 

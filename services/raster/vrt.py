@@ -8,12 +8,15 @@ Format: https://gdal.org/en/stable/drivers/raster/vrt.html
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from services.raster.facts import GDAL_TYPES, BandFacts, Gcp
 
+_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that tags may hold and XML may not."""
 _COLORS = {
     "gray": "Gray", "palette": "Palette", "red": "Red", "green": "Green", "blue": "Blue", "alpha": "Alpha",
     "hue": "Hue", "saturation": "Saturation", "lightness": "Lightness", "cyan": "Cyan", "magenta": "Magenta",
@@ -73,14 +76,14 @@ def _metadata(parent: ET.Element, tags: tuple[tuple[str, str], ...]) -> None:
     if tags:
         metadata = ET.SubElement(parent, "Metadata")
         for key, value in tags:
-            ET.SubElement(metadata, "MDI", key=key).text = value
+            ET.SubElement(metadata, "MDI", key=_NO_XML.sub("", key)).text = _NO_XML.sub("", value)
 
 
 def _band(root: ET.Element, header: OutputHeader, band: BandFacts, number: int, pixels: Path) -> None:
     element = ET.SubElement(root, "VRTRasterBand", dataType=GDAL_TYPES[header.dtype], band=str(number))
     _metadata(element, band.tags)
     if band.description:
-        ET.SubElement(element, "Description").text = band.description
+        ET.SubElement(element, "Description").text = _NO_XML.sub("", band.description)
     if header.nodata is not None:
         ET.SubElement(element, "NoDataValue").text = _number(header.nodata, header.dtype)
     if band.color in _COLORS:
@@ -90,7 +93,7 @@ def _band(root: ET.Element, header: OutputHeader, band: BandFacts, number: int, 
         for _, color in header.palette:
             ET.SubElement(table, "Entry", {f"c{n}": str(v) for n, v in enumerate(color, start=1)})
     if band.unit:
-        ET.SubElement(element, "UnitType").text = band.unit
+        ET.SubElement(element, "UnitType").text = _NO_XML.sub("", band.unit)
     if (band.scale, band.offset) != (1.0, 0.0):
         ET.SubElement(element, "Offset").text = repr(band.offset)
         ET.SubElement(element, "Scale").text = repr(band.scale)

@@ -15,6 +15,7 @@ from rasterio.transform import from_origin
 
 from repositories import catalog
 from repositories.postgres import Connection, Database
+from schema.errors import Unavailable
 from schema.jobs import Json
 from services.stac.collection import grown
 from tests.integration.raster.world import World
@@ -193,6 +194,15 @@ def test_what_does_not_pass_is_an_error_that_is_tried_again_later(
     monkeypatch.setattr(time, "sleep", lambda _: None)
     with pytest.raises(catalog.CatalogBusy), world.database.transaction() as conn:
         upsert(conn, item("never", 1))
+
+
+def test_a_database_without_pgstac_says_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise psycopg.errors.UndefinedTable('relation "pgstac.collections" does not exist')
+
+    monkeypatch.setattr(catalog, "_upsert", fail)
+    with pytest.raises(Unavailable, match="no pgSTAC"), world.database.transaction() as conn:
+        upsert(conn, item("none", 1))
 
 
 def test_the_extent_covers_every_item_across_the_antimeridian(world: World) -> None:

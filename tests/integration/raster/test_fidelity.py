@@ -215,6 +215,23 @@ def test_native_keeps_crs_and_pixels(world: World) -> None:
     assert result["report"]["after"]["crs"] == "EPSG:32632"
 
 
+def test_a_raster_whose_pixels_are_points_stays_where_it_is(world: World) -> None:
+    name = world.put_raster("a.tif", tags={"AREA_OR_POINT": "Point"})
+    with rasterio.open(world.output(world.run("cog_conversion", name))) as dataset:
+        assert dataset.tags()["AREA_OR_POINT"] == "Point"
+        with rasterio.open(world.folder / "made.tif") as source:
+            assert dataset.bounds == source.bounds
+
+
+def test_tags_with_letters_that_xml_forbids_lose_only_those(world: World) -> None:
+    name = world.put_raster("a.tif", tags={"NOTE": "<&> ü", "TIFFTAG_ARTIST": "one\x01two"})
+    result = world.run("cog_conversion", name)
+    with rasterio.open(world.output(result)) as dataset:
+        assert dataset.tags()["NOTE"] == "<&> ü"
+        assert dataset.tags()["TIFFTAG_ARTIST"] == "onetwo"
+    assert [warning["code"] for warning in result["warnings"]] == ["metadata_changed"]
+
+
 def test_the_target_crs_can_be_chosen(world: World) -> None:
     result = world.run("process_raster", world.put_raster("a.tif"), target_crs="EPSG:3035")
     with rasterio.open(world.output(result)) as dataset:
