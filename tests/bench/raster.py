@@ -72,10 +72,8 @@ class Bench:
                     theirs, their_mb = self.baseline(command)
                     ours, our_mb, job = self.job(host, job_type, "big.tif", parameters, number)
                     ratios.append(ours / theirs)
-                    print(
-                    figures = f"{theirs:>14.1f}   {their_mb:>4.0f}   {ours:>8.1f}   {our_mb:>4.0f}   {ours / theirs:.2f}"
-                    print(f"{number:>5}   {figures}")
-                    )
+                    times = f"{theirs:>14.1f}   {their_mb:>4.0f}   {ours:>8.1f}   {our_mb:>4.0f}"
+                    print(f"{number:>5}   {times}   {ours / theirs:.2f}")
                 held = "held" if median(ratios) <= bar else "missed"
                 print(f"median ratio {median(ratios):.2f} (bar {bar}: {held})")
                 print("by step:", job["result_data"]["processing_stats"])
