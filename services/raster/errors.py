@@ -103,6 +103,15 @@ def not_georeferenced(label: str) -> PermanentError:
     )
 
 
+def longitudes_beyond_180(label: str, longitude: float) -> PermanentError:
+    """Make the error for a raster that counts longitudes from 0 to 360 and is to be reprojected."""
+    return PermanentError(
+        f"{label} reaches longitude {longitude:g}; reprojection finds pixels up to 180 degrees only.",
+        remediation='Submit it with target_crs "native", or turn it first: gdalwarp -te -180 -90 180 90.',
+        code="longitudes_beyond_180",
+    )
+
+
 def unsupported_dtype(label: str, dtype: str) -> PermanentError:
     """Make the error for pixels that cannot be reprojected."""
     return PermanentError(

@@ -114,9 +114,12 @@ def plan_grid(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, 
         The raster does not lie where the target CRS is defined.
     """
     to_target = check_transformable(label, crs, target)
+    check_longitudes(label, facts, crs)
     own = None
     if target.is_geographic and facts.georeference != "gcps":
         own = _geographic_grid(facts, crs, to_target)
+    if crs.is_geographic and facts.georeference == "north_up" and is_mercator(target):
+        own = _mercator_grid(facts, target, to_target)
     if own is None:
         own = _suggested(label, dataset, crs, target)
     transform, width, height = own
@@ -153,6 +156,42 @@ def _geographic_grid(facts: RasterFacts, crs: CRS, to_target: Transformer) -> Su
     bounds = float(lon.min()), float(lat[known].min()), float(lon.max()), float(lat[known].max())
     diagonal = math.hypot(bounds[2] - bounds[0], bounds[3] - bounds[1])
     return _grid_of(bounds, diagonal / math.hypot(facts.width, facts.height))
+
+
+def check_longitudes(label: str, facts: RasterFacts, crs: CRS) -> None:
+    """See that PROJ, which gives longitudes up to 180 degrees, will find its way back to the pixels.
+
+    Raises
+    ------
+    PermanentError
+        The raster counts them from 0 to 360, or further. Without reprojection it stays as it is, which is well.
+    """
+    if not crs.is_geographic or facts.georeference == "gcps":
+        return
+    lons = [(facts.affine @ corner)[0] for corner in ((0, 0), (facts.width, 0), (0, facts.height))]
+    pixel = math.hypot(facts.transform[0], facts.transform[1])
+    if min(lons) < -180 - pixel or max(lons) > 180 + pixel:
+        raise errors.longitudes_beyond_180(label, max(lons))
+
+
+def is_mercator(target: CRS) -> bool:
+    """Tell whether a projection runs off to infinity at the poles."""
+    method = target.coordinate_operation.method_name if target.coordinate_operation else ""
+    return "Mercator" in method and "Transverse" not in method and "Oblique" not in method
+
+
+def _mercator_grid(facts: RasterFacts, target: CRS, to_target: Transformer) -> Suggestion | None:
+    area = target.area_of_use
+    cols, rows = sample_pixels(facts.width, facts.height)
+    lon, lat = places(facts.affine, cols, rows)
+    south, north = (area.south, area.north) if area else (-85.06, 85.06)
+    if lat.min() >= south and lat.max() <= north:
+        return None
+    x, y = (np.asarray(v) for v in to_target.transform(lon, np.clip(lat, south, north)))
+    if float(np.ptp(y)) <= 0:
+        return None
+    # The resolution at the equator, or where the raster comes nearest to it, is that of the pixels.
+    return _grid_of((float(x.min()), float(y.min()), float(x.max()), float(y.max())), float(np.ptp(x)) / facts.width)
 
 
 def _polar_grid(facts: RasterFacts, lat: Points, pole: int, to_target: Transformer) -> Suggestion:

@@ -246,6 +246,24 @@ def test_longitudes_from_0_to_360_keep_their_pixels_and_cover_the_world(world: W
     assert item_of(world, "turned")["bbox"] == [-180, -90, 180, 90]
 
 
+@pytest.mark.parametrize("target", ["EPSG:3857", "EPSG:4258"])
+def test_longitudes_from_0_to_360_are_not_reprojected_by_halves(world: World, target: str) -> None:
+    name = world.put_raster("a.tif", pixels=ramp(720, 360), crs="EPSG:4326", transform=from_origin(0, 90, 0.5, 0.5))
+    with pytest.raises(PermanentError) as raised:
+        world.run("process_raster", name, target_crs=target)
+    assert raised.value.error_code == "longitudes_beyond_180"
+
+
+def test_the_whole_world_becomes_web_mercator_up_to_85_degrees(world: World) -> None:
+    name = world.put_raster("a.tif", pixels=ramp(720, 360), crs="EPSG:4326", transform=from_origin(-180, 90, 0.5, 0.5))
+    result = world.run("process_raster", name, target_crs="EPSG:3857", collection_id="mercator")
+    with rasterio.open(world.output(result)) as dataset:
+        assert list(dataset.bounds) == pytest.approx([-20037508, -20048966, 20037508, 20048966], rel=0.005)
+        assert dataset.width == 720
+    assert result["report"]["after"]["valid_pixels"] > 500_000
+    assert item_of(world, "mercator")["bbox"] == pytest.approx([-180, -85.06, 180, 85.06], abs=0.5)
+
+
 def test_a_piece_beyond_180_degrees_lies_in_the_west(world: World) -> None:
     name = world.put_raster("a.tif", pixels=ramp(100, 100), crs="EPSG:4326", transform=from_origin(190, 10, 0.1, 0.1))
     world.run("process_raster", name, collection_id="west")
