@@ -11,11 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import shapely
-from shapely.geometry import MultiLineString, MultiPolygon, Polygon, box
+from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon, box
 
 Action = Literal["cut", "wrapped"]
+Wrap = Literal["no", "degrees", "lines"]
+"""no: the coordinates are no degrees. degrees: `straighten` them. lines: and a line that jumps crosses, too."""
 
-_LIMIT = 180.0
+LIMIT = 180.0
 _TURN = 360.0
 _TOLERANCE = 1e-9
 _TALLEST = 120.0
@@ -27,31 +29,32 @@ def find_crossing(x: npt.NDArray[np.float64], starts: npt.NDArray[np.int64]) -> 
 
     `x` are the longitudes of all runs, one after the other; `starts` the first of each run, none of them empty.
     """
-    odd = np.abs(x) > _LIMIT + _TOLERANCE
-    odd[1:] |= np.abs(np.diff(x)) > _LIMIT
+    odd = np.abs(x) > LIMIT + _TOLERANCE
+    odd[1:] |= np.abs(np.diff(x)) > LIMIT
     if len(starts) > 1:
         # Between the last point of a run and the first of the next there is no edge.
         firsts = starts[1:]
-        odd[firsts] = np.abs(x[firsts]) > _LIMIT + _TOLERANCE
+        odd[firsts] = np.abs(x[firsts]) > LIMIT + _TOLERANCE
     found: npt.NDArray[np.bool_] = np.logical_or.reduceat(odd, starts) if len(starts) else np.zeros(0, np.bool_)
     return found
 
 
-def straighten(shape: Any, *, jumps: bool = True) -> tuple[Any, Action | None]:
+def straighten(shape: Any, *, lines: bool = False) -> tuple[Any, Action | None]:
     """Bring a two-dimensional geometry into -180 to 180 degrees, and say what was done.
 
-    With `jumps` a polygon's ring that jumps by more than 180 degrees crosses the antimeridian, unless it is taller than
-    120 degrees or goes around a pole. Of a geometry beyond 540 degrees nothing is made.
+    A polygon's ring that jumps by more than 180 degrees crosses the antimeridian, unless it is taller than 120 degrees
+    or goes around a pole. A line may be meant to go around the Earth: it crosses only with `lines`. Of a geometry
+    beyond 540 degrees nothing is made.
     """
-    flat = _unroll(shape) if jumps else shape
+    flat = _unroll(shape, lines=lines)
     west, _, east, _ = flat.bounds
-    if not (np.isfinite(west) and np.isfinite(east)) or max(-west, east) > _LIMIT + _TURN:
+    if not (np.isfinite(west) and np.isfinite(east)) or max(-west, east) > LIMIT + _TURN:
         return shape, None
-    turn = np.floor((west + _LIMIT + _TOLERANCE) / _TURN)
-    if east - turn * _TURN <= _LIMIT + _TOLERANCE:
+    turn = np.floor((west + LIMIT + _TOLERANCE) / _TURN)
+    if east - turn * _TURN <= LIMIT + _TOLERANCE:
         return (shape, None) if turn == 0 else (_move(flat, -turn * _TURN), "wrapped")
     if shapely.get_dimensions(flat) == 0:
-        return shapely.transform(flat, _wrap_points), "wrapped"
+        return shapely.transform(flat, wrap_points), "wrapped"
     whole = flat if shapely.is_valid(flat) else shapely.make_valid(flat)
     return _cut(whole), "cut"
 
@@ -60,9 +63,9 @@ def _cut(shape: Any) -> Any:
     dimension = shapely.get_dimensions(shape)
     west, south, east, north = shape.bounds
     parts = []
-    for turn in range(int((west + _LIMIT) // _TURN), int((east + _LIMIT) // _TURN) + 1):
+    for turn in range(int((west + LIMIT) // _TURN), int((east + LIMIT) // _TURN) + 1):
         centre = turn * _TURN
-        frame = box(centre - _LIMIT, south - 1, centre + _LIMIT, north + 1)
+        frame = box(centre - LIMIT, south - 1, centre + LIMIT, north + 1)
         inside = shapely.get_parts(shapely.intersection(shape, frame))
         inside = inside[(shapely.get_dimensions(inside) == dimension) & ~shapely.is_empty(inside)]
         parts += [part for piece in inside for part in shapely.get_parts(_move(piece, -centre))]
@@ -72,21 +75,27 @@ def _cut(shape: Any) -> Any:
 
 
 def _move(shape: Any, by: float) -> Any:
-    lowest, highest = np.array((-_LIMIT, -np.inf)), np.array((_LIMIT, np.inf))
+    lowest, highest = np.array((-LIMIT, -np.inf)), np.array((LIMIT, np.inf))
     return shapely.transform(shape, lambda points: np.clip(points + np.array((by, 0.0)), lowest, highest))
 
 
-def _wrap_points(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    x = np.where(np.abs(points[:, 0]) > _LIMIT, (points[:, 0] + _LIMIT) % _TURN - _LIMIT, points[:, 0])
+def wrap_points(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Bring longitudes up to 540 degrees into -180 to 180, point by point."""
+    beyond = (np.abs(points[:, 0]) > LIMIT) & (np.abs(points[:, 0]) <= LIMIT + _TURN)
+    x = np.where(beyond, (points[:, 0] + LIMIT) % _TURN - LIMIT, points[:, 0])
     return np.stack((x, points[:, 1]), axis=1)
 
 
-def _unroll(shape: Any) -> Any:
-    """Undo the jumps of each polygon's rings, so that it goes on past 180 degrees."""
+def _unroll(shape: Any, *, lines: bool) -> Any:
+    """Undo the jumps of rings, so that they go on past 180 degrees."""
     if isinstance(shape, Polygon):
         return _unroll_polygon(shape)
     if isinstance(shape, MultiPolygon):
         return MultiPolygon([_unroll_polygon(part) for part in shape.geoms])
+    if lines and isinstance(shape, LineString) and not shape.is_empty:
+        return LineString(_unroll_points(np.asarray(shape.coords)))
+    if lines and isinstance(shape, MultiLineString):
+        return MultiLineString([_unroll(part, lines=True) for part in shape.geoms])
     return shape
 
 
@@ -110,14 +119,18 @@ def _unroll_polygon(polygon: Polygon) -> Polygon:
 
 def _unroll_ring(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
     """Give the ring without jumps; None when it has none, goes around a pole, or is a frame around the world."""
-    steps = np.diff(points[:, 0])
-    jumps = (np.abs(steps) > _LIMIT) & (np.abs(steps) < _TURN)
-    if not jumps.any() or np.ptp(points[:, 1]) > _TALLEST:
+    unrolled = _unroll_points(points)
+    closes = unrolled[0, 0] == unrolled[-1, 0]
+    if not closes or np.array_equal(unrolled, points) or np.ptp(points[:, 1]) > _TALLEST:
         return None
-    turns = np.concatenate(([0.0], np.cumsum(np.where(jumps, -np.sign(steps) * _TURN, 0.0))))
-    if turns[-1] != 0:
-        return None
-    x = points[:, 0] + turns
     # Of the two ways to write the same ring, the one that begins west of the antimeridian.
-    shift = _TURN if x.min() < -_LIMIT else 0.0
-    return np.stack((x + shift, points[:, 1]), axis=1)
+    shift = _TURN if unrolled[:, 0].min() < -LIMIT else 0.0
+    unrolled[:, 0] += shift
+    return unrolled
+
+
+def _unroll_points(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    steps = np.diff(points[:, 0])
+    jumps = (np.abs(steps) > LIMIT) & (np.abs(steps) < _TURN)
+    turns = np.concatenate(([0.0], np.cumsum(np.where(jumps, -np.sign(steps) * _TURN, 0.0))))
+    return np.stack((points[:, 0] + turns, points[:, 1]), axis=1)

@@ -76,6 +76,7 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
         family=plan.family,
         max_repair_vertices=cleaner.max_repair_vertices,
         area=plan.area,
+        wrap=plan.wrap,
     )
     if not plan.promote and not plan.guessed:
         shapes = geometry.refuse_multi(shapes)

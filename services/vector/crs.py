@@ -16,6 +16,7 @@ from pyproj.transformer import Transformer, TransformerGroup
 
 from schema.errors import PermanentError
 from schema.jobs import Json
+from services.vector.antimeridian import Wrap
 from services.vector.wkb import Coordinates
 
 Bounds: TypeAlias = tuple[float, float, float, float]
@@ -131,6 +132,17 @@ def area_of(source: pyproj.CRS, target: pyproj.CRS) -> Area | None:
     if used is None or not (source.is_geographic or target.is_geographic):
         return None
     return Area((used.west, used.south, used.east, used.north), source.is_geographic)
+
+
+def wrap_of(source: pyproj.CRS, target: pyproj.CRS) -> Wrap:
+    """Tell what is done about longitudes beyond 180 degrees."""
+    unit = target.axis_info[0].unit_name if target.axis_info else ""
+    if not target.is_geographic or unit != "degree":
+        return "no"
+    used = source.area_of_use
+    # A CRS that is made for both sides of the antimeridian knows no line around the Earth.
+    over = source.is_projected and used is not None and used.west > used.east
+    return "lines" if over else "degrees"
 
 
 def project_with(operation: Operation) -> Project | None:

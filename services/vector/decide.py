@@ -9,7 +9,7 @@ import pyarrow as pa
 from repositories.features import FoundTable
 from schema.errors import PermanentError
 from services.vector import types, wkb
-from services.vector.crs import area_of, choose_operation, label_of, parse_crs, parse_target
+from services.vector.crs import area_of, choose_operation, label_of, parse_crs, parse_target, wrap_of
 from services.vector.geometry import LINES, POINTS, POLYGONS
 from services.vector.layer import SourceLayer
 from services.vector.names import column_names
@@ -80,6 +80,7 @@ def decide(
         final_crs=options.target_crs,
         operation=choose_operation(original, final, layer.bounds),
         area=area_of(original, final),
+        wrap=wrap_of(original, final),
         origin=origin,
         reading=layer.reading,
     )
@@ -95,6 +96,6 @@ def _decide_promotion(found: Survey, family: int, target: FoundTable | None) -> 
             return f"({multi}," in kind, False
     if found.kinds[multi] or found.kinds[wkb.NAMES[wkb.COLLECTION]]:
         return True, False
-    if family != POLYGONS:
+    if family == POINTS:
         return False, False
     return found.splits, True

@@ -34,6 +34,8 @@ def conservation(plan: LoadPlan, totals: Json, geometry_type: str, rejects: str)
         "slivers_dropped": counts.get("slivers_dropped", 0),
         "z_m_removed": counts.get("z_m_removed", 0),
         "curves_linearised": counts.get("curves_linearised", 0),
+        "antimeridian_cut": counts.get("antimeridian_cut", 0),
+        "longitudes_wrapped": counts.get("longitudes_wrapped", 0),
         "types_promoted": type_changes(totals["source_kinds"], geometry_type),
         "null_geometries_kept": counts.get("null_geometry", 0),
         "outside_crs_area": counts.get("outside_crs_area", 0),

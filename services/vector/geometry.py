@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from services.vector import wkb
+from services.vector import antimeridian, wkb
+from services.vector.antimeridian import Wrap
 from services.vector.crs import Area, Bounds, Project
 from services.vector.wkb import Coordinates, Flags, Integers, Located
 
@@ -57,7 +58,7 @@ class CleanGeometry:
     reasons: npt.NDArray[np.object_]
     """Why a row has no geometry, or None."""
     counts: Counter[str]
-    """What was done: z_m_removed, repaired, slivers_dropped, outside_crs_area."""
+    """What was done: z_m_removed, longitudes_wrapped, antimeridian_cut, repaired, slivers_dropped, outside_crs_area."""
     repairs: Counter[str]
     """Repairs by what became of the type, such as Polygon->MultiPolygon."""
     bounds: tuple[float, float, float, float] | None
@@ -65,9 +66,15 @@ class CleanGeometry:
 
 
 def clean(
-    values: pa.Array, project: Project | None, *, family: int, max_repair_vertices: int, area: Area | None = None
+    values: pa.Array,
+    project: Project | None,
+    *,
+    family: int,
+    max_repair_vertices: int,
+    area: Area | None = None,
+    wrap: Wrap = "no",
 ) -> CleanGeometry:
-    """Drop Z and M, reproject, repair; what is not of the family, or cannot be kept, gets a reason instead.
+    """Drop Z and M, reproject, wrap, repair; what is not of the family, or cannot be kept, gets a reason instead.
 
     `project` takes and gives an array of shape (n, 2), x before y, and gives inf where it has no answer.
 
@@ -83,11 +90,16 @@ def clean(
         _note(reasons, _rows_with_infinite(located, coordinates), NOT_PROJECTABLE)
     flat = values if project is None and _is_flat(located) else wkb.write(located, coordinates)
     singles = _read_odd(values, located, project, reasons)
-    suspects = np.flatnonzero(_find_suspects(located, coordinates, reasons, family))
-    singles |= _read_shapes(flat, suspects, reasons)
+    suspects = _find_suspects(located, coordinates, reasons, family)
+    crossing = _find_crossing(located, coordinates, reasons, family) if wrap != "no" else np.zeros_like(suspects)
+    singles |= _read_shapes(flat, np.flatnonzero(suspects | crossing), reasons)
     counts: Counter[str] = Counter(z_m_removed=int((located.headers.dimensions > 2).sum()))
+    if wrap != "no":
+        singles = {row: _straighten(shape, wrap, counts) for row, shape in singles.items()}
     if area:
         seen = given if area.of_source else coordinates
+        if crossing.any():
+            seen = antimeridian.wrap_points(seen)
         counts["outside_crs_area"] = _count_outside(located, seen, reasons, area.bounds)
     repairs: Counter[str] = Counter()
     fixed = {}
@@ -97,9 +109,29 @@ def clean(
             reasons[row] = result
             continue
         fixed[row] = result
-        if result is not shape:
+        if result is not shape and not crossing[row]:
             repairs[f"{_kind_name(located, row, shape)}->{result.geom_type}"] += 1
     return _assemble(located, flat, coordinates, reasons, fixed, counts, repairs)
+
+
+def _straighten(shape: Any, wrap: Wrap, counts: Counter[str]) -> Any:
+    straight, action = antimeridian.straighten(shape, lines=wrap == "lines")
+    if action:
+        counts["antimeridian_cut" if action == "cut" else "longitudes_wrapped"] += 1
+    return straight
+
+
+def _find_crossing(located: Located, coordinates: Coordinates, reasons: npt.NDArray[np.object_], family: int) -> Flags:
+    """Find the rows that may reach beyond 180 degrees."""
+    rows = np.zeros(len(reasons), np.bool_)
+    x = coordinates[:, 0]
+    if not len(x) or (family == POINTS and max(-x.min(), x.max()) <= antimeridian.LIMIT):
+        return rows
+    filled = located.points > 0
+    starts = np.cumsum(located.points) - located.points
+    rows[located.rows[filled][antimeridian.find_crossing(x, starts[filled])]] = True
+    rows &= reasons == None  # noqa: E711 - element by element
+    return rows
 
 
 def refuse_multi(cleaned: CleanGeometry) -> CleanGeometry:
@@ -329,7 +361,7 @@ def _assemble(
         flat = pc.replace_with_mask(
             flat.cast(pa.binary()), pa.array(replaced), pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())
         )
-        boxes.append(tuple(shapely.total_bounds(shapes)))
+        boxes = [*_bounds_of_runs(located, coordinates, good & ~replaced), tuple(shapely.total_bounds(shapes))]
     if not good.all():
         flat = pc.if_else(pa.array(good), flat, pa.scalar(None, flat.type))
     return CleanGeometry(flat, kinds, reasons, counts, repairs, join_bounds(boxes))

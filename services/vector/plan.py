@@ -7,6 +7,7 @@ from typing import Literal
 
 from schema.jobs import Json
 from services.vector import wkb
+from services.vector.antimeridian import Wrap
 from services.vector.crs import Area, Operation
 from services.vector.geometry import LINES, POINTS, POLYGONS
 from services.vector.hints import Hints
@@ -72,6 +73,7 @@ class LoadPlan:
     operation: Operation
     area: Area | None
     """Where coordinates are expected; those elsewhere are counted."""
+    wrap: Wrap
     origin: Origin
     reading: Json = field(default_factory=dict)
     """What the reader chose: encoding, delimiter, columns of coordinates."""

@@ -11,7 +11,7 @@ from typing import Any
 import geopandas as gpd
 import pytest
 import shapely
-from shapely.geometry import Point, Polygon
+from shapely.geometry import LineString, Point, Polygon, box
 
 from schema.errors import PermanentError, SourceChanged
 from services.context import TaskContext
@@ -389,3 +389,41 @@ def test_a_shape_that_cannot_be_read_is_a_rejected_row(loader: Loader) -> None:
     loader.put("a.csv", b"id,wkt\n1,POINT (1 2)\n2,POINT (1 b)\n3,\n")
     result = loader.load("a.csv", max_rejected=2)
     assert result["conservation"]["reasons"] == {"coordinates_unreadable": 1, "null_geometry": 1}
+
+
+# Longitudes
+
+
+def test_longitudes_beyond_180_are_wrapped_and_polygons_are_cut_and_both_are_counted(loader: Loader) -> None:
+    over = Polygon([(177, -20), (-178, -20), (-178, -15), (177, -15)])
+    loader.put(
+        "a.geojson", features((box(170, 0, 190, 5), {}), (box(200, 0, 210, 5), {}), (over, {}), (box(0, 0, 1, 1), {}))
+    )
+    result = loader.load("a.geojson")
+    assert (result["conservation"]["antimeridian_cut"], result["conservation"]["longitudes_wrapped"]) == (2, 1)
+    assert result["geometry_type"] == "MultiPolygon"
+    assert loader.rows("SELECT ST_XMin(geom), ST_XMax(geom), ST_Area(geom)::int FROM geo.a ORDER BY id") == [
+        (-180, 180, 100), (-160, -150, 50), (-180, 180, 25), (0, 1, 1)
+    ]  # fmt: skip
+
+
+def test_points_from_0_to_360_are_wrapped(loader: Loader) -> None:
+    loader.put("a.csv", b"lat,lon\n1,190\n2,10\n3,359\n")
+    result = loader.load("a.csv")
+    assert result["conservation"]["longitudes_wrapped"] == 2
+    assert loader.rows("SELECT ST_X(geom) FROM geo.a ORDER BY id") == [(-170,), (10,), (-1,)]
+
+
+def test_a_line_over_the_antimeridian_is_cut(loader: Loader) -> None:
+    loader.put("a.geojson", features((LineString([(170, 0), (190, 0)]), {})))
+    assert loader.load("a.geojson")["geometry_type"] == "MultiLineString"
+
+
+def test_a_line_of_a_crs_over_the_antimeridian_is_cut_where_it_jumps(loader: Loader) -> None:
+    loader.put(
+        "a.gpkg",
+        gpkg(frame([LineString([(1_900_000, 3_900_000), (2_300_000, 3_900_000)])], "EPSG:3460"), loader.folder),
+    )
+    result = loader.load("a.gpkg")
+    assert (result["geometry_type"], result["conservation"]["antimeridian_cut"]) == ("MultiLineString", 1)
+    assert loader.value("SELECT ST_Length(geom) FROM geo.a") < 5

@@ -141,7 +141,7 @@ def test_rows_outside_of_the_area_of_their_crs_are_counted(loader: Loader) -> No
         "a.gpkg", gpkg(frame([Point(500_000, 5_000_000), Point(3_500_000, 5_000_000)], "EPSG:32632"), loader.folder)
     )
     assert loader.load("a.gpkg")["conservation"]["outside_crs_area"] == 1
-    loader.put("b.json", features((Point(200, 0), {}), (Point(0, 89), {})))
+    loader.put("b.json", features((Point(700, 0), {}), (Point(200, 0), {}), (Point(0, 89), {})))
     assert loader.load("b.json")["conservation"]["outside_crs_area"] == 1
 
 
