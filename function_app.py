@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import azure.functions as func
 
@@ -78,7 +79,14 @@ def answers(*query: str) -> Callable[[Respond], Respond]:
                 return problem(exc)
             # A caller gets a sentence for a bug of ours too; where it is, is for the log alone.
             except Exception as exc:  # noqa: BLE001
-                record("http_error", level=logging.ERROR, route=req.method, reason=describe(exc), where=where(exc))
+                record(
+                    "http_error",
+                    level=logging.ERROR,
+                    method=req.method,
+                    path=urlsplit(req.url).path,
+                    reason=describe(exc),
+                    where=where(exc),
+                )
                 return problem(errors.GeostageError("Geostage has a fault and could not answer.", remediation=REPORT))
 
         return answer

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
@@ -22,7 +22,7 @@ class JobParameters(BaseModel):
     dataset_id: str | None = Label
     resource_id: str | None = Label
     version_id: str | None = Label
-    system: bool = False
+    system: StrictBool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,10 @@ class Controller:
     stages: ClassVar[tuple[Stage, ...]]
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Judge what depends on the deployment's settings; each fault is {"field", "message"}."""
+        """Judge what depends on the deployment's settings; each fault is {"field", "message"}.
+
+        A field that is not valid in itself is None.
+        """
         del parameters, settings
         return []
 

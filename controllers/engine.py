@@ -1,6 +1,6 @@
 """The engine: the state machine of jobs and tasks. The row is written first, the message is sent second.
 
-It knows no job type, no SQL, no Azure type and no GDAL. It alone catches whatever a handler or a controller raises.
+It knows no job type, no SQL, no Azure type and no GDAL.
 """
 
 from __future__ import annotations

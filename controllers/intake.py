@@ -12,12 +12,11 @@ from pydantic import ValidationError
 from controllers.base import Controller, JobParameters
 from schema.errors import InvalidRequest, TooLarge
 from schema.jobs import Json, Source
+from schema.jsonb import has_nul
 from schema.settings import SYSTEM_CONTAINER_PREFIX, Settings
 
 MAX_BODY_BYTES = 1_000_000
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""A NUL in JSON text; the same letters behind an escaped backslash are no NUL."""
 
 
 def parse_body(body: bytes) -> Json:
@@ -44,7 +43,7 @@ def parse_body(body: bytes) -> Json:
         raise _invalid_json(f"is not JSON: {exc}") from exc
     if not isinstance(value, dict):
         raise _invalid_json(f"must be a JSON object, not {_json_type(value)}")
-    if _NUL.search(json.dumps(value)):
+    if has_nul(json.dumps(value)):
         raise _invalid_json("holds a NUL character, which no parameter may have")
     return value
 
@@ -54,7 +53,8 @@ def validate(controller: Controller, body: Json, settings: Settings) -> JobParam
     try:
         parameters = controller.Parameters.model_validate(body)
     except ValidationError as exc:
-        raise _invalid(controller, [_fault(error) for error in exc.errors(include_url=False)]) from exc
+        faults = [_fault(error) for error in exc.errors(include_url=False)]
+        raise _invalid(controller, [*faults, *_other_faults(controller, body, faults, settings)]) from exc
     faults = [*_container_faults(controller, parameters, settings), *controller.check_parameters(parameters, settings)]
     if faults:
         raise _invalid(controller, faults)
@@ -83,6 +83,17 @@ def valid_idempotency_key(header: str | None) -> str | None:
             remediation="Send a UUID, for example.",
         )
     return header
+
+
+def _other_faults(controller: Controller, body: Json, faults: list[Json], settings: Settings) -> list[Json]:
+    """Judge by the settings what is valid in itself, so that the caller sees every fault at once."""
+    faulty = {fault["field"].partition(".")[0] for fault in faults}
+    valid = {name: value for name, value in body.items() if name not in faulty}
+    parameters = controller.Parameters.model_construct(None, **{**dict.fromkeys(faulty), **valid})
+    found = controller.check_parameters(parameters, settings)
+    if not {"dataset_id", "resource_id"} & faulty:
+        found = [*_container_faults(controller, parameters, settings), *found]
+    return [fault for fault in found if fault["field"] not in faulty]
 
 
 def _container_faults(controller: Controller, parameters: JobParameters, settings: Settings) -> list[Json]:

@@ -16,8 +16,12 @@ _PROBLEMS = {
     404: "No such job, job type, container or blob.",
     409: "The state of the job does not allow it.",
     413: "The body is over 1 MB.",
+    500: "A fault of Geostage; its log says where.",
     503: "Database or queue cannot be reached; Retry-After says when to try again.",
 }
+
+_ALWAYS = (400, 500, 503)
+"""Any route may be asked with an unknown query parameter, meet a bug, or find a server away."""
 
 
 def document(controllers: Mapping[str, Controller]) -> Json:
@@ -57,23 +61,25 @@ def _paths(controllers: Mapping[str, Controller]) -> Json:
     job = f"/jobs/{{{job_id['name']}}}"
     paths: Json = {f"/jobs/{name}": {"post": _submit(controllers[name])} for name in sorted(controllers)}
     paths |= {
-        "/jobs": {"get": _get("list_jobs", "List jobs, newest first.", "JobPage", listing, (400, 503))},
-        job: {"parameters": [job_id], "get": _get("get_job", "Show a job.", "Job", [], (404, 503))},
+        "/jobs": {"get": _get("list_jobs", "List jobs, newest first.", "JobPage", listing, ())},
+        job: {"parameters": [job_id], "get": _get("get_job", "Show a job.", "Job", [], (304, 404))},
         f"{job}/tasks": {
             "parameters": [job_id],
-            "get": _get("list_tasks", "List the tasks of a job.", "TaskPage", page, (400, 404, 503)),
+            "get": _get("list_tasks", "List the tasks of a job.", "TaskPage", page, (404,)),
         },
         f"{job}/explain": {
             "parameters": [job_id],
-            "get": _get("explain_job", "Say why a job is where it is.", "Explanation", [], (404, 503)),
+            "get": _get("explain_job", "Say why a job is where it is.", "Explanation", [], (404,)),
         },
         f"{job}/cancel": {"parameters": [job_id], "post": _act("cancel_job", "Cancel a job.", 200)},
         f"{job}/retry": {"parameters": [job_id], "post": _act("retry_job", "Try a failed job again.", 202)},
-        "/job-types": {"get": _get("list_job_types", "List job types with their JSON Schemas.", "JobTypes", [], ())},
-        "/openapi.json": {"get": _get("openapi", "This document.", "Object", [], ())},
+        "/job-types": {
+            "get": _get("list_job_types", "List job types with their JSON Schemas.", "JobTypes", [], (304,))
+        },
+        "/openapi.json": {"get": _get("openapi", "This document.", "Object", [], (304,))},
         "/monitor/poison": {
-            "get": _get("poison", "Show what was poisoned.", "PoisonPage", page, (400, 503)),
-            "post": _get("poison_by_post", "The same, for monitors that know no GET.", "PoisonPage", page, (400, 503)),
+            "get": _get("poison", "Show what was poisoned.", "PoisonPage", page, ()),
+            "post": _get("poison_by_post", "The same, for those that cannot GET.", "PoisonPage", page, ()),
         },
         "/health": {"get": _health()},
     }
@@ -98,7 +104,7 @@ def _submit(controller: Controller) -> Json:
         "responses": {
             "202": {**_content("Submission", "Accepted."), "headers": _location()},
             "200": {**_content("Submission", "A live job does this work already."), "headers": _location()},
-            **_problems((400, 404, 409, 413, 503)),
+            **_problems((404, 409, 413)),
         },
     }
 
@@ -113,7 +119,7 @@ def _get(name: str, summary: str, schema: str, parameters: list[Json], problems:
 
 
 def _act(name: str, summary: str, status: int) -> Json:
-    responses = {str(status): _content("Submission", "Done."), **_problems((404, 409, 503))}
+    responses = {str(status): _content("Submission", "Done."), **_problems((404, 409))}
     return {"operationId": name, "summary": summary, "responses": responses}
 
 
@@ -122,7 +128,11 @@ def _health() -> Json:
         "operationId": "health",
         "summary": "Say whether Geostage can work.",
         "security": [],
-        "responses": {"200": _content("Object", "It can."), "503": _content("Object", "It cannot; `checks` says why.")},
+        "responses": {
+            **_problems(()),
+            "200": _content("Object", "It can."),
+            "503": _content("Object", "It cannot; `checks` says why."),
+        },
     }
 
 
@@ -140,11 +150,12 @@ def _location() -> Json:
 
 
 def _problems(statuses: tuple[int, ...]) -> Json:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        str(status): {"description": _PROBLEMS[status], "content": {"application/problem+json": {"schema": schema}}}
-        for status in statuses
-    }
+    """Give the answers besides success: those named, and those that every route may give."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    named = {status: {"description": _PROBLEMS[status], "content": content} for status in {*statuses, *_ALWAYS} - {304}}
+    if 304 in statuses:
+        named[304] = {"description": "The caller has it already: its If-None-Match is the ETag."}
+    return {str(status): named[status] for status in sorted(named)}
 
 
 def _inlined(schema: Json) -> Json:
@@ -161,69 +172,63 @@ def _inlined(schema: Json) -> Json:
     return inlined
 
 
+_TEXT, _NUMBER, _WHOLE, _FLAG = ({"type": name} for name in ("string", "number", "integer", "boolean"))
+_TIME: Json = {"type": ["string", "null"], "format": "date-time"}
+_ANYTHING: Json = {"type": "object"}
+_STATUS: Json = {"type": "string", "enum": [status.value for status in JobStatus]}
+
+
 def _schemas() -> Json:
-    text, number, whole, flag = ({"type": name} for name in ("string", "number", "integer", "boolean"))
-    time: Json = {"type": ["string", "null"], "format": "date-time"}
-    anything: Json = {"type": "object"}
-    link = _object({"rel": text, "href": text, "method": text})
-    links = {"type": "array", "items": link}
-    error = _object(
-        {
-            **dict.fromkeys(("code", "category", "message", "remediation", "task_id"), text),
-            **dict.fromkeys(("retryable", "user_fixable"), flag),
-            **dict.fromkeys(("stage_n", "attempt"), whole),
-        }
-    )
-    status = {"type": "string", "enum": [value.value for value in JobStatus]}
-    history = _object(
-        {
-            **dict.fromkeys(("stage", "status"), text),
-            **dict.fromkeys(("stage_n", "task_count"), whole),
-            "completed_at": time,
-            "duration_seconds": number,
-        }
-    )
-    counts = _object({value.value: whole for value in TaskStatus})
-    job = {
-        "job_id": text,
-        "job_type": text,
-        "status": status,
-        "parameters": anything,
-        "stages": whole,
-        "current_stage_n": whole,
-        "current_stage": text,
-        "stage_sequence": anything,
-        "stage_data": anything,
-        "stage_history": {"type": "array", "items": history},
-        "progress": whole,
-        "tasks": {"type": "object", "additionalProperties": counts},
-        "warnings": {"type": "array", "items": _object({"code": text, "message": text, "count": whole})},
-        "result_data": {"type": ["object", "null"]},
-        "error": {"oneOf": [error, {"type": "null"}]},
-        **dict.fromkeys(("created_at", "started_at", "updated_at", "finished_at"), time),
-        "links": links,
-    }
-    fault = _object({"field": text, "message": text})
+    links = _list(_object({"rel": _TEXT, "href": _TEXT, "method": _TEXT}))
+    submission = {"job_id": _TEXT, "job_type": _TEXT, "status": _STATUS, "links": links, "existing": _FLAG}
     return {
-        "Job": _object(job),
-        "JobPage": _object({"jobs": {"type": "array", "items": anything}, "links": links}),
-        "TaskPage": _object({"tasks": {"type": "array", "items": anything}, "links": links}),
-        "Submission": _object(
-            {"job_id": text, "job_type": text, "status": status, "links": links, "existing": {"type": "boolean"}}
-        ),
-        "PoisonPage": _object({"counts": anything, "messages": {"type": "array", "items": anything}, "links": links}),
-        "Explanation": _object({"job_id": text, "status": status, "summary": text}),
-        "JobTypes": _object({"job_types": {"type": "array", "items": anything}}),
-        "Problem": _object(
-            {
-                **dict.fromkeys(("type", "title", "detail", "code", "category", "remediation"), text),
-                "status": whole,
-                **dict.fromkeys(("retryable", "user_fixable"), flag),
-                "errors": {"type": "array", "items": fault},
-            }
-        ),
-        "Object": anything,
+        "Job": _object({**_job(), "links": links}),
+        "JobPage": _object({"jobs": _list(_ANYTHING), "links": links}),
+        "TaskPage": _object({"tasks": _list(_ANYTHING), "links": links}),
+        "Submission": _object(submission),
+        "PoisonPage": _object({"counts": _ANYTHING, "messages": _list(_ANYTHING), "links": links}),
+        "Explanation": _object({"job_id": _TEXT, "status": _STATUS, "summary": _TEXT}),
+        "JobTypes": _object({"job_types": _list(_ANYTHING)}),
+        "Problem": _problem(),
+        "Object": _ANYTHING,
     }
+
+
+def _job() -> Json:
+    return {
+        **dict.fromkeys(("job_id", "job_type", "current_stage"), _TEXT),
+        **dict.fromkeys(("stages", "current_stage_n", "progress"), _WHOLE),
+        **dict.fromkeys(("parameters", "stage_sequence", "stage_data"), _ANYTHING),
+        **dict.fromkeys(("created_at", "started_at", "updated_at", "finished_at"), _TIME),
+        "status": _STATUS,
+        "stage_history": _list(_stage()),
+        "tasks": {"type": "object", "additionalProperties": _object({status.value: _WHOLE for status in TaskStatus})},
+        "warnings": _list(_object({"code": _TEXT, "message": _TEXT, "count": _WHOLE})),
+        "result_data": {"type": ["object", "null"]},
+        "error": {"oneOf": [_error(), {"type": "null"}]},
+    }
+
+
+def _stage() -> Json:
+    named = {**dict.fromkeys(("stage", "status"), _TEXT), **dict.fromkeys(("stage_n", "task_count"), _WHOLE)}
+    return _object({**named, "completed_at": _TIME, "duration_seconds": _NUMBER})
+
+
+def _error() -> Json:
+    texts = dict.fromkeys(("code", "category", "message", "remediation", "task_id"), _TEXT)
+    flags = dict.fromkeys(("retryable", "user_fixable"), _FLAG)
+    return _object({**texts, **flags, **dict.fromkeys(("stage_n", "attempt"), _WHOLE)})
+
+
+def _problem() -> Json:
+    texts = dict.fromkeys(("type", "title", "detail", "code", "category", "remediation"), _TEXT)
+    flags = dict.fromkeys(("retryable", "user_fixable"), _FLAG)
+    faults = _list(_object({"field": _TEXT, "message": _TEXT}))
+    return _object({**texts, **flags, "status": _WHOLE, "errors": faults})
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
 
 
 def _object(properties: Json) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ from schema.jobs import Source
 from schema.settings import Settings
 
 BLOCK_BYTES = 16 * 1024 * 1024
+CONTAINER_NAME = re.compile(r"\$root|\$web|[a-z0-9](?:-?[a-z0-9]){2,62}")
+"""https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
+WHILE_A_CALLER_WAITS: dict[str, Any] = {"read_timeout": 4, "retry_total": 1}
+"""Storage that accepts a request but does not answer must not keep the caller of a POST for a minute."""
 BINARY = "application/octet-stream"
 _NO_NAME = ("InvalidResourceName", "OutOfRangeInput", "InvalidUri")
 """The service's codes for a name that no container can have."""
@@ -94,12 +99,15 @@ class AzureBlobs:
 
     def head(self, container: str, blob: str) -> Source:
         """See Blobs."""
+        # A name with a slash would lead into a container of another name.
+        if not CONTAINER_NAME.fullmatch(container):
+            raise container_not_found(container)
         with _errors(container, blob):
             try:
-                facts = self._service.get_blob_client(container, blob).get_blob_properties()
+                facts = self._service.get_blob_client(container, blob).get_blob_properties(**WHILE_A_CALLER_WAITS)
             except ResourceNotFoundError:
                 # The answer to a HEAD has no body to tell a missing container from a missing blob.
-                self._service.get_container_client(container).get_container_properties()
+                self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
                 raise blob_not_found(container, blob) from None
         return Source(container, blob, facts.etag, facts.size, facts.last_modified.astimezone(UTC).isoformat())
 

@@ -474,11 +474,6 @@ def offload_result(conn: Connection, job_id: str, result_data: Json) -> None:
     _run(conn, "offload_result", job_id=job_id, result_data=_jsonb(result_data))
 
 
-def count_open(conn: Connection) -> dict[str, int]:
-    """Count open jobs and open tasks."""
-    return dict(_first(conn, "count_open") or {})
-
-
 def applied_migrations(conn: Connection) -> list[str]:
     """List the migrations that the database has."""
     return [row["name"] for row in _rows(conn, "applied_migrations")]

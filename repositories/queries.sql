@@ -373,11 +373,6 @@ DROP TABLE IF EXISTS {table};
 UPDATE app.jobs SET result_data = %(result_data)s, updated_at = clock_timestamp()
 WHERE job_id = %(job_id)s AND status IN ('completed', 'completed_with_errors', 'failed');
 
--- count_open
--- What is under way, for the health report.
-SELECT (SELECT count(*) FROM app.jobs WHERE status IN ('queued', 'processing')) AS open_jobs,
-       (SELECT count(*) FROM app.tasks WHERE status IN ('queued', 'processing')) AS open_tasks;
-
 -- applied_migrations
 -- Names of the migrations that this database has.
 SELECT name FROM geostage_migrations.applied ORDER BY name;

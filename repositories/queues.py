@@ -42,7 +42,7 @@ class AzureQueues:
             "retry_total": 1,
             **QUICK_BACKOFF,
             "connection_timeout": 3,
-            "read_timeout": 10,
+            "read_timeout": 4,
             "message_encode_policy": TextBase64EncodePolicy(),
             "message_decode_policy": TextBase64DecodePolicy(),
         }

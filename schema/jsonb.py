@@ -9,6 +9,11 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """A NUL in JSON text; the same letters behind an escaped backslash are no NUL."""
 
 
+def has_nul(text: str) -> bool:
+    """Tell whether JSON text holds a NUL character."""
+    return _NUL.search(text) is not None
+
+
 def to_jsonb(value: object) -> str:
     """Give the JSON text of a value.
 
@@ -18,7 +23,7 @@ def to_jsonb(value: object) -> str:
         It is no JSON, or holds what jsonb cannot store.
     """
     text = json.dumps(value, allow_nan=False, ensure_ascii=False)
-    if _NUL.search(text):
+    if has_nul(text):
         raise ValueError("it holds a NUL character, which jsonb cannot store")
     # UnicodeEncodeError, a ValueError, for half of a surrogate pair.
     text.encode()

@@ -341,12 +341,7 @@ def test_health_reports_its_parts(api: Api) -> None:
     body = answer.json()
     assert body["status"] == "ok"
     assert set(body["checks"]) == {"database", "migrations", "queues", "sweep"}
-    assert set(body["checks"]["queues"]["messages"]) == {
-        "geo-jobs",
-        "geo-vector-tasks",
-        "geo-raster-tasks",
-        "geo-light-tasks",
-    }
+    assert [body["checks"][part] for part in ("database", "queues")] == 2 * [{"status": "ok"}], "anybody may ask"
     assert body["checks"]["sweep"]["status"] in ("ok", "waiting")
 
 

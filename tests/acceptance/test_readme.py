@@ -99,7 +99,7 @@ def run_to_the_end(engine: Engine, queues: FakeQueues, job_id: str) -> Job:
 
 
 def test_the_curl_call_answers_as_shown(api: Api) -> None:
-    match = re.search(r"curl -d '(\{.*?\})' http://127.0.0.1:7071/api/(jobs/hello_world)", README)
+    match = re.search(r"curl -d '(\{.*?\})' \$GEOSTAGE_API/(jobs/hello_world)", README)
     assert match
     answer = api.post(match[2], content=match[1].encode())
     shown = re.search(r'^\{"job_id".*\}$', README, re.MULTILINE)

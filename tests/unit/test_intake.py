@@ -134,6 +134,11 @@ def test_all_faults_are_listed_not_the_first() -> None:
     assert listed["nn"] == "there is no such parameter"
 
 
+def test_what_settings_refuse_is_listed_beside_what_is_not_valid_in_itself() -> None:
+    body = {"dataset_id": "geostage-work", "resource_id": "a.gpkg", "target_schema": "secret", "chunk_size": 0, "x": 1}
+    assert sorted(faults(CONTROLLERS["process_vector"], body)) == ["chunk_size", "dataset_id", "target_schema", "x"]
+
+
 def test_a_missing_parameter_is_named() -> None:
     assert faults(SourceController(), {"size": 0, "resource_id": "a"}) == {
         "dataset_id": "is required",
