@@ -25,6 +25,7 @@ ARROW_TYPES = {
     "timestamptz": pa.timestamp("us", "UTC"), "text": pa.string(),
 }  # fmt: skip
 
+_FEW = 20
 _MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
 """Words for no value; in a column of text they are text."""
 
@@ -36,31 +37,59 @@ _THOUSANDS = r"^[-+]?[0-9]{1,3},[0-9]{3}$|^[-+]?[0-9]+$"
 
 
 class Judge:
-    """What a column of text may be, after all that was seen of it."""
+    """What a column of text may be, after all that was seen of it.
+
+    Each part of the column is judged by itself, by the first type that reads all of it; two parts together are what
+    `_JOINED` says of their types.
+    """
 
     def __init__(self, *, commas_part: bool = False) -> None:
         """With `commas_part` a comma parts the columns of the file: "1,234" may then be a thousand."""
-        self._left: list[Kind] = list(KINDS)
-        self._any = False
+        self._found: Kind | None = None
+        self._long = False
         self._sure_of_comma = not commas_part
 
     def look(self, values: pa.Array) -> None:
         """Look at more values of the column."""
-        if not self._left:
+        if self._found == "text":
             return
         known = _known(values)
         if known.null_count == len(known):
             return
-        self._any = True
-        self._left = [kind for kind in self._left if _reads(known, kind)]
-        if not self._sure_of_comma and "decimal_comma" in self._left:
+        # pyarrow words an error for every value that it cannot read, so a few are tried first.
+        few = known.slice(0, _FEW)
+        kind: Kind = next((kind for kind in KINDS if _reads(few, kind) and _reads(known, kind)), "text")
+        self._found = _join(self._found, kind)
+        if kind == "bigint" and not self._long:
+            self._long = bool(pc.any(pc.match_substring_regex(known, _NUMBER_FAULTS)).as_py())
+        if kind == "decimal_comma" and not self._sure_of_comma:
             self._sure_of_comma = pc.any(pc.invert(pc.match_substring_regex(known, _THOUSANDS))).as_py()
 
     @property
     def kind(self) -> Kind:
         """Give the narrowest type that reads every value; text for a column without values."""
-        left = [kind for kind in self._left if self._sure_of_comma or kind != "decimal_comma"]
-        return left[0] if left and self._any else "text"
+        if self._found == "decimal_comma" and not self._sure_of_comma:
+            return "text"
+        # As a floating-point number a long integer would become another one.
+        if self._found in ("double", "decimal_comma") and self._long:
+            return "text"
+        return self._found or "text"
+
+
+_JOINED: dict[frozenset[Kind], Kind] = {
+    frozenset(("integer", "bigint")): "bigint",
+    frozenset(("integer", "double")): "double",
+    frozenset(("bigint", "double")): "double",
+    frozenset(("integer", "decimal_comma")): "decimal_comma",
+    frozenset(("bigint", "decimal_comma")): "decimal_comma",
+    frozenset(("date", "timestamp")): "timestamp",
+}
+
+
+def _join(one: Kind | None, other: Kind) -> Kind:
+    if one is None or one == other:
+        return other
+    return _JOINED.get(frozenset((one, other)), "text")
 
 
 def convert(values: pa.Array, kind: Kind) -> pa.Array:
