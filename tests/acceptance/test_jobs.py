@@ -363,6 +363,8 @@ def test_with_keys_every_route_asks_for_one_but_health(stack: Stack) -> None:
                 assert locked.get(path, headers={"x-functions-key": host.key}).status_code in (200, 404)
             assert locked.post("jobs/hello_world", json={}).status_code == 401
             assert locked.get("health").status_code == 200
+            for message in ("one", "two"):
+                locked.post(f"jobs/hello_world?code={host.key}", json={"message": f"locked {message}"})
             page = locked.get(f"jobs?limit=1&code={host.key}").json()
             assert page["links"]
             assert host.key not in page["links"][0]["href"]
