@@ -33,6 +33,7 @@ POLL_SECONDS = 0.02
 PIECE = 100_000
 OGR_OPTIONS = (
     *("-makevalid", "-dim", "XY", "-nlt", "PROMOTE_TO_MULTI", "-t_srs", "EPSG:4326", "-lco", "GEOMETRY_NAME=geom"),
+    *("-lco", "FID=ogc_fid"),
     *("--config", "PG_USE_COPY", "YES", "-overwrite"),
 )
 
@@ -204,36 +205,52 @@ def _to_postgis(bench: Bench, case: Case) -> None:
 
 
 def same(bench: Bench) -> None:
-    """Compare every row of the two tables: geometries, then attributes."""
+    """Compare every row of the two tables: geometries, then attributes, column by column."""
     with bench.host() as host, psycopg.connect(bench.stack.postgres_dsn, autocommit=True) as conn:
         for case in CASES:
             path = bench.make(case.file, case.features, case.crs)
             bench.upload(path)
             bench.ogr2ogr(path)
             bench.job(host, path)
-            rows, other_shapes, other_values = conn.execute(_compare(conn)).fetchone() or (0, 0, 0)
-            print(f"{case.label}: {rows} rows side by side, {other_shapes} geometries and {other_values} rows of "
-                  f"attributes differ", flush=True)  # fmt: skip
+            _report_same(conn, case)
 
 
-def _compare(conn: psycopg.Connection[Any]) -> sql.Composed:
-    query = """SELECT column_name FROM information_schema.columns
+def _report_same(conn: psycopg.Connection[Any], case: Case) -> None:
+    """Print how many rows differ.
+
+    Numbers are compared as numbers, exactly and to 14 digits: ogr2ogr writes 15 digits, and makes numeric(24,15) of a
+    shapefile's decimals.
+    """
+    query = """SELECT column_name, data_type IN ('double precision', 'real', 'integer', 'bigint', 'smallint')
+               FROM information_schema.columns
                WHERE table_schema = 'geo' AND table_name = 'bench' AND column_name NOT IN ('id', 'geom')"""
-    columns = [row[0] for row in conn.execute(query)]
-    ours, theirs = (
-        sql.SQL(", ").join(
-            sql.SQL("{}.{}::text").format(sql.Identifier(table), sql.Identifier(name)) for name in columns
-        )
-        for table in ("a", "b")
-    )
+    columns = conn.execute(query).fetchall()
+    counts = [_count_other(name, number=number) for name, number in columns]
     # ogr2ogr's own numbers begin at 0 or 1, depending on the format.
-    return sql.SQL(
-        """SELECT count(*),
-               count(*) FILTER (WHERE NOT coalesce(a.geom = b.geom AND a.geom::bytea = ST_Multi(b.geom)::bytea
-                   OR ST_Equals(a.geom, b.geom) OR ST_HausdorffDistance(a.geom, b.geom) < 1e-9, false)),
-               count(*) FILTER (WHERE ({ours}) IS DISTINCT FROM ({theirs}))
+    statement = sql.SQL(
+        """SELECT count(*), count(*) FILTER (WHERE a.id IS NULL OR b.ogc_fid IS NULL),
+                  count(*) FILTER (WHERE NOT coalesce(ST_OrderingEquals(a.geom, ST_Multi(b.geom))
+                      OR ST_Equals(a.geom, b.geom) OR ST_HausdorffDistance(a.geom, b.geom) < 1e-9, false)), {counts}
            FROM geo.bench AS a
            FULL JOIN public.base AS b ON b.ogc_fid = a.id + (SELECT min(ogc_fid) FROM public.base) - 1"""
+    ).format(counts=sql.SQL(", ").join(counts))
+    rows, alone, shapes, *others = conn.execute(statement).fetchall()[0]
+    print(f"{case.label}: {rows} rows side by side, {alone} without a partner, {shapes} geometries differ", flush=True)
+    for (name, number), (exactly, roughly) in zip(columns, zip(others[::2], others[1::2], strict=True), strict=True):
+        rounded = f", {roughly} by more than 1e-14 of the value" if number else ""
+        print(f"    {name}: {exactly} differ{rounded}", flush=True)
+
+
+def _count_other(name: str, *, number: bool) -> sql.Composed:
+    """Write the counts of rows that differ exactly, and by more than 14 digits."""
+    ours, theirs = sql.Identifier("a", name), sql.Identifier("b", name)
+    if not number:
+        text = "count(*) FILTER (WHERE {ours}::text IS DISTINCT FROM {theirs}::text)"
+        return sql.SQL(f"{text}, {text}").format(ours=ours, theirs=theirs)
+    return sql.SQL(
+        """count(*) FILTER (WHERE {ours}::float8 IS DISTINCT FROM {theirs}::float8),
+           count(*) FILTER (WHERE NOT coalesce(abs({ours}::float8 - {theirs}::float8) <= 1e-14 * abs({ours}::float8),
+               {ours} IS NULL AND {theirs} IS NULL))"""
     ).format(ours=ours, theirs=theirs)
 
 

@@ -1,0 +1,126 @@
+"""What is decided without reading or writing anything: chunks, CRS, books, formats."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyproj
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.errors import PermanentError
+from services.vector import report, rowsize
+from services.vector.chunks import Chunker
+from services.vector.crs import Operation, area_of, choose_operation, label_of, parse_crs, project_with
+
+WGS84 = pyproj.CRS("EPSG:4326")
+ESRI_WGS84 = (
+    'GEOGCS["GCS_WGS_1984",DATUM["D_WGS_1984",SPHEROID["WGS_1984",6378137.0,298.257223563]],'
+    'PRIMEM["Greenwich",0.0],UNIT["Degree",0.0174532925199433]]'
+)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 50), max_size=30), max_size=6),
+    st.integers(1, 20),
+    st.integers(1, 100),
+)
+def test_chunks_hold_every_row_once_and_keep_their_limits(batches: list[list[int]], rows: int, size: int) -> None:
+    chunker = Chunker(rows, size)
+    chunks: list[list[int]] = [[]]
+    for batch in batches:
+        covered = 0
+        for piece in chunker.cut(np.array(batch, np.int64)):
+            assert piece.start == covered
+            covered += piece.rows
+            chunks[-1] += batch[piece.start : covered]
+            if piece.closes:
+                chunks.append([])
+        assert covered == len(batch)
+    assert [number for chunk in chunks for number in chunk] == [number for batch in batches for number in batch]
+    for chunk in chunks:
+        assert len(chunk) <= rows
+        assert sum(chunk[:-1]) < size
+
+
+@pytest.mark.parametrize("definition", ["EPSG:4326", "OGC:CRS84", ESRI_WGS84, "EPSG:4979"])
+def test_longitude_and_latitude_are_left_alone_in_whatever_order_the_crs_has_them(definition: str) -> None:
+    assert choose_operation(parse_crs(definition), WGS84, None).pipeline is None
+
+
+@pytest.mark.parametrize("code", [32632, 3857, 2193, 3035, 31467, 27700, 5514])
+def test_an_operation_survives_json_and_does_what_proj_does(code: int) -> None:
+    source = parse_crs(f"EPSG:{code}")
+    area = source.area_of_use
+    assert area is not None
+    middle = ((area.west + area.east) / 2, (area.south + area.north) / 2)
+    to_source = pyproj.Transformer.from_crs(WGS84, source, always_xy=True)
+    point = to_source.transform(*middle)
+    operation = choose_operation(source, WGS84, (point[0], point[1], point[0] + 1, point[1] + 1))
+    project = project_with(Operation.from_json(operation.as_json()))
+    assert project is not None
+    # The best operation may be some metres from the one that PROJ took on the way there.
+    assert project(np.array([point]))[0] == pytest.approx(middle, abs=2e-4)
+
+
+@pytest.mark.parametrize("definition", [None, "", "nonsense", 'LOCAL_CS["plant grid",UNIT["metre",1]]'])
+def test_a_layer_without_a_usable_crs_is_refused(definition: str | None) -> None:
+    with pytest.raises(PermanentError) as caught:
+        parse_crs(definition)
+    assert caught.value.error_code == "crs_missing"
+
+
+def test_a_vertical_crs_is_left_out() -> None:
+    assert label_of(parse_crs("EPSG:25832+7837")) == "EPSG:25832"
+
+
+def test_the_area_of_use_is_compared_on_the_side_that_is_in_degrees() -> None:
+    assert (area_of(WGS84, pyproj.CRS(3857)) or pytest.fail("no area")).of_source
+    assert not (area_of(pyproj.CRS(32632), WGS84) or pytest.fail("no area")).of_source
+    assert area_of(pyproj.CRS(32632), pyproj.CRS(3857)) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "limit", "allowed"), [(1000, 0, 0), (1000, 7, 7), (1000, "1%", 10), (99, "1%", 0), (300, "0.5%", 1)]
+)
+def test_rejected_rows_are_allowed_by_number_or_share(rows: int, limit: int | str, allowed: int) -> None:
+    assert report.allowed_rejects(rows, limit) == allowed
+
+
+def test_books_that_do_not_balance_stop_a_load() -> None:
+    totals = report.add_up([])
+    report.check_books(0, totals)
+    for wrong in ({"loaded": 1}, {"rejected": 1}):
+        with pytest.raises(report.BooksDoNotBalance):
+            report.check_books(1 if "rejected" in wrong else 0, {**totals, **wrong})
+    with pytest.raises(report.BooksDoNotBalance):
+        report.check_staged(9, 10)
+
+
+def test_results_of_tasks_are_added_up() -> None:
+    one = {
+        **report.add_up([]),
+        "rows": 3, "loaded": 2, "rejected": 1, "multi": 1, "bounds": [0, 0, 1, 1],
+        "counts": {"repaired": 1}, "reasons": {"null_geometry": 1}, "source_kinds": {"Polygon": 2}, "nulled": {"a": 1},
+    }  # fmt: skip
+    other = {**one, "bounds": [-1, 0.5, 0.5, 2], "reasons": {"empty_geometry": 1}}
+    total = report.add_up([one, other, report.add_up([])])
+    assert (total["rows"], total["loaded"], total["rejected"], total["multi"]) == (6, 4, 2, 2)
+    assert total["bounds"] == [-1, 0, 1, 2]
+    assert total["reasons"] == {"null_geometry": 1, "empty_geometry": 1}
+    assert report.type_changes(total["source_kinds"], "MultiPolygon") == {"Polygon->MultiPolygon": 4}
+
+
+def test_only_rows_that_postgresql_refuses_are_too_big() -> None:
+    wide = pa.record_batch({f"c{n}": ["x" * 40, "x", "x" * 40, None] for n in range(600)})
+    assert rowsize.may_be_too_big(wide).tolist() == [True, False, True, False]
+    tried: list[int] = []
+
+    def copy(rows: pa.RecordBatch) -> bool:
+        tried.append(rows.num_rows)
+        return rows.num_rows == 1 and len(tried) == 2
+
+    assert rowsize.find_too_big(wide, copy).tolist() == [False, False, True, False]
+    assert tried == [2, 1, 1]
+    assert not rowsize.find_too_big(pa.record_batch({"a": ["x" * 10**6]}), copy).any()
