@@ -162,6 +162,9 @@ def _parse(path: Path, dialect: Dialect, note: Callable[[Any], str]) -> Iterator
         )
         yield from reader
     except pa.ArrowInvalid as exc:
+        if "Empty CSV" in str(exc):
+            # Nothing but a header without a line's end.
+            return
         raise PermanentError(
             f"The file cannot be read as delimited text: {str(exc)[:300]}.",
             remediation="Look for a quotation mark that is not closed, write the file anew, and upload it.",
@@ -172,15 +175,34 @@ def _parse(path: Path, dialect: Dialect, note: Callable[[Any], str]) -> Iterator
 def _block_size(path: Path) -> int:
     """Choose blocks that hold the longest line, so that no row is longer than a block."""
     longest, current = 0, 0
+    for block in _blocks(path):
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+        if not len(ends):
+            current += len(block)
+            continue
+        longest = max(longest, current + int(ends[0]), int(np.diff(ends).max(initial=0)))
+        current = len(block) - int(ends[-1])
+    return min(_LARGEST_BLOCK, max(_BLOCK_BYTES, 2 * max(longest, current) + 4096))
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
-            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-            if not len(ends):
-                current += len(block)
-                continue
-            longest = max(longest, current + int(ends[0]), int(np.diff(ends).max(initial=0)))
-            current = len(block) - int(ends[-1])
-    return min(_LARGEST_BLOCK, max(_BLOCK_BYTES, 2 * max(longest, current) + 4096))
+            yield block
+
+
+def _check_quotes(path: Path, last: _Records | None) -> None:
+    """Refuse a file whose last row swallows others: for pyarrow a value that is never closed goes on to the end."""
+    if last is None or sum(block.count(b'"') for block in _blocks(path)) % 2 == 0:
+        return
+    row = last.values.num_rows - 1
+    values = [last.ragged.get(row), *(column[row].as_py() for column in last.values.columns)]
+    if any(value and "\n" in value for value in values):
+        raise PermanentError(
+            f"A quotation mark in row {last.first + row + 1} is not closed.",
+            remediation="Close it, or double it where it is part of a value, and upload the file anew.",
+            code="quote_not_closed",
+        )
 
 
 def _fill_in(first: int, values: pa.RecordBatch, ragged: list[tuple[int, str]]) -> _Records:
@@ -213,8 +235,10 @@ def _judge(path: Path, dialect: Dialect, hints: Hints, check: Callable[[], None]
     judges = [Judge(commas_part=dialect.delimiter == ",") for _ in dialect.names]
     place: Place | None = None
     ranges, bounds, srids = Ranges(), np.array([np.inf, np.inf, -np.inf, -np.inf]), set[int]()
+    last: _Records | None = None
     for records in _read(path, dialect):
         check()
+        last = records
         for judge, values in zip(judges, records.values.columns, strict=True):
             judge.look(values)
         if place is None:
@@ -226,6 +250,7 @@ def _judge(path: Path, dialect: Dialect, hints: Hints, check: Callable[[], None]
             x, y, _ = _numbers(records.values, place)
             ranges.look(x, y)
             _grow(bounds, x, y)
+    _check_quotes(path, last)
     if place is None:
         place = coordinates.find_place(dialect.names, [() for _ in dialect.names], hints)
     kinds = tuple(judge.kind for judge in judges)

@@ -24,6 +24,7 @@ MAX_DEPTH = 100
 _BLOCK = 256 * 1024
 _HEAD = 64 * 1024
 _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
+_ROOT = re.compile(rb"<([\w.-]+:)?kml[\s/>]")
 _LOOSE_COMMA = re.compile(r"\s*,\s*")
 _SAFE_ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1")
 _TEXTS = frozenset(("name", "description", "address", "phoneNumber", "begin", "end", "when"))
@@ -55,6 +56,12 @@ def check_safe(path: Path) -> None:
         raise _refused("The file declares a document type or entities, which KML has no use for.")
     if not root.startswith(b"<"):
         raise _refused("The file does not begin as an XML document in UTF-8.")
+    if not _ROOT.match(root):
+        raise PermanentError(
+            "The file is XML, but no KML: its first element is another one.",
+            remediation="Give the file the extension of its real format, and upload it anew.",
+            code="wrong_format",
+        )
 
 
 def _skip_prologue(head: bytes) -> bytes:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from schema.errors import PermanentError
 from schema.jobs import Source
-from services.vector import delimited, encodings, layer, parquet, placemarks
+from services.vector import delimited, encodings, layer, lines, parquet, placemarks
 from services.vector.archive import Member
 from services.vector.chunks import Chunk
 from services.vector.encodings import Encoding
-from services.vector.formats import CSV, GEOJSON, GEOPACKAGE, KML, PARQUET, SHAPEFILE, TSV, format_of
+from services.vector.formats import CSV, GEOJSON, GEOJSON_LINES, GEOPACKAGE, KML, PARQUET, SHAPEFILE, TSV, format_of
 from services.vector.hints import ALL_LAYERS, Hints
 from services.vector.layer import SourceBatch, SourceLayer
 from services.vector.origin import Origin
@@ -107,7 +107,8 @@ def open_origin(
             path, known, name=origin.layer, chunk=chunk, geometry_only=geometry_only, encoding=encoding
         )
     with opened as (found, batches):
-        yield _named(found, origin, hints, encoding), batches
+        whole = lines.counted(path, batches) if known is GEOJSON_LINES else batches
+        yield _named(found, origin, hints, encoding), whole
 
 
 def describe(folder: Path, origin: Origin, hints: Hints, check: Callable[[], None]) -> SourceLayer:

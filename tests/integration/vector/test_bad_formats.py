@@ -1,0 +1,173 @@
+"""Files of every format that cannot be loaded: the error names what is wrong and what to do, and nothing is left."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.fixtures.vector import boxes, gpkg, zipped
+from tests.integration.vector.loading import Loader
+from tests.integration.vector.test_bad_input import VRT, fails
+from tests.integration.vector.test_formats import csv_of_shapes, document, kml, parquet, written
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+EVERY = (
+    "a.zip", "a.shp", "a.gpkg", "a.geojson", "a.json", "a.geojsonl", "a.ndjson", "a.kml", "a.kmz", "a.csv", "a.tsv",
+    "a.fgb", "a.parquet", "a.geoparquet",
+)  # fmt: skip
+
+
+def put_siblings(loader: Loader) -> None:
+    for suffix in (".shx", ".dbf"):
+        loader.put(f"a{suffix}", b"x")
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_file_of_zero_bytes(loader: Loader, name: str) -> None:
+    put_siblings(loader)
+    fails(loader, name, b"", "file_empty", name)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "a.kml"])
+def test_a_vrt_under_another_name_is_never_opened(loader: Loader, name: str) -> None:
+    put_siblings(loader)
+    fails(loader, name, VRT, "wrong_format", name)
+
+
+def test_xml_that_is_no_kml(loader: Loader) -> None:
+    fails(loader, "a.kml", VRT, "wrong_format", "no KML")
+
+
+def test_a_geopackage_with_the_extension_of_another_format(loader: Loader) -> None:
+    data = gpkg(boxes(2), loader.folder)
+    for name in ("a.fgb", "a.csv", "a.parquet", "a.geojson"):
+        fails(loader, name, data, "wrong_format", name)
+
+
+# Archives
+
+
+def test_a_zip_with_200000_entries(loader: Loader) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(200_000):
+            archive.writestr(zipfile.ZipInfo(f"{number}.txt"), b"")
+    fails(loader, "a.zip", buffer.getvalue(), "archive_refused", "entries; 10000 are allowed")
+
+
+@pytest.mark.parametrize("name", ["inner.zip", "x/inner.KMZ", "a.tar.gz", "a.7z"])
+def test_an_archive_in_an_archive(loader: Loader, name: str) -> None:
+    data = zipped({"a.geojson": b"{}", name: zipped({"b.shp": b"x"})})
+    fails(loader, "a.zip", data, "archive_refused", f"'{name}' is an archive itself")
+
+
+def test_an_encrypted_entry(loader: Loader) -> None:
+    data = bytearray(zipped({"a.geojson": b"{}"}))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + offset] |= 1
+    fails(loader, "a.zip", bytes(data), "archive_refused", "'a.geojson' is encrypted")
+
+
+def test_a_file_in_an_archive_that_is_not_what_its_extension_says(loader: Loader) -> None:
+    fails(loader, "a.zip", zipped({"x/b.gpkg": VRT}), "wrong_format", "x/b.gpkg")
+
+
+def test_a_kmz_without_a_document(loader: Loader) -> None:
+    fails(loader, "a.kmz", zipped({"files/icon.png": b"x"}), "layer_missing", "no KML document")
+
+
+def test_a_kmz_that_is_a_bomb(loader: Loader) -> None:
+    fails(loader, "a.kmz", zipped({"doc.kml": bytes(300 * 2**20)}), "archive_refused", "would unpack from")
+
+
+# KML
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        document("<Placemark><name>&b;</name></Placemark>", BOMB),
+        b"\xef\xbb\xbf" + document("", f'<?xml version="1.0"?>\n<!-- x --> {BOMB}'),
+        document("", '<!DOCTYPE kml SYSTEM "file:///etc/passwd">'),
+        document("").decode().encode("utf-16"),
+        document("", '<?xml version="1.0" encoding="UTF-7"?>'),
+        document("<Folder>" * 500 + "</Folder>" * 500),
+    ],
+)
+def test_xml_that_attacks_its_parser(loader: Loader, data: bytes) -> None:
+    code = "wrong_format" if data[:1] in b"\xff\xfe" else "xml_refused"
+    fails(loader, "a.kml", data, code)
+    fails(loader, "a.kmz", zipped({"doc.kml": data}), code)
+
+
+def test_a_truncated_kml(loader: Loader) -> None:
+    data = kml(boxes(5_000), loader.folder)
+    fails(loader, "a.kml", data[: len(data) // 2], "source_unreadable", "at line 1")
+
+
+def test_a_kml_without_placemarks(loader: Loader) -> None:
+    fails(loader, "a.kml", document("<Folder><name>x</name></Folder>"), "layer_empty")
+
+
+# Delimited text
+
+
+def test_text_that_is_not_valid_utf8(loader: Loader) -> None:
+    data = "lat,lon,name\n1,2,Größe\n".encode() + b"3,4,\xff\xfe\n"
+    fails(loader, "a.csv", data, "encoding_invalid", "Line 3")
+
+
+def test_a_quotation_mark_that_is_never_closed(loader: Loader) -> None:
+    rows = "".join(f"{n % 90},2,x\n" for n in range(50))
+    fails(loader, "a.csv", f'lat,lon,name\n1,2,"x\n{rows}'.encode(), "quote_not_closed", "row 1 ")
+
+
+@pytest.mark.parametrize("data", [b"lat,lon\n", b"lat,lon"])
+def test_a_table_without_rows(loader: Loader, data: bytes) -> None:
+    fails(loader, "a.csv", data, "layer_empty")
+
+
+def test_a_table_of_nothing_but_ragged_rows(loader: Loader) -> None:
+    fails(loader, "a.csv", b"lat,lon,name\n1,2\n3\n", "too_many_rejected", "2 wrong_number_of_values")
+
+
+# FlatGeobuf, GeoParquet, GeoJSON lines
+
+
+@pytest.mark.parametrize("name", ["a.fgb", "a.parquet", "a.geojsonl"])
+def test_a_truncated_file(loader: Loader, name: str) -> None:
+    write = {"a.fgb": written(".fgb"), "a.parquet": parquet, "a.geojsonl": written(".geojsonl", driver="GeoJSONSeq")}
+    data = write[name](boxes(3_000), loader.folder)
+    fails(loader, name, data[: len(data) // 2], "source_unreadable")
+
+
+def test_a_parquet_file_without_geo_metadata(loader: Loader, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1], "geom": [b"x"]}), tmp_path / "a.parquet")
+    fails(loader, "a.parquet", (tmp_path / "a.parquet").read_bytes(), "geo_metadata_missing", "a, geom")
+
+
+@pytest.mark.parametrize(
+    "geo",
+    [
+        {"primary_column": "missing", "columns": {}},
+        {"primary_column": "geom", "columns": {"geom": {"encoding": "TWKB"}}},
+        {"primary_column": "geom", "columns": {"geom": {"encoding": "WKB", "crs": {"type": "nonsense"}}}},
+        [],
+    ],
+)
+def test_a_parquet_file_with_wrong_geo_metadata(loader: Loader, tmp_path: Path, geo: object) -> None:
+    table = pa.table({"geom": pa.array([b"x"])}).replace_schema_metadata({"geo": json.dumps(geo)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    fails(loader, "a.parquet", (tmp_path / "a.parquet").read_bytes(), "geo_metadata_invalid")
+
+
+def test_a_layer_that_is_not_there(loader: Loader) -> None:
+    loader.put("a.csv", csv_of_shapes(boxes(2), loader.folder))
+    with pytest.raises(Exception, match=r"no layer 'b'\. It has one layer: a"):
+        loader.load("a.csv", layer="b")
