@@ -124,7 +124,7 @@ def unsupported_dtype(label: str, dtype: str) -> PermanentError:
 def raster_too_large(label: str, size_gb: float, limit_gb: float) -> PermanentError:
     """Make the error for a raster over the limit for one task. Sizes are 1e9 bytes of uncompressed pixels."""
     return PermanentError(
-        f"{label} has {size_gb:.3g} GB of pixels; a single task processes at most {limit_gb:g} GB.",
+        f"{label} has {size_gb:.6g} GB of pixels; a single task processes at most {limit_gb:g} GB.",
         remediation="Submit it as process_large_raster, which works in tiles.",
         code="raster_too_large",
     )
