@@ -9,11 +9,22 @@ from pathlib import Path
 
 from schema.errors import PermanentError
 from schema.jobs import Source
-from services.vector import delimited, encodings, layer, lines, parquet, placemarks
+from services.vector import delimited, encodings, headcount, layer, lines, parquet, placemarks
 from services.vector.archive import Member
 from services.vector.chunks import Chunk
 from services.vector.encodings import Encoding
-from services.vector.formats import CSV, GEOJSON, GEOJSON_LINES, GEOPACKAGE, KML, PARQUET, SHAPEFILE, TSV, format_of
+from services.vector.formats import (
+    CSV,
+    GEOJSON,
+    GEOJSON_LINES,
+    GEOPACKAGE,
+    KML,
+    PARQUET,
+    SHAPEFILE,
+    TSV,
+    Format,
+    format_of,
+)
 from services.vector.hints import ALL_LAYERS, Hints
 from services.vector.layer import SourceBatch, SourceLayer
 from services.vector.origin import Origin
@@ -73,7 +84,7 @@ def _ask(names: list[str], wanted: str | None) -> list[Member]:
     missing = f"The file has no layer {wanted!r}. It has" if wanted else "The file has"
     raise PermanentError(
         f"{missing} {found}.",
-        remediation='Choose one of them with "layer".',
+        remediation='Choose one of them with "layer", or load each into a table of its own with "layer": "*".',
         code="layer_missing" if wanted else "several_layers",
     )
 
@@ -107,8 +118,15 @@ def open_origin(
             path, known, name=origin.layer, chunk=chunk, geometry_only=geometry_only, encoding=encoding
         )
     with opened as (found, batches):
-        whole = lines.counted(path, batches) if known is GEOJSON_LINES else batches
+        whole = batches if chunk else _whole(path, known, origin, batches)
         yield _named(found, origin, hints, encoding), whole
+
+
+def _whole(path: Path, known: Format, origin: Origin, batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
+    """Have the rows counted where the file itself tells how many there are."""
+    if known is GEOJSON_LINES:
+        return lines.counted(path, batches)
+    return headcount.checked(path, known, origin.layer, batches)
 
 
 def describe(folder: Path, origin: Origin, hints: Hints, check: Callable[[], None]) -> SourceLayer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from pathlib import Path
@@ -11,8 +12,9 @@ from shapely.geometry import Point
 
 from schema.errors import PermanentError, SourceChanged
 from services.context import TaskContext
+from services.vector import layer
 from services.vector.gdal import pyogrio
-from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, zipped
+from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
 from tests.integration.vector.loading import CONTAINER, Loader
 
 VRT = b"""<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>/etc/passwd</SrcDataSource></OGRVRTLayer>
@@ -148,3 +150,28 @@ def test_a_source_that_changes_while_it_is_loaded(loader: Loader) -> None:
     loader.before_task = change
     with pytest.raises(SourceChanged):
         loader.load("a.gpkg")
+
+
+def test_a_shapefile_whose_attributes_are_cut_off(loader: Loader) -> None:
+    parts = shapefile_parts(boxes(2_000), loader.folder)
+    parts[".dbf"] = parts[".dbf"][: len(parts[".dbf"]) // 2]
+    data = zipped({f"made{suffix}": part for suffix, part in parts.items()})
+    fails(loader, "a.zip", data, "source_unreadable", "2000 features, but only 999 can be read")
+
+
+def test_a_geopackage_whose_reading_ends_early(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = layer._batches
+    monkeypatch.setattr(layer, "_batches", lambda *args: itertools.islice(given(*args), 1))
+    monkeypatch.setattr(layer, "MAX_BATCH_ROWS", 10)
+    loader.put("a.gpkg", gpkg(boxes(30), loader.folder))
+    with pytest.raises(PermanentError, match="30 features, but only 10 can be read"):
+        loader.load("a.gpkg")
+
+
+def test_deleted_records_of_a_shapefile_are_not_missing_ones(loader: Loader) -> None:
+    parts = shapefile_parts(boxes(20), loader.folder)
+    dbf = bytearray(parts[".dbf"])
+    start, length = int.from_bytes(dbf[8:10], "little"), int.from_bytes(dbf[10:12], "little")
+    dbf[start + 5 * length] = dbf[start + 7 * length] = ord("*")
+    loader.put("a.zip", zipped({f"made{suffix}": bytes(part) for suffix, part in {**parts, ".dbf": dbf}.items()}))
+    assert loader.load("a.zip", chunk_size=4)["total_features_loaded"] == 18
