@@ -66,8 +66,9 @@ class ProcessVectorParameters(JobParameters):
         default=None, description='Rows that may be rejected, or a share such as "1%".'
     )
     dry_run: StrictBool = Field(default=False, description="Stop after preprocess, and tell what was found.")
-    layer: Annotated[Text, Field(pattern=r"^[^*]+$")] | None = Field(
-        default=None, description="Which layer of a file of several, or which folder of a KML."
+    layer: Text | None = Field(
+        default=None,
+        description='Which layer of a file, or folder of a KML; "*" loads each into <target_table>__<layer>.',
     )
     source_crs: str | None = Field(
         default=None, pattern=CRS_PATTERN, description="The CRS of the coordinates, whatever the file says."
@@ -121,13 +122,15 @@ class ProcessVector(Controller):
         if "dry_run" in found:
             return []
         if stage.name == "upload":
-            chunks = (previous[0].result or {})["chunks"]
-            return [TaskSpec("vector_upload", {"plan": found["plan"], "chunk": chunk}) for chunk in chunks]
+            loads = _loads(previous[0].result or {})
+            return [
+                TaskSpec("vector_upload", {"plan": load["plan"], "chunk": chunk})
+                for load in loads
+                for chunk in load["chunks"]
+            ]
         started = job.started_at or job.created_at
         parameters = {
-            "plan": found["plan"],
-            "chunks": len(previous),
-            "totals": report.add_up(result.result or {} for result in previous),
+            "loads": [_add_up(load["plan"], previous) for load in _loads(found)],
             "started_at": started.isoformat(),
         }
         return [TaskSpec("vector_publish", parameters)]
@@ -137,8 +140,9 @@ class ProcessVector(Controller):
         del job
         if stage.name != "preprocess":
             return {}
-        found = results[0].result or {}
-        return {"preprocess": {key: value for key, value in found.items() if key != "chunks"}}
+        found = dict(results[0].result or {})
+        loads = [{key: value for key, value in load.items() if key not in ("chunks", "more")} for load in _loads(found)]
+        return {"preprocess": {**loads[0], "more": loads[1:]} if len(loads) > 1 else loads[0]}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """Give what publish reports, or what a dry run found."""
@@ -147,6 +151,16 @@ class ProcessVector(Controller):
             return JobOutcome(found)
         result = dict(results[0].result or {})
         return JobOutcome(result, warnings=result.pop("warnings", []))
+
+
+def _loads(found: Json) -> list[Json]:
+    """List what preprocess found: one load for each table."""
+    return [found, *found.get("more", [])]
+
+
+def _add_up(plan: str, uploads: Sequence[TaskResult]) -> Json:
+    own = [upload.result or {} for upload in uploads if upload.parameters["plan"] == plan]
+    return {"plan": plan, "chunks": len(own), "totals": report.add_up(own)}
 
 
 def _options(parameters: Json) -> Json:

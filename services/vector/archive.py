@@ -17,8 +17,10 @@ from services.vector.formats import ARCHIVES, INSIDE_ARCHIVES, KML, SHAPEFILE, F
 MAX_ENTRIES = 10_000
 MAX_DIRECTORY_BYTES = 4 * 2**20
 MAX_UNPACKED_BYTES = 20 * 2**30
-MAX_RATIO = 200
-"""Unpacked to packed; deflate of real shapefiles stays below 50."""
+MAX_RATIO = 1_000
+"""Unpacked to packed. Deflate ends at 1,032; wide text fields that are mostly blank bring a real DBF to some hundreds."""
+_HARMLESS_BYTES = 2**28
+"""Archives that unpack to this much are taken whatever their ratio."""
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 REQUIRED_PARTS = (".shp", ".shx", ".dbf")
@@ -113,21 +115,28 @@ def _judge(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
     if len(entries) > MAX_ENTRIES:
         raise _refused(f"The archive has {len(entries)} entries; {MAX_ENTRIES} are allowed.")
     packed, unpacked = sum(e.compress_size for e in entries), sum(e.file_size for e in entries)
-    if unpacked > MAX_UNPACKED_BYTES or unpacked > MAX_RATIO * max(packed, 2**20):
+    if unpacked > MAX_UNPACKED_BYTES or unpacked > max(_HARMLESS_BYTES, MAX_RATIO * packed):
         raise _refused(f"The archive would unpack from {packed} to {unpacked} bytes.")
     for entry in entries:
         _judge_entry(entry)
-    return [entry for entry in entries if not entry.is_dir() and not _is_clutter(entry.filename)]
+    kept = [entry for entry in entries if not entry.is_dir() and not _is_clutter(entry.filename)]
+    # Of entries of one name the last one counts, as for every program that unpacks archives.
+    return list({entry.filename: entry for entry in kept}.values())
 
 
 def _judge_entry(entry: zipfile.ZipInfo) -> None:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
-    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if not path.parts or path.is_absolute() or ".." in path.parts or _has_drive(path):
         raise _refused(f"The archive's entry {entry.filename!r} points outside of it.")
     if entry.flag_bits & 1:
         raise _refused(f"The archive's entry {entry.filename!r} is encrypted.")
     if path.suffix.lower() in ARCHIVES:
         raise _refused(f"The archive's entry {entry.filename!r} is an archive itself.")
+
+
+def _has_drive(path: PurePosixPath) -> bool:
+    """Tell whether a layer's file is given with a drive; a colon in other files' names does no harm."""
+    return ":" in path.parts[0] and (format_of(path.name) is not None or path.suffix.lower() in SHAPEFILE_PARTS)
 
 
 def _is_clutter(name: str) -> bool:

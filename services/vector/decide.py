@@ -82,6 +82,7 @@ def decide(
         area=area_of(original, final),
         wrap=wrap_of(original, final),
         origin=origin,
+        staging=origin.staging,
         reading=layer.reading,
     )
 

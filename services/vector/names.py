@@ -24,11 +24,26 @@ def table_name_of(blob: str) -> str:
     stem = PurePosixPath(blob).name
     for _ in range(2):
         stem = re.sub(_EXTENSIONS, "", stem, flags=re.IGNORECASE)
-    plain = unicodedata.normalize("NFKD", stem.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    name = _plain_ascii(stem)
     if not name[:1].isalpha():
         name = f"t_{name}" if name else "layer"
     return name[:MAX_TABLE_BYTES].rstrip("_")
+
+
+def layer_suffixes(layers: Iterable[str]) -> list[str]:
+    """Make what is added to a table's name for each of its layers: "__" and the layer's name, plain and unique."""
+    taken = {REJECTS_SUFFIX.strip("_")}
+    suffixes = []
+    for layer in layers:
+        name = _unique(_plain_ascii(layer) or "layer", taken)
+        taken.add(name)
+        suffixes.append(f"__{name}")
+    return suffixes
+
+
+def _plain_ascii(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 
 
 def column_names(sources: Iterable[str]) -> list[str]:

@@ -20,6 +20,8 @@ class Origin:
     """The layer within that file; None where a file is a layer."""
     parts: tuple[Source, ...] = ()
     """The blobs beside a lone .shp."""
+    staging: str = ""
+    """Suffix of the staging tables, where a job loads several layers."""
 
     def as_json(self) -> Json:
         """Give the origin as JSON."""

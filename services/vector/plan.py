@@ -75,6 +75,8 @@ class LoadPlan:
     """Where coordinates are expected; those elsewhere are counted."""
     wrap: Wrap
     origin: Origin
+    staging: str = ""
+    """Suffix that tells this load's staging tables from those of the job's other layers."""
     reading: Json = field(default_factory=dict)
     """What the reader chose: encoding, delimiter, columns of coordinates."""
 

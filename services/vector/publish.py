@@ -27,6 +27,11 @@ def target_of(plan: LoadPlan) -> Table:
     return Table(plan.options.target_schema, plan.options.target_table)
 
 
+def staging_of(job_id: str, plan: LoadPlan, suffix: str = "") -> Table:
+    """Name a staging table of a load."""
+    return features.staging_table(job_id, plan.staging + suffix)
+
+
 def find_fixed_target(conn: Connection, options: Options) -> FoundTable | None:
     """Find the table whose columns must stay as they are: rows are added to it, or other objects depend on it."""
     target = Table(options.target_schema, options.target_table)
@@ -39,11 +44,11 @@ def find_fixed_target(conn: Connection, options: Options) -> FoundTable | None:
 def make_staging(conn: Connection, job_id: str, plan: LoadPlan) -> None:
     """Make the job's staging tables anew."""
     columns = [(column.name, column.pg_type) for column in plan.columns]
-    features.create_staging(conn, features.staging_table(job_id), columns, plan.geometry_type, plan.srid)
-    features.create_rejects(conn, features.staging_table(job_id, REJECTS))
+    features.create_staging(conn, staging_of(job_id, plan), columns, plan.geometry_type, plan.srid)
+    features.create_rejects(conn, staging_of(job_id, plan, REJECTS))
     if plan.guessed and not plan.promote:
         multi = type_name(plan.family, multi=True)
-        features.create_staging(conn, features.staging_table(job_id, MULTI), columns, multi, plan.srid)
+        features.create_staging(conn, staging_of(job_id, plan, MULTI), columns, multi, plan.srid)
 
 
 def try_rows(ctx: TaskContext, plan: LoadPlan, rows: pa.RecordBatch) -> bool:
@@ -59,13 +64,13 @@ def try_rows(ctx: TaskContext, plan: LoadPlan, rows: pa.RecordBatch) -> bool:
 
 def share_out(job_id: str, plan: LoadPlan, rows: pa.RecordBatch) -> list[tuple[Table, pa.RecordBatch]]:
     """Say which rows go to which staging table: multi geometries to one apart, where single ones were expected."""
-    staging = features.staging_table(job_id)
+    staging = staging_of(job_id, plan)
     if not plan.guessed or plan.promote:
         return [(staging, rows)]
     multi = wkb.read_headers(rows.column(GEOMETRY)).kinds >= wkb.MULTIPOINT
     if not multi.any():
         return [(staging, rows)]
-    apart = features.staging_table(job_id, MULTI)
+    apart = staging_of(job_id, plan, MULTI)
     return [(staging, rows.filter(pa.array(~multi))), (apart, rows.filter(pa.array(multi)))]
 
 
@@ -192,7 +197,7 @@ def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int, loaded: int) -
     Each step looks first whether an earlier try has done it. Raises BooksDoNotBalance when the table does not hold
     the rows that were counted.
     """
-    staging = features.staging_table(ctx.job_id)
+    staging = staging_of(ctx.job_id, plan)
     seconds = ctx.settings.task_deadline_seconds
     with ctx.database.transaction() as conn:
         features.set_limits(conn, seconds)
@@ -207,14 +212,14 @@ def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int, loaded: int) -
 
 def _settle_type(conn: Connection, job_id: str, plan: LoadPlan, multi_rows: int) -> str:
     """Correct the guess whether repairs make multipolygons, now that it is known."""
-    staging = features.staging_table(job_id)
+    staging = staging_of(job_id, plan)
     wanted = type_name(plan.family, multi=multi_rows > 0 if plan.guessed else plan.promote)
     if wanted.upper() == features.geometry_type_of(conn, staging):
         return wanted
     if plan.promote:
         features.make_single(conn, staging, wanted, plan.srid)
     else:
-        features.make_multi(conn, staging, wanted, plan.srid, also=features.staging_table(job_id, MULTI))
+        features.make_multi(conn, staging, wanted, plan.srid, also=staging_of(job_id, plan, MULTI))
     return wanted
 
 
@@ -226,7 +231,7 @@ def publish(ctx: TaskContext, plan: LoadPlan, *, rejected: int) -> list[str]:
     ctx.check()
     conn = ctx.transaction
     features.set_limits(conn, ctx.settings.task_deadline_seconds)
-    target, staging = target_of(plan), features.staging_table(ctx.job_id)
+    target, staging = target_of(plan), staging_of(ctx.job_id, plan)
     appends = plan.options.load_method == "append"
     features.hold_name(conn, target, shared=appends)
     found = check_target(conn, plan)
@@ -237,13 +242,13 @@ def publish(ctx: TaskContext, plan: LoadPlan, *, rejected: int) -> list[str]:
         features.hold_name(conn, target)
         dependents = _replace(conn, plan, staging, target, _comment(plan, ctx.job_id))
     rejects = rejects_of(plan)
-    features.replace_rejects(conn, features.staging_table(ctx.job_id, REJECTS), rejects, any_rows=rejected > 0)
+    features.replace_rejects(conn, staging_of(ctx.job_id, plan, REJECTS), rejects, any_rows=rejected > 0)
     return dependents
 
 
 def rejects_of(plan: LoadPlan) -> Table:
     """Name the table of the rows that were not loaded."""
-    return Table(plan.options.target_schema, plan.options.target_table + REJECTS_SUFFIX)
+    return Table(plan.options.target_schema, features.fit_name(plan.options.target_table, REJECTS_SUFFIX))
 
 
 def _replace(conn: Connection, plan: LoadPlan, staging: Table, target: Table, comment: str) -> list[str]:

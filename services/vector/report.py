@@ -37,6 +37,24 @@ def _join(one: list[float] | None, other: list[float] | None) -> list[float] | N
     return [min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])]
 
 
+def join_tables(results: list[Json]) -> Json:
+    """Make one result of those of several tables."""
+    warnings = [
+        {**warning, "message": f"{result['table']}: {warning['message']}"}
+        for result in results
+        for warning in result.pop("warnings")
+    ]
+    return {
+        "status": "success",
+        "tables": results,
+        "total_features_loaded": sum(result["total_features_loaded"] for result in results),
+        "upload_chunks": sum(result["upload_chunks"] for result in results),
+        "failed_chunks": 0,
+        "processing_time_seconds": max(result["processing_time_seconds"] for result in results),
+        "warnings": warnings,
+    }
+
+
 def check_books(rows_in: int, totals: Json) -> None:
     """Check that every row of the source was either loaded or rejected. Raises BooksDoNotBalance."""
     if rows_in != totals["loaded"] + totals["rejected"] or totals["rejected"] != sum(totals["reasons"].values()):

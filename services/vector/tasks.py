@@ -6,8 +6,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -22,7 +24,9 @@ from services.vector.chunks import Chunk
 from services.vector.crs import project_with
 from services.vector.decide import decide
 from services.vector.encode import encode
+from services.vector.hints import ALL_LAYERS
 from services.vector.layer import SourceBatch, SourceLayer
+from services.vector.names import layer_suffixes
 from services.vector.origin import Origin
 from services.vector.plan import LoadPlan, Options
 from services.vector.source import fetched, find_parts, source_of
@@ -31,38 +35,66 @@ from services.vector.survey import Survey, survey
 
 
 def preprocess(ctx: TaskContext) -> Json:
-    """Read the source once, decide how it is loaded and make the staging tables."""
+    """Read each layer of the source once, decide how it is loaded and make its staging tables."""
     options = Options.from_json(ctx.parameters)
-    origin, layer, found = _read_once(ctx, options)
-    plan, exists = _decide(ctx, origin, layer, found, options)
+    parts = find_parts(ctx)
+    with fetched(ctx, parts) as folder:
+        origins = reading.choose(folder, options.hints, parts)
+        chosen = _share_out(options, origins)
+        surveyed = [(load, *_read_once(ctx, folder, *load)) for load in chosen]
+    decided = [(*_decide(ctx, origin, layer, found, own), found) for (own, origin), layer, found in surveyed]
     if options.dry_run:
-        return {"dry_run": findings.dry_run(plan, found, str(publishing.rejects_of(plan)), exists=exists), "chunks": []}
-    blob = f"{_attempt_prefix(ctx)}plan.json"
+        finds = [_tell(plan, found, exists=exists) for plan, exists, found in decided]
+        return {"dry_run": finds[0] if len(finds) == 1 else {"status": "dry_run", "tables": finds}, "chunks": []}
+    first, *more = [_hand_on(ctx, plan, found) for plan, _, found in decided]
+    return {**first, "more": more} if more else first
+
+
+def _share_out(options: Options, origins: list[Origin]) -> list[tuple[Options, Origin]]:
+    """Give each layer its table: the target itself, or one that bears the layer's name where all are loaded."""
+    if options.hints.layer != ALL_LAYERS or (len(origins) == 1 and origins[0].layer is None):
+        return [(options, origin) for origin in origins]
+    suffixes = layer_suffixes(origin.name for origin in origins)
+    return [
+        (
+            replace(options, target_table=features.fit_name(options.target_table, suffix)),
+            replace(origin, staging=f"_{number}" if number else ""),
+        )
+        for number, (suffix, origin) in enumerate(zip(suffixes, origins, strict=True))
+    ]
+
+
+def _tell(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
+    return findings.dry_run(plan, found, str(publishing.rejects_of(plan)), exists=exists)
+
+
+def _hand_on(ctx: TaskContext, plan: LoadPlan, found: Survey) -> Json:
+    """Store a plan for the tasks that follow, make its staging tables, and say what they need to know."""
+    blob = f"{_attempt_prefix(ctx)}plan{plan.staging}.json"
     ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(plan.as_json()).encode())
     publishing.make_staging(ctx.transaction, ctx.job_id, plan)
     return {
         "plan": blob,
         "rows": found.rows,
-        "layer": layer.name,
+        "layer": plan.layer,
         "original_crs": plan.original_crs,
         "geometry_types": dict(found.kinds),
         "chunks": [list(chunk.as_json().values()) for chunk in found.chunks],
     }
 
 
-def _read_once(ctx: TaskContext, options: Options) -> tuple[Origin, SourceLayer, Survey]:
-    parts, hints = find_parts(ctx), options.hints
-    with fetched(ctx, parts) as folder:
-        (origin,) = reading.choose(folder, hints, parts)
-        if origin.known.travel == "rows":
-            layer = reading.describe(folder, origin, hints, ctx.check)
-            with reading.open_origin(folder, origin, hints, ctx.check, geometry_only=True) as (_, batches):
-                return origin, layer, survey(batches, options.chunk_size, ctx.check, None)
-        with reading.open_origin(folder, origin, hints, ctx.check) as (layer, batches):
-            if options.dry_run:
-                return origin, layer, survey(batches, options.chunk_size, ctx.check, None)
-            with writing(_attempt_prefix(ctx), partial(ctx.blobs.write, ctx.settings.work_container)) as write:
-                return origin, layer, survey(batches, options.chunk_size, ctx.check, write)
+def _read_once(ctx: TaskContext, folder: Path, options: Options, origin: Origin) -> tuple[SourceLayer, Survey]:
+    hints = options.hints
+    if origin.known.travel == "rows":
+        layer = reading.describe(folder, origin, hints, ctx.check)
+        with reading.open_origin(folder, origin, hints, ctx.check, geometry_only=True) as (_, batches):
+            return layer, survey(batches, options.chunk_size, ctx.check, None)
+    with reading.open_origin(folder, origin, hints, ctx.check) as (layer, batches):
+        if options.dry_run:
+            return layer, survey(batches, options.chunk_size, ctx.check, None)
+        prefix = f"{_attempt_prefix(ctx)}layer{origin.staging}/"
+        with writing(prefix, partial(ctx.blobs.write, ctx.settings.work_container)) as write:
+            return layer, survey(batches, options.chunk_size, ctx.check, write)
 
 
 def _attempt_prefix(ctx: TaskContext) -> str:
@@ -83,7 +115,7 @@ def _decide(
 def upload(ctx: TaskContext) -> Json:
     """Clean a chunk's rows and COPY them in the transaction that finishes the task."""
     began = time.perf_counter()
-    plan, chunk = _read_plan(ctx), Chunk(*ctx.parameters["chunk"])
+    plan, chunk = _read_plan(ctx, ctx.parameters["plan"]), Chunk(*ctx.parameters["chunk"])
     limit = ctx.settings.max_repair_vertices
     cleaner = Cleaner(plan, project_with(plan.operation), limit, lambda rows: publishing.try_rows(ctx, plan, rows))
     cleaned = []
@@ -96,8 +128,8 @@ def upload(ctx: TaskContext) -> Json:
     return {**_count(cleaned), "rows": chunk.rows, "processing_time_seconds": _since(began)}
 
 
-def _read_plan(ctx: TaskContext) -> LoadPlan:
-    return LoadPlan.from_json(json.loads(ctx.blobs.read(ctx.settings.work_container, ctx.parameters["plan"])))
+def _read_plan(ctx: TaskContext, blob: str) -> LoadPlan:
+    return LoadPlan.from_json(json.loads(ctx.blobs.read(ctx.settings.work_container, blob)))
 
 
 def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[SourceBatch]:
@@ -132,7 +164,7 @@ def _copy(ctx: TaskContext, plan: LoadPlan, cleaned: list[CleanBatch]) -> None:
     loads = [(table, schema.names, list(encode(rows, schema, pg_types))) for table, rows in shares.items()]
     rejects = [batch.rejects for batch in cleaned if batch.rejects.num_rows]
     if rejects:
-        table = features.staging_table(ctx.job_id, publishing.REJECTS)
+        table = publishing.staging_of(ctx.job_id, plan, publishing.REJECTS)
         loads.append((table, REJECT_SCHEMA.names, list(encode(rejects, REJECT_SCHEMA, REJECT_TYPES))))
     ctx.check()
     features.set_limits(ctx.transaction, ctx.settings.task_deadline_seconds)
@@ -159,14 +191,28 @@ def _count(cleaned: list[CleanBatch]) -> Json:
 
 
 def publish(ctx: TaskContext) -> Json:
-    """Check the books, make the staging table ready, and put it in the target's place or add its rows."""
-    plan, totals = _read_plan(ctx), ctx.parameters["totals"]
-    report.check_books(plan.rows, totals)
-    report.check_rejected(plan.rows, totals, plan.options.max_rejected)
-    geometry_type = publishing.prepare(ctx, plan, multi_rows=totals["multi"], loaded=totals["loaded"])
-    dependents = publishing.publish(ctx, plan, rejected=totals["rejected"])
+    """Check the books, make the staging tables ready, and put them in the targets' places or add their rows."""
+    loads = [(_read_plan(ctx, load["plan"]), load) for load in ctx.parameters["loads"]]
+    for plan, load in loads:
+        report.check_books(plan.rows, load["totals"])
+        report.check_rejected(plan.rows, load["totals"], plan.options.max_rejected)
+    types = [
+        publishing.prepare(ctx, plan, multi_rows=load["totals"]["multi"], loaded=load["totals"]["loaded"])
+        for plan, load in loads
+    ]
+    results = []
+    # All jobs take the locks of several tables in one order.
+    ordered = sorted(zip(loads, types, strict=True), key=lambda one: one[0][0].options.table)
+    for (plan, load), geometry_type in ordered:
+        dependents = publishing.publish(ctx, plan, rejected=load["totals"]["rejected"])
+        results.append(_report(plan, load, geometry_type, dependents, ctx.parameters["started_at"]))
+    return results[0] if len(results) == 1 else report.join_tables(results)
+
+
+def _report(plan: LoadPlan, load: Json, geometry_type: str, dependents: list[str], started_at: str) -> Json:
+    totals = load["totals"]
     return {
-        **_result(plan, totals, geometry_type, ctx.parameters),
+        **_result(plan, totals, geometry_type, {"chunks": load["chunks"], "started_at": started_at}),
         "conservation": findings.conservation(plan, totals, geometry_type, str(publishing.rejects_of(plan))),
         "summary": findings.summarise(plan, totals, geometry_type),
         "operation": plan.operation.as_json(),

@@ -210,6 +210,39 @@ def test_a_layer_of_a_geopackage_is_chosen_by_its_name(loader: Loader) -> None:
     assert loader.load("a.gpkg", layer="trees")["total_features_loaded"] == 4
 
 
+def test_every_layer_can_be_loaded_into_a_table_of_its_own(loader: Loader) -> None:
+    gpkg(boxes(250), loader.folder, layer="Roads & paths")
+    path = loader.folder / "made.gpkg"
+    pyogrio.write_dataframe(frame([Point(1, 1), None], "EPSG:4326"), path, layer="rejects", append=True)
+    loader.put("a.gpkg", path.read_bytes())
+    result = loader.load("a.gpkg", layer="*", chunk_size=100, max_rejected=1)
+    assert [table["table"] for table in result["tables"]] == ["geo.a__rejects_2", "geo.a__roads_paths"]
+    assert (result["total_features_loaded"], result["upload_chunks"]) == (251, 4)
+    assert loader.value("SELECT count(*) FROM geo.a__roads_paths") == 250
+    assert loader.rows("SELECT row_number FROM geo.a__rejects_2__rejects") == [(2,)]
+    assert loader.work_tables() == []
+    found = loader.load("a.gpkg", layer="*", dry_run=True)
+    assert [table["table"] for table in found["tables"]] == ["geo.a__roads_paths", "geo.a__rejects_2"]
+
+
+def test_every_shapefile_of_an_archive_can_be_loaded(loader: Loader) -> None:
+    files = {f"x/{name}{suffix}": data for name, number in (("roads", 3), ("trees", 5))
+             for suffix, data in shapefile_parts(boxes(number), loader.folder).items()}  # fmt: skip
+    loader.put("a.zip", zipped(files))
+    assert loader.load("a.zip", layer="*", target_table="t")["total_features_loaded"] == 8
+    assert loader.rows("SELECT (SELECT count(*) FROM geo.t__roads), (SELECT count(*) FROM geo.t__trees)") == [(3, 5)]
+
+
+def test_one_layer_that_cannot_be_loaded_leaves_all_tables_as_they_were(loader: Loader) -> None:
+    gpkg(boxes(3), loader.folder, layer="good")
+    path = loader.folder / "made.gpkg"
+    pyogrio.write_dataframe(frame([Point(1, 1), None], "EPSG:4326"), path, layer="bad", append=True)
+    loader.put("a.gpkg", path.read_bytes())
+    with pytest.raises(PermanentError, match="1 null_geometry"):
+        loader.load("a.gpkg", layer="*")
+    assert loader.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'geo'") == []
+
+
 # GeoJSON
 
 
