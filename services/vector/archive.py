@@ -18,7 +18,7 @@ MAX_ENTRIES = 10_000
 MAX_DIRECTORY_BYTES = 4 * 2**20
 MAX_UNPACKED_BYTES = 20 * 2**30
 MAX_RATIO = 1_000
-"""Unpacked to packed. Deflate ends at 1,032; wide text fields that are mostly blank bring a real DBF to some hundreds."""
+"""Unpacked to packed. Deflate ends at 1,032; text fields that are mostly blank bring a real DBF to some hundreds."""
 _HARMLESS_BYTES = 2**28
 """Archives that unpack to this much are taken whatever their ratio."""
 

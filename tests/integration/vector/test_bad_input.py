@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import sqlite3
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from shapely.geometry import Point
 
@@ -69,6 +72,50 @@ def test_a_zip_that_points_outside(loader: Loader, name: str) -> None:
 
 def test_a_zip_bomb(loader: Loader) -> None:
     fails(loader, "a.zip", zipped({"a.shp": bytes(300 * 2**20)}), "archive_refused", "would unpack from")
+
+
+@pytest.mark.parametrize("method", [9, 97])
+def test_a_zip_that_is_packed_in_an_unusual_way(loader: Loader, method: int) -> None:
+    """Deflate64, as Windows writes it from 2 GB on, and WavPack."""
+    data = bytearray(shapefile(boxes(3), loader.folder))
+    for mark, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        place = -1
+        while (place := data.find(mark, place + 1)) >= 0:
+            data[place + offset] = method
+    fails(loader, "a.zip", bytes(data), "archive_damaged", "unusual way")
+
+
+def test_a_zip_with_damaged_lzma(loader: Loader) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        for suffix, part in shapefile_parts(boxes(3), loader.folder).items():
+            archive.writestr(f"a{suffix}", part)
+    for start, end in ((38, 60), (30 + 5, 40)):
+        data = bytearray(buffer.getvalue())
+        data[start:end] = b"\xff" * (end - start)
+        fails(loader, "a.zip", bytes(data), "archive_damaged")
+
+
+def test_a_sparse_shapefile_is_no_bomb(loader: Loader) -> None:
+    """Text fields of 254 blanks, 280 MB of them."""
+    shapes = shapefile_parts(boxes(3), loader.folder)
+    shapes[".txt"] = b" " * 280 * 2**20 + np.random.default_rng(1).bytes(2**19)
+    loader.put("a.zip", zipped({f"made{suffix}": part for suffix, part in shapes.items()}))
+    assert loader.load("a.zip")["total_features_loaded"] == 3
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_odd_entries_beside_a_good_shapefile_do_no_harm(loader: Loader) -> None:
+    parts = shapefile_parts(boxes(3), loader.folder)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x:y.txt", b"x")
+        for suffix, part in parts.items():
+            archive.writestr(f"{'LAYER' if suffix == '.shp' else 'layer'}{suffix}", part)
+        archive.writestr("LAYER.shp", parts[".shp"])
+    loader.put("a.zip", buffer.getvalue())
+    assert loader.load("a.zip", dry_run=True)["layers"][0]["name"] == "LAYER"
+    assert loader.load("a.zip")["total_features_loaded"] == 3
 
 
 def test_a_zip_with_very_many_entries(loader: Loader) -> None:
