@@ -28,7 +28,7 @@ from services.vector.layer import FAULT_TYPE, SourceBatch, SourceLayer, typed_ki
 RAGGED = "wrong_number_of_values"
 BATCH_ROWS = 5_000
 _HEAD_BYTES = 256 * 1024
-_BLOCK_BYTES = 4 * 2**20
+_BLOCK_BYTES = 2**20
 _LARGEST_BLOCK = 512 * 2**20
 _MAX_RAW = 10_000
 _SAMPLE_ROWS = 200

@@ -8,6 +8,7 @@ an encoding that hides one, is refused. Format: OGC 12-007r2.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ MAX_DEPTH = 100
 _BLOCK = 256 * 1024
 _HEAD = 64 * 1024
 _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
+_POINT, _POINT_Z = struct.Struct("<BIdd"), struct.Struct("<BIddd")
 _ROOT = re.compile(rb"<([\w.-]+:)?kml[\s/>]")
 _LOOSE_COMMA = re.compile(r"\s*,\s*")
 _SAFE_ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1")
@@ -75,9 +77,12 @@ def _skip_prologue(head: bytes) -> bytes:
     return rest
 
 
-def read_placemarks(path: Path, check: Callable[[], None]) -> Iterator[Placemark]:
-    """Give every placemark in the order of the file. Raises PermanentError naming the line where the XML breaks."""
-    reader = _Reader()
+def read_placemarks(path: Path, check: Callable[[], None], *, geometries: bool = True) -> Iterator[Placemark]:
+    """Give every placemark in the order of the file, without its geometry when only its data is wanted.
+
+    Raises PermanentError naming the line where the XML breaks.
+    """
+    reader = _Reader(geometries=geometries)
     with path.open("rb") as file:
         while True:
             check()
@@ -91,7 +96,8 @@ def read_placemarks(path: Path, check: Callable[[], None]) -> Iterator[Placemark
 class _Reader:
     """Listens to expat and keeps one open placemark."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, geometries: bool) -> None:
+        self._geometries = _GEOMETRIES if geometries else frozenset[str]()
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -137,7 +143,7 @@ class _Reader:
             self._shapes = _Shapes()
         elif self._open and name in ("Data", "SimpleData", "SimpleArrayData"):
             self._key = attributes.get("name") or name
-        elif self._open and name in _GEOMETRIES:
+        elif self._open and name in self._geometries:
             self._shapes.begin(name)
 
     def _text(self, data: str) -> None:
@@ -164,8 +170,9 @@ class _Reader:
         elif name in ("value", "SimpleData") and self._key:
             placemark.values.setdefault(self._key, text)
         elif name in ("coordinates", "coord"):
-            self._shapes.add(text, commas=name == "coordinates")
-        elif name in _GEOMETRIES or name in ("outerBoundaryIs", "innerBoundaryIs"):
+            if self._geometries:
+                self._shapes.add(text, commas=name == "coordinates")
+        elif name in self._geometries or name in ("outerBoundaryIs", "innerBoundaryIs"):
             self._shapes.end(name)
         elif parent == "ExtendedData" and name not in ("Data", "SchemaData"):
             # Elements of other namespaces, as the specification allows.
@@ -222,6 +229,10 @@ class _Shapes:
             return None, self._fault
         if not self._shapes:
             return None, None
+        if len(self._shapes) == 1 and isinstance(self._shapes[0], tuple):
+            point = self._shapes[0]
+            return (_POINT.pack(1, 1, *point) if len(point) == 2 else _POINT_Z.pack(1, 1001, *point)), None
+        self._shapes = [shapely.Point(shape) if isinstance(shape, tuple) else shape for shape in self._shapes]
         shape = self._shapes[0] if len(self._shapes) == 1 else _collect(self._shapes)
         return shapely.to_wkb(shape, output_dimension=3, flavor="iso", byte_order=1), None
 
@@ -234,7 +245,8 @@ class _Shapes:
         if not points:
             return None
         if name == "Point":
-            return shapely.Point(points[0])
+            # By far the most frequent, and made without a geometry in between.
+            return points[0]
         if name in ("LineString", "LinearRing", "Track"):
             return shapely.LineString(_even(points)) if len(points) > 1 else None
         return None

@@ -31,35 +31,37 @@ def open_placemarks(
     fields = tuple((column, inference.ARROW_TYPES[kind]) for column, kind in kinds.items())
     reading = {"folders": folders[:100], "column_types": dict(kinds)}
     layer = SourceLayer(name, hints.source_crs or _WGS84, fields, None, reading)
-    yield layer, _batches(_chosen(path, hints, check), kinds)
+    yield layer, _batches(_chosen(read_placemarks(path, check), hints), kinds)
 
 
 def _judge(path: Path, hints: Hints, check: Callable[[], None]) -> tuple[list[str], dict[str, Kind]]:
     """Read the whole document for its folders, and for the columns and their types."""
-    folders = list(dict.fromkeys(mark.layer for mark in read_placemarks(path, check)))
-    if hints.layer not in (None, ALL_LAYERS, *folders):
-        raise PermanentError(
-            f"The file has no folder {hints.layer!r}. Its folders are: {', '.join(folders[:50])}.",
-            remediation="Choose one of these as layer, or leave layer out to load all of them.",
-            code="layer_missing",
-        )
+    folders: dict[str, None] = {}
     judges: dict[str, Judge] = {}
-    for batch in _in_batches(_chosen(path, hints, check)):
-        for column in dict.fromkeys(key for mark in batch for key in mark.values):
+    for batch in _in_batches(read_placemarks(path, check, geometries=False)):
+        folders |= dict.fromkeys(mark.layer for mark in batch)
+        chosen = list(_chosen(iter(batch), hints))
+        for column in dict.fromkeys(key for mark in chosen for key in mark.values):
             judge = judges.setdefault(column, Judge(commas_part=True))
-            judge.look(pa.array([mark.values.get(column) for mark in batch], pa.string()))
+            judge.look(pa.array([mark.values.get(column) for mark in chosen], pa.string()))
         if len(judges) > MAX_COLUMNS:
             raise PermanentError(
                 f"The placemarks have more than {MAX_COLUMNS} different names of data.",
                 remediation="Export the data as a table with few columns, such as GeoPackage.",
                 code="too_many_columns",
             )
-    return folders, {LAYER: "text", **{column: judge.kind for column, judge in judges.items()}}
+    if hints.layer not in (None, ALL_LAYERS, *folders):
+        raise PermanentError(
+            f"The file has no folder {hints.layer!r}. Its folders are: {', '.join(list(folders)[:50])}.",
+            remediation="Choose one of these as layer, or leave layer out to load all of them.",
+            code="layer_missing",
+        )
+    return list(folders), {LAYER: "text", **{column: judge.kind for column, judge in judges.items()}}
 
 
-def _chosen(path: Path, hints: Hints, check: Callable[[], None]) -> Iterator[Placemark]:
+def _chosen(marks: Iterator[Placemark], hints: Hints) -> Iterator[Placemark]:
     every = hints.layer in (None, ALL_LAYERS)
-    for mark in read_placemarks(path, check):
+    for mark in marks:
         if every or mark.layer == hints.layer:
             # The folder is a column like the others; data of that name gives way.
             if LAYER in mark.values:

@@ -304,8 +304,9 @@ def test_folders_and_data_of_a_kml_become_columns(loader: Loader) -> None:
 
 def test_a_placemark_whose_coordinates_cannot_be_read_is_a_rejected_row(loader: Loader) -> None:
     marks = "<Placemark><Point><coordinates>{}</coordinates></Point></Placemark>"
-    loader.put("a.kml", document("".join(marks.format(text) for text in ("1,2", "east,2", "", "3,4"))))
+    loader.put("a.kml", document("".join(marks.format(text) for text in ("1,2", "east,2", "", "3,4,5"))))
     result = loader.load("a.kml", max_rejected=2)
+    assert result["conservation"]["z_m_removed"] == 1
     assert result["conservation"]["reasons"] == {"coordinates_unreadable": 1, "null_geometry": 1}
 
 
