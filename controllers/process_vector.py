@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 
 from controllers.base import Controller, JobOutcome, JobParameters
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
@@ -16,7 +17,7 @@ from services.vector.formats import EXTENSIONS, format_of
 from services.vector.hints import HINT_NAMES
 from services.vector.names import MAX_TABLE_BYTES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
 
-PERCENT_PATTERN = r"^(100|\d{1,2})(\.\d+)?%$"
+PERCENT_PATTERN = r"^(100(\.0+)?|\d{1,2}(\.\d+)?)%$"
 CRS_PATTERN = r"^EPSG:\d{4,6}$"
 DEFAULT_MAX_REJECTED = {"replace": "1%", "append": 0}
 
@@ -33,6 +34,19 @@ def _check_table(name: str) -> str:
     return name
 
 
+def _check_named(name: object) -> object:
+    if name is None:
+        raise ValueError("target_table is required: nothing of the file's name makes an identifier")
+    return name
+
+
+def _check_max_rejected(limit: object) -> object:
+    is_number = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
+    if limit is None or is_number or (isinstance(limit, str) and re.fullmatch(PERCENT_PATTERN, limit)):
+        return limit
+    raise ValueError('must be a number of rows, 0 or more, or a share from "0%" to "100%"')
+
+
 def _check_encoding(name: str) -> str:
     known = known_name(name)
     if known is None:
@@ -41,6 +55,13 @@ def _check_encoding(name: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
+MaxRejected = Annotated[
+    int | str | None,
+    BeforeValidator(_check_max_rejected),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": PERCENT_PATTERN}, {"type": "null"}]}
+    ),
+]
 Identifier = Annotated[str, Field(pattern=TABLE_PATTERN, max_length=MAX_TABLE_BYTES)]
 
 
@@ -51,7 +72,7 @@ class ProcessVectorParameters(JobParameters):
     resource_id: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_check_extension)] = Field(
         description="The file's full name in its container."
     )
-    target_table: Annotated[Identifier, AfterValidator(_check_table)] = Field(
+    target_table: Annotated[Identifier, AfterValidator(_check_table), BeforeValidator(_check_named)] = Field(
         default="", validate_default=False, description="By default the file's stem, made a plain identifier."
     )
     target_schema: Identifier = Field(default="geo")
@@ -62,9 +83,7 @@ class ProcessVectorParameters(JobParameters):
         default=None, description="Which geometries to load from a layer that mixes points, lines and polygons."
     )
     keep_null_geometry: StrictBool = Field(default=False, description="Load rows without a geometry, with NULL.")
-    max_rejected: Annotated[StrictInt, Field(ge=0)] | Annotated[str, Field(pattern=PERCENT_PATTERN)] | None = Field(
-        default=None, description='Rows that may be rejected, or a share such as "1%".'
-    )
+    max_rejected: MaxRejected = Field(default=None, description='Rows that may be rejected, or a share such as "1%".')
     dry_run: StrictBool = Field(default=False, description="Stop after preprocess, and tell what was found.")
     layer: Text | None = Field(
         default=None,

@@ -65,15 +65,22 @@ def parse_crs(definition: str | None) -> pyproj.CRS:
 
 
 def parse_target(definition: str) -> pyproj.CRS:
-    """Read the CRS that a job asks for. Raises PermanentError when PROJ does not know it."""
+    """Read the CRS that a job asks for. Raises PermanentError unless PROJ knows it, and it has two axes on Earth."""
     try:
-        return pyproj.CRS.from_user_input(definition)
+        crs = pyproj.CRS.from_user_input(definition)
     except CRSError as exc:
-        raise PermanentError(
-            f"The target_crs {definition} is not known.",
-            remediation="Choose a code of the EPSG registry, such as EPSG:4326.",
-            code="crs_unknown",
-        ) from exc
+        raise _no_target(f"The target_crs {definition} is not known.") from exc
+    if len(crs.axis_info) != 2 or not (crs.is_geographic or crs.is_projected):
+        raise _no_target(f"The target_crs {definition} ({crs.name}) is a {crs.type_name}: tables hold x and y alone.")
+    return crs
+
+
+def _no_target(message: str) -> PermanentError:
+    return PermanentError(
+        message,
+        remediation="Choose the code of a two-dimensional CRS in the EPSG registry, such as EPSG:4326.",
+        code="target_crs_unknown",
+    )
 
 
 def _missing(message: str) -> PermanentError:

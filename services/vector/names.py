@@ -19,14 +19,19 @@ OWN_COLUMNS = frozenset(("id", "geom", "fid"))
 _SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"))
 
 
-def table_name_of(blob: str) -> str:
-    """Make a plain identifier of a file's stem: lower case, a to z, digits and underscores, at most 50 bytes."""
+def table_name_of(blob: str) -> str | None:
+    """Make a plain identifier of a file's stem: lower case, a to z, digits and underscores, at most 50 bytes.
+
+    None when nothing of the name is left.
+    """
     stem = PurePosixPath(blob).name
     for _ in range(2):
         stem = re.sub(_EXTENSIONS, "", stem, flags=re.IGNORECASE)
     name = _plain_ascii(stem)
-    if not name[:1].isalpha():
-        name = f"t_{name}" if name else "layer"
+    if not name:
+        return None
+    if not name[0].isalpha():
+        name = f"t_{name}"
     return name[:MAX_TABLE_BYTES].rstrip("_")
 
 

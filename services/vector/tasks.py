@@ -21,7 +21,7 @@ from services.vector import findings, reading, report, wkb
 from services.vector import publish as publishing
 from services.vector.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, Cleaner, clean_batch, schema_of
 from services.vector.chunks import Chunk
-from services.vector.crs import project_with
+from services.vector.crs import parse_target, project_with
 from services.vector.decide import decide
 from services.vector.encode import encode
 from services.vector.hints import ALL_LAYERS
@@ -37,6 +37,7 @@ from services.vector.survey import Survey, survey
 def preprocess(ctx: TaskContext) -> Json:
     """Read each layer of the source once, decide how it is loaded and make its staging tables."""
     options = Options.from_json(ctx.parameters)
+    parse_target(options.target_crs)
     parts = find_parts(ctx)
     with fetched(ctx, parts) as folder:
         origins = reading.choose(folder, options.hints, parts)

@@ -17,7 +17,7 @@ from schema.errors import PermanentError, SourceChanged
 from services.context import TaskContext
 from services.vector import layer
 from services.vector.gdal import pyogrio
-from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
+from tests.fixtures.vector import boxes, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
 from tests.integration.vector.loading import CONTAINER, Loader
 
 VRT = b"""<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>/etc/passwd</SrcDataSource></OGRVRTLayer>
@@ -178,11 +178,13 @@ def test_a_geopackage_of_several_layers(loader: Loader) -> None:
     fails(loader, "a.gpkg", path.read_bytes(), "several_layers", "roads, trees")
 
 
-def test_a_target_crs_that_does_not_exist(loader: Loader) -> None:
-    loader.put("a.json", features((Point(0, 0), {})))
-    with pytest.raises(PermanentError) as caught:
-        loader.load("a.json", target_crs="EPSG:999999")
-    assert caught.value.error_code == "crs_unknown"
+@pytest.mark.parametrize("code", [999999, 5703, 4979, 4978, 7405])
+def test_a_target_crs_that_no_table_can_have_is_refused_before_the_file_is_read(loader: Loader, code: int) -> None:
+    """Unknown, vertical, with heights, geocentric, compound."""
+    loader.put("a.json", b"no file that could be read")
+    with pytest.raises(PermanentError, match=f"target_crs EPSG:{code}") as caught:
+        loader.load("a.json", target_crs=f"EPSG:{code}")
+    assert caught.value.error_code == "target_crs_unknown"
 
 
 def test_a_source_that_changes_while_it_is_loaded(loader: Loader) -> None:

@@ -1,0 +1,37 @@
+"""Parameters of process_vector: each fault is one sentence about the field that has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from controllers.process_vector import ProcessVectorParameters
+
+
+def faults(**parameters: Any) -> list[tuple[tuple[int | str, ...], str]]:
+    with pytest.raises(ValidationError) as caught:
+        ProcessVectorParameters.model_validate({"dataset_id": "bronze", "resource_id": "a.zip", **parameters})
+    return [(error["loc"], error["msg"]) for error in caught.value.errors()]
+
+
+@pytest.mark.parametrize("limit", ["101%", "100.5%", "-1%", "1", "1%\n", "", -1, 0.5, True, []])
+def test_a_wrong_max_rejected_has_one_fault(limit: object) -> None:
+    ((place, message),) = faults(max_rejected=limit)
+    assert place == ("max_rejected",)
+    assert message.endswith('must be a number of rows, 0 or more, or a share from "0%" to "100%"')
+
+
+@pytest.mark.parametrize("limit", [0, 7, "0%", "1.5%", "100%", "100.0%"])
+def test_a_limit_is_a_number_or_a_share(limit: object) -> None:
+    data = {"dataset_id": "bronze", "resource_id": "a.zip", "max_rejected": limit}
+    assert ProcessVectorParameters.model_validate(data).max_rejected == limit
+
+
+@pytest.mark.parametrize("name", ["日本.geojson", "x/---.geojson"])
+def test_a_file_whose_name_makes_no_table_needs_target_table(name: str) -> None:
+    ((place, message),) = faults(resource_id=name)
+    assert place == ("target_table",)
+    assert message.endswith("target_table is required: nothing of the file's name makes an identifier")
+    assert ProcessVectorParameters(dataset_id="bronze", resource_id=name, target_table="japan").target_table == "japan"
