@@ -9,7 +9,7 @@ from pathlib import Path
 
 from schema.errors import PermanentError
 from schema.jobs import Source
-from services.vector import delimited, encodings, headcount, layer, lines, parquet, placemarks
+from services.vector import crsmember, delimited, encodings, headcount, layer, lines, parquet, placemarks
 from services.vector.archive import Member
 from services.vector.chunks import Chunk
 from services.vector.encodings import Encoding
@@ -113,6 +113,8 @@ def open_origin(
             path, path.with_suffix(CONVERTED), origin.name, chunk=chunk, geometry_only=geometry_only
         )
     else:
+        if known in (GEOJSON, GEOJSON_LINES) and not hints.source_crs:
+            crsmember.check_known(path)
         encoding = _encoding_of(path, hints) if known is SHAPEFILE else None
         opened = layer.open_layer(
             path, known, name=origin.layer, chunk=chunk, geometry_only=geometry_only, encoding=encoding

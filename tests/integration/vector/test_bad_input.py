@@ -17,7 +17,7 @@ from schema.errors import PermanentError, SourceChanged
 from services.context import TaskContext
 from services.vector import layer
 from services.vector.gdal import pyogrio
-from tests.fixtures.vector import boxes, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
+from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
 from tests.integration.vector.loading import CONTAINER, Loader
 
 VRT = b"""<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>/etc/passwd</SrcDataSource></OGRVRTLayer>
@@ -176,6 +176,16 @@ def test_a_geopackage_of_several_layers(loader: Loader) -> None:
     gpkg(boxes(2), loader.folder, layer="roads")
     pyogrio.write_dataframe(frame([Point(0, 0)]), path, layer="trees", append=True)
     fails(loader, "a.gpkg", path.read_bytes(), "several_layers", "roads, trees")
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("name", ["urn:ogc:def:crs:EPSG::999999", "our own grid"])
+def test_a_crs_member_that_is_not_known_is_not_taken_for_degrees(loader: Loader, name: str, place: str) -> None:
+    made = json.loads(features((Point(500_000, 5_000_000), {"a": 1})))
+    member = {"crs": {"type": "name", "properties": {"name": name}}}
+    data = json.dumps({**member, **made} if place == "before" else {**made, **member}).encode()
+    fails(loader, "a.geojson", data, "crs_unknown", name)
+    assert loader.load("a.geojson", source_crs="EPSG:25832")["original_crs"] == "EPSG:25832"
 
 
 @pytest.mark.parametrize("code", [999999, 5703, 4979, 4978, 7405])
