@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import errors, sql
@@ -17,11 +17,14 @@ from schema.settings import WORK_SCHEMA
 LOCK_MS = 5_000
 """The swap waits this long for its lock, and is tried again later."""
 
+LockMode = Literal["ROW EXCLUSIVE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
+
 REJECT_COLUMNS = ("row_number", "reason", "raw_row")
 
 MAX_NAME_BYTES = 63
 """What PostgreSQL keeps of an identifier."""
 _CUT_BYTES = 54
+_KEY, _GEOMETRY_INDEX = "_pkey", "_geom_idx"
 
 _QUERIES = "features"
 _TYPES = frozenset(
@@ -183,6 +186,12 @@ def find_table(conn: Connection, table: Table) -> FoundTable | None:
     return FoundTable(**row, columns=list_columns(conn, table))
 
 
+def find_type(conn: Connection, table: Table) -> str | None:
+    """Tell which kind of type, in PostgreSQL's letters, keeps a table from bearing its name; None when none does."""
+    row = run(conn, "find_type", {"schema": table.schema, "table": table.name}).fetchone()
+    return str(row["kind"]) if row else None
+
+
 def list_columns(conn: Connection, table: Table) -> tuple[FoundColumn, ...]:
     """Describe the columns of a table, in order."""
     return tuple(FoundColumn(**column) for column in run(conn, "list_columns", {"table": table.regclass}))
@@ -193,9 +202,14 @@ def hold_name(conn: Connection, table: Table, *, shared: bool = False) -> None:
     run(conn, "share_target_name" if shared else "lock_target_name", {"name": f"geostage {table}"})
 
 
-def lock_table(conn: Connection, table: Table) -> None:
-    """Keep readers out for the swap; waits as long as set_limits said."""
-    run(conn, "lock_table", table=table.quoted)
+def lock_table(conn: Connection, table: Table, mode: LockMode) -> None:
+    """Lock a table until the transaction ends; waits as long as set_limits said."""
+    run(conn, "lock_table", table=table.quoted, mode=sql.SQL(mode))
+
+
+def list_holders(conn: Connection, tables: Sequence[Table]) -> list[str]:
+    """Say who else has locks on tables: process, role, application, time."""
+    return [row["holder"] for row in run(conn, "list_holders", {"tables": [table.regclass for table in tables]})]
 
 
 def swap_in(conn: Connection, staging: Table, target: Table, *, old: bool) -> None:
@@ -224,18 +238,18 @@ def replace_rejects(conn: Connection, staging: Table, target: Table, *, any_rows
     run(conn, "move_to_schema", table=staging.quoted, schema=sql.Identifier(target.schema))
     moved = Table(target.schema, staging.name)
     index = sql.Identifier(target.schema, key_name(staging.name))
-    run(conn, "rename_index", index=index, name=sql.Identifier(key_name(target.name)))
+    run(conn, "rename_index", index=index, name=_free_name(conn, target, _KEY))
     run(conn, "rename_table", table=moved.quoted, name=sql.Identifier(target.name))
 
 
 def key_name(table: str) -> str:
     """Name the primary key of a table, as PostgreSQL would."""
-    return fit_name(table, "_pkey")
+    return fit_name(table, _KEY)
 
 
 def geometry_index_name(table: str) -> str:
     """Name the spatial index of a table."""
-    return fit_name(table, "_geom_idx")
+    return fit_name(table, _GEOMETRY_INDEX)
 
 
 def fit_name(table: str, suffix: str) -> str:
@@ -243,19 +257,30 @@ def fit_name(table: str, suffix: str) -> str:
     name = table + suffix
     if len(name.encode()) <= MAX_NAME_BYTES:
         return name
-    cut = name.encode()[:_CUT_BYTES].decode(errors="ignore")
-    return f"{cut}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{cut(name, _CUT_BYTES)}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def cut(name: str, size: int) -> str:
+    """Cut a name to at most `size` bytes of UTF-8, never within a character."""
+    return name.encode()[:size].decode(errors="ignore")
 
 
 def _rename_parts(conn: Connection, moved: Table, target: Table) -> None:
-    pairs = [(name_of(moved.name), name_of(target.name)) for name_of in (key_name, geometry_index_name)]
-    for name, final in pairs:
-        run(conn, "rename_index", index=sql.Identifier(target.schema, name), name=sql.Identifier(final))
+    for suffix in (_KEY, _GEOMETRY_INDEX):
+        index = sql.Identifier(target.schema, fit_name(moved.name, suffix))
+        run(conn, "rename_index", index=index, name=_free_name(conn, target, suffix))
     row = run(conn, "find_sequence", {"table": moved.regclass}).fetchone()
     if row and row["name"]:
         # The catalog gives the sequence's name quoted where it has to be.
-        sequence = sql.Identifier(fit_name(target.name, "_id_seq"))
-        run(conn, "rename_sequence", sequence=sql.SQL(row["name"]), name=sequence)
+        run(conn, "rename_sequence", sequence=sql.SQL(row["name"]), name=_free_name(conn, target, "_id_seq"))
+
+
+def _free_name(conn: Connection, table: Table, suffix: str) -> sql.Identifier:
+    """Name a part of a table, as fit_name does, with a number where another table or index has that name."""
+    names = [fit_name(table.name, suffix), *(fit_name(table.name, f"_{number}{suffix}") for number in range(2, 100))]
+    rows = run(conn, "list_taken_names", {"schema": table.schema, "names": names})
+    taken = {table.name, *(row["name"] for row in rows)}
+    return sql.Identifier(next(name for name in names if name not in taken))
 
 
 def _type(kind: str) -> sql.SQL:

@@ -96,12 +96,27 @@ WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
 
 -- lock_table
--- Keep readers out for the swap.
-LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE
+-- Take a lock on a table.
+LOCK TABLE {table} IN {mode} MODE
 
--- lock_rows
--- Keep the table's definition as it is while rows are added.
-LOCK TABLE {table} IN ROW EXCLUSIVE MODE
+-- list_holders
+-- Say who has locks on tables, in words.
+SELECT DISTINCT format('process %%s (%%s%%s), in a transaction for %%s s', a.pid, a.usename,
+    coalesce(', ' || nullif(a.application_name, ''), ''), round(extract(epoch FROM now() - a.xact_start))) AS holder
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.granted AND l.pid <> pg_backend_pid() AND a.datname = current_database()
+    AND l.relation IN (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS t(name))
+ORDER BY holder
+
+-- list_taken_names
+-- Give those of the names that something in the schema bears.
+SELECT relname::text AS name FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND relname = ANY (%(names)s)
+
+-- find_type
+-- Tell which kind of type bears a name that no table bears: e enum, d domain, r range, b base.
+SELECT typtype::text AS kind FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+WHERE n.nspname = %(schema)s AND typname = %(table)s AND typrelid = 0
 
 -- move_to_schema
 -- Move a staging table to its schema; its indexes and its sequence go along.
@@ -201,10 +216,6 @@ COMMENT ON TABLE {table} IS {text}
 -- comment_on_column
 -- Say where a column comes from.
 COMMENT ON COLUMN {table}.{column} IS {text}
-
--- lock_against_writers
--- Let readers go on, and keep others from changing rows.
-LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE
 
 -- delete_missing_rows
 -- Remove the rows that the new load does not have.

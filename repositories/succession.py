@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import errors, sql
 
-from repositories.features import Table, list_columns, run
+from repositories.features import Table, lock_table, run
 from repositories.postgres import Connection
 from schema.errors import PermanentError
 
@@ -71,7 +71,7 @@ def replace_rows(conn: Connection, staging: Table, target: Table, columns: Seque
     values = sql.SQL(", ").join(sql.SQL("s.{}").format(sql.Identifier(name)) for name in columns)
     all_names = sql.SQL("id, {}").format(names)
     tables = {"table": target.quoted, "staging": staging.quoted}
-    run(conn, "lock_against_writers", table=target.quoted)
+    lock_table(conn, target, "SHARE ROW EXCLUSIVE")
     try:
         run(conn, "delete_missing_rows", **tables)
         run(conn, "update_rows", **tables, columns=names, values=values)
@@ -84,12 +84,6 @@ def replace_rows(conn: Connection, staging: Table, target: Table, columns: Seque
         ) from exc
     run(conn, "restart_identity", {"table": target.regclass}, table=target.quoted)
     run(conn, "analyze", table=target.quoted)
-
-
-def same_columns(conn: Connection, one: Table, other: Table) -> bool:
-    """Tell whether two tables have the same columns, in any order."""
-    first, second = ({(c.name, c.type) for c in list_columns(conn, table)} for table in (one, other))
-    return first == second
 
 
 def _first_line(exc: Exception) -> str:

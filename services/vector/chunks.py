@@ -31,11 +31,6 @@ class Chunk:
         """Give the chunk as JSON."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Json) -> Chunk:
-        """Read what as_json gave."""
-        return cls(**data)
-
 
 @dataclass(frozen=True)
 class Slice:

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-MAX_BYTES = 63
-"""What PostgreSQL keeps of an identifier."""
+from repositories.features import MAX_NAME_BYTES, cut
+
 MAX_TABLE_BYTES = 50
 TABLE_PATTERN = r"^[a-z][a-z0-9_]*$"
 REJECTS_SUFFIX = "__rejects"
@@ -65,11 +65,6 @@ def column_names(sources: Iterable[str]) -> list[str]:
     return names
 
 
-def cut(name: str, size: int) -> str:
-    """Cut a name to at most `size` bytes of UTF-8, never within a character."""
-    return name.encode()[:size].decode(errors="ignore")
-
-
 def _plain(source: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", source).lower())
     kept = "".join(char if unicodedata.category(char)[0] in "LMN" else "_" for char in text)
@@ -78,7 +73,7 @@ def _plain(source: str) -> str:
         return f"source_{name}"
     if not name[0].isalpha():
         name = f"_{name}"
-    return cut(name, MAX_BYTES).rstrip("_") or "column"
+    return cut(name, MAX_NAME_BYTES).rstrip("_") or "column"
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -86,5 +81,5 @@ def _unique(name: str, taken: set[str]) -> str:
     while candidate in taken:
         number += 1
         suffix = f"_{number}"
-        candidate = cut(name, MAX_BYTES - len(suffix)).rstrip("_") + suffix
+        candidate = cut(name, MAX_NAME_BYTES - len(suffix)).rstrip("_") + suffix
     return candidate

@@ -86,6 +86,9 @@ def check_target(conn: Connection, plan: LoadPlan) -> FoundTable | None:
             code="target_forbidden",
         )
     found = features.find_table(conn, target)
+    for table in (target, rejects_of(plan)):
+        _check_name(conn, table)
+    _check_rejects(conn, rejects_of(plan))
     if found is None:
         return None
     if found.kind != "r":
@@ -108,6 +111,40 @@ def check_target(conn: Connection, plan: LoadPlan) -> FoundTable | None:
         _check_dependents(conn, plan, found)
     return found
 
+
+def _check_name(conn: Connection, table: Table) -> None:
+    """Refuse a name that a type has: a table makes a type of its own name."""
+    kind = features.find_type(conn, table)
+    if kind:
+        raise PermanentError(
+            f"{table} is the name of {_TYPES.get(kind, 'a type')}, and a table cannot have it as well.",
+            remediation="Choose another target_table, or rename the type.",
+            code="target_name_taken",
+        )
+
+
+_TYPES = {"e": "an enum type", "d": "a domain", "r": "a range type"}
+
+
+def _check_rejects(conn: Connection, rejects: Table) -> None:
+    """Refuse to drop what bears the name of the rejected rows' table, but is none."""
+    found = features.find_table(conn, rejects)
+    if found is None:
+        return
+    dependents: tuple[succession.Dependent, ...] = ()
+    if found.kind == "r" and [(column.name, column.type) for column in found.columns] == _REJECTS_DEFINITION:
+        dependents = succession.list_dependents(conn, rejects)
+        if found.is_ours and not dependents:
+            return
+    names = f" (these depend on it: {'; '.join(one.name for one in dependents)})" if dependents else ""
+    raise PermanentError(
+        f"{rejects} is needed for the rows that are not loaded, but what bears this name cannot be dropped{names}.",
+        remediation=f"Rename or drop {rejects} or what depends on it, or choose another target_table.",
+        code="rejects_name_taken",
+    )
+
+
+_REJECTS_DEFINITION = [("row_number", "bigint"), ("reason", "text"), ("raw_row", "jsonb")]
 
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table"}
 
@@ -261,7 +298,7 @@ def _replace(conn: Connection, plan: LoadPlan, staging: Table, target: Table, co
         succession.replace_rows(conn, staging, target, [*columns, "geom"])
     else:
         if exists:
-            features.lock_table(conn, target)
+            features.lock_table(conn, target, "ACCESS EXCLUSIVE")
             inherited = succession.list_inheritance(conn, target, ["id", *columns, "geom"])
         features.swap_in(conn, staging, target, old=exists)
     origins = {column.name: f"column {column.source!r} of the file" for column in plan.columns}

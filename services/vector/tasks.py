@@ -17,7 +17,7 @@ from repositories import features
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
-from services.vector import findings, reading, report, wkb
+from services.vector import findings, locks, reading, report, wkb
 from services.vector import publish as publishing
 from services.vector.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, Cleaner, clean_batch, schema_of
 from services.vector.chunks import Chunk
@@ -204,6 +204,7 @@ def publish(ctx: TaskContext) -> Json:
     results = []
     # All jobs take the locks of several tables in one order.
     ordered = sorted(zip(loads, types, strict=True), key=lambda one: one[0][0].options.table)
+    locks.take(ctx, [plan for (plan, _), _ in ordered])
     for (plan, load), geometry_type in ordered:
         dependents = publishing.publish(ctx, plan, rejected=load["totals"]["rejected"])
         results.append(_report(plan, load, geometry_type, dependents, ctx.parameters["started_at"]))

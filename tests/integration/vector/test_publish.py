@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ from repositories.postgres import Database
 from schema.errors import PermanentError, TransientError, Unavailable
 from schema.jobs import Json
 from services.context import TaskContext
+from services.vector import locks
 from tests.fixtures.vector import BOWTIE, boxes, features, frame, gpkg
 from tests.integration.vector.loading import Loader
 
@@ -196,15 +198,70 @@ def test_a_multi_geometry_is_a_rejected_row_where_the_table_holds_single_ones(lo
     assert loader.value("SELECT count(*) FROM geo.a") == 4
 
 
-def test_a_reader_of_the_old_table_holds_up_the_swap_for_5_seconds_at_most(loader: Loader, vector_dsn: str) -> None:
+def test_a_reader_who_never_ends_fails_the_swap_and_is_named(
+    loader: Loader, vector_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "MAX_WAIT_SECONDS", 1)
     load_boxes(loader, 3)
-    with psycopg.connect(vector_dsn) as conn:
+    with psycopg.connect(vector_dsn, application_name="a slow report") as conn:
         conn.execute("SELECT count(*) FROM geo.a")
-        with pytest.raises(TransientError):
+        with pytest.raises(TransientError, match=rf"process {conn.info.backend_pid} \(.*, a slow report\)") as caught:
             load_boxes(loader, 5)
+        assert caught.value.error_code == "table_busy"
         assert conn.execute("SELECT count(*) FROM geo.a").fetchall() == [(3,)]
     load_boxes(loader, 5)
     assert loader.value("SELECT count(*) FROM geo.a") == 5
+
+
+def test_the_swap_outlasts_a_reader_and_lets_others_read_meanwhile(loader: Loader, vector_dsn: str) -> None:
+    load_boxes(loader, 3)
+    with psycopg.connect(vector_dsn) as conn, ThreadPoolExecutor(1) as pool:
+        conn.execute("SELECT count(*) FROM geo.a")
+        loading = pool.submit(load_boxes, loader, 5)
+        time.sleep(4)
+        began = time.monotonic()
+        assert loader.value("SELECT count(*) FROM geo.a") == 3
+        assert time.monotonic() - began < 6
+        time.sleep(4)
+        conn.rollback()
+        assert loading.result(30)["total_features_loaded"] == 5
+    assert loader.value("SELECT count(*) FROM geo.a") == 5
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["CREATE VIEW geo.a__rejects AS SELECT 1 AS x"],
+        ["CREATE TABLE geo.a__rejects (x int)"],
+        ["CREATE TABLE geo.a__rejects (row_number bigint, reason text, raw_row jsonb)",
+         "CREATE VIEW geo.w AS SELECT * FROM geo.a__rejects"],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["replace", "append"])
+def test_what_is_not_our_table_of_rejects_is_not_dropped(loader: Loader, statements: list[str], method: str) -> None:
+    do(loader, *statements)
+    with pytest.raises(PermanentError, match=r"geo\.a__rejects") as caught:
+        load_boxes(loader, 3, load_method=method)
+    assert caught.value.error_code == "rejects_name_taken"
+    assert loader.rows("SELECT to_regclass('geo.a__rejects') IS NULL, to_regclass('geo.a')") == [(False, None)]
+    assert loader.work_tables() == []
+
+
+def test_tables_named_like_the_indexes_of_another_are_no_hindrance(loader: Loader) -> None:
+    loader.put("a.gpkg", gpkg(boxes(3), loader.folder))
+    for table in ("roads_pkey", "roads_geom_idx", "roads_id_seq", "roads", "roads"):
+        assert loader.load("a.gpkg", target_table=table)["total_features_loaded"] == 3
+    indexes = loader.rows("SELECT indexname::text FROM pg_indexes WHERE tablename = 'roads' ORDER BY 1")
+    assert indexes == [("roads_2_geom_idx",), ("roads_2_pkey",)]
+
+
+@pytest.mark.parametrize("statement", ["CREATE TYPE geo.a AS ENUM ('x')", "CREATE DOMAIN geo.a__rejects AS int"])
+def test_a_name_that_a_type_has_is_refused(loader: Loader, statement: str) -> None:
+    do(loader, statement)
+    with pytest.raises(PermanentError, match="a table cannot have it as well") as caught:
+        load_boxes(loader, 3)
+    assert caught.value.error_code == "target_name_taken"
+    assert loader.work_tables() == []
 
 
 def test_readers_see_the_old_rows_or_the_new_ones(loader: Loader, vector_dsn: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repositories.features import fit_name
-from services.vector.names import MAX_BYTES, OWN_COLUMNS, TABLE_PATTERN, column_names, table_name_of
+from repositories.features import MAX_NAME_BYTES, fit_name
+from services.vector.names import OWN_COLUMNS, TABLE_PATTERN, column_names, table_name_of
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_every_set_of_columns_can_be_made(sources: list[str]) -> None:
     assert len(set(names)) == len(names) == len(sources)
     assert not set(names) & OWN_COLUMNS
     for name in names:
-        assert 0 < len(name.encode()) <= MAX_BYTES
+        assert 0 < len(name.encode()) <= MAX_NAME_BYTES
         assert name == name.lower()
         assert not re.search(r'["\'; \x00]', name)
     assert column_names(names) == names
