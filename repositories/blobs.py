@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
@@ -54,6 +55,10 @@ class BlobFacts:
 class Blobs(Protocol):
     """The seam to blob storage. Every method raises StorageUnavailable when the service cannot be reached."""
 
+    @property
+    def identity(self) -> str:
+        """Tell this storage from any other whose containers have the same names; no secret."""
+
     def head(self, container: str, blob: str) -> Source:
         """Look at a blob. Raises NotFound (container_not_found or blob_not_found)."""
 
@@ -96,6 +101,11 @@ class AzureBlobs:
                 max_block_size=BLOCK_BYTES,
                 **options,
             )
+
+    @property
+    def identity(self) -> str:
+        """See Blobs."""
+        return str(self._service.url).partition("?")[0]
 
     def head(self, container: str, blob: str) -> Source:
         """See Blobs."""
@@ -197,6 +207,8 @@ class FakeBlobs:
     """Blobs in memory, with the same errors as the real ones."""
 
     containers: dict[str, dict[str, tuple[bytes, BlobFacts]]] = field(default_factory=dict)
+    identity: str = field(default_factory=lambda: uuid4().hex)
+    """See Blobs."""
 
     def head(self, container: str, blob: str) -> Source:
         """See Blobs."""

@@ -1,7 +1,7 @@
 """Sources on this instance's disk: each is fetched once, whichever of its processes and threads ask for it.
 
-A source lives in a folder named after its container, blob and ETag. Who uses it holds a shared lock; who makes or
-removes it holds an exclusive one. A folder appears under its name by a rename, so it is whole or not there.
+A source lives in a folder named after its account, container, blob and ETag. Who uses it holds a shared lock; who makes
+or removes it holds an exclusive one. A folder appears under its name by a rename, so it is whole or not there.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from schema.jobs import Source
 
 _POLL_SECONDS = 0.05
+_MAX_BYTES = 10 * 2**30
+"""What cached sources may fill, unless one that is in use needs more."""
 _MAX_SHARE = 0.5
-"""Share of the disk's free space that cached sources may fill."""
+"""Share of the disk's free space that they may fill."""
 
 
 def cache_root() -> Path:
@@ -31,14 +34,17 @@ def cache_root() -> Path:
 
 
 @contextmanager
-def cached(sources: Sequence[Source], make: Callable[[Path], None], check: Callable[[], None]) -> Iterator[Path]:
-    """Give the folder of a source and its parts; it stays while the block runs.
+def cached(
+    account: str, sources: Sequence[Source], make: Callable[[Path], None], check: Callable[[], None]
+) -> Iterator[Path]:
+    """Give the folder of a source and its parts; it stays while the block runs. `account` tells storages apart.
 
     If it is not there yet, `make(folder)` fills it. `check` is called while waiting for another process that makes it,
     and may raise.
     """
     root = cache_root()
-    key = "\n".join(text for source in sources for text in (source.container, source.blob, source.etag))
+    parts = [text for source in sources for text in (source.container, source.blob, source.etag)]
+    key = "\n".join((account, *parts))
     folder = root / hashlib.sha256(key.encode()).hexdigest()[:32]
     while True:
         with _locked(folder, fcntl.LOCK_SH, check):
@@ -66,39 +72,72 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
 
 def _make_room(root: Path, size: int) -> None:
     """Remove the sources that were used longest ago, and by nobody now, until the new one fits."""
-    folders = sorted((path for path in root.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    sizes = {path: sum(file.stat().st_size for file in path.rglob("*")) for path in folders}
-    allowed = _MAX_SHARE * (shutil.disk_usage(root).free + sum(sizes.values()))
+    found = [(path, *_look_at(path)) for path in root.iterdir() if path.suffix != ".lock"]
+    _remove_stray_locks(root, {path.stem for path, _, _ in found})
+    allowed = min(_MAX_BYTES, _MAX_SHARE * (shutil.disk_usage(root).free + sum(size for _, _, size in found)))
     # An archive is kept beside what it unpacks to.
-    total = sum(sizes.values()) + 3 * size
-    for folder in folders:
+    total = sum(size for _, _, size in found) + 3 * size
+    for folder, _, freed in sorted(found, key=lambda one: one[1]):
         if total <= allowed:
             return
         if _remove_unused(folder):
-            total -= sizes[folder]
+            total -= freed
+
+
+def _look_at(folder: Path) -> tuple[float, int]:
+    """Give the time of a folder's last use and its size; zeros when another process has removed it meanwhile."""
+    try:
+        return folder.stat().st_mtime, sum(file.stat().st_size for file in folder.rglob("*"))
+    except FileNotFoundError:
+        return 0, 0
+
+
+def _remove_stray_locks(root: Path, sources: set[str]) -> None:
+    """Remove the locks of sources that were never fetched."""
+    for lock in root.glob("*.lock"):
+        if lock.stem not in sources:
+            _remove_unused(lock.with_suffix(""))
 
 
 def _remove_unused(folder: Path) -> bool:
-    with _lock_file(folder).open("w") as file:
+    lock = _lock_file(folder)
+    with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        shutil.rmtree(folder, ignore_errors=True)
+        if _is_current(lock, file):
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink()
         return True
 
 
 @contextmanager
 def _locked(folder: Path, mode: int, check: Callable[[], None]) -> Iterator[None]:
-    with _lock_file(folder).open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, mode | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                check()
-                time.sleep(_POLL_SECONDS)
-        yield
+    lock = _lock_file(folder)
+    while True:
+        with lock.open("w") as file:
+            if _try_lock(file, mode) and _is_current(lock, file):
+                yield
+                return
+        check()
+        time.sleep(_POLL_SECONDS)
+
+
+def _try_lock(file: IO[str], mode: int) -> bool:
+    try:
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_current(lock: Path, file: IO[str]) -> bool:
+    """Tell whether a file that was opened and locked still bears its name: who removes a source removes its lock."""
+    try:
+        return lock.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _lock_file(folder: Path) -> Path:

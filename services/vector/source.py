@@ -44,7 +44,10 @@ def fetched(ctx: TaskContext, parts: Sequence[Source] = ()) -> Iterator[Path]:
         The file is not what its extension says, or a damaged archive.
     """
     source = source_of(ctx)
-    with cache.cached((source, *parts), lambda folder: _fetch(ctx, source, parts, folder), ctx.check) as folder:
+    account = ctx.blobs.identity
+    with cache.cached(
+        account, (source, *parts), lambda folder: _fetch(ctx, source, parts, folder), ctx.check
+    ) as folder:
         yield folder
 
 

@@ -26,9 +26,12 @@ def make(folder):
     (folder / "file").write_text("whole")
     with open(sys.argv[2], "a") as log:
         log.write("made\\n")
-with cache.cached([Source("c", "b", "e", 5)], make, lambda: None) as folder:
+with cache.cached("account", [Source("c", "b", "e", 5)], make, lambda: None) as folder:
     assert (folder / "file").read_text() == "whole"
 """
+
+
+ACCOUNT = "https://one.blob.core.windows.net"
 
 
 def source(etag: str, size: int = 10) -> Source:
@@ -66,7 +69,7 @@ def test_threads_share_it_and_another_etag_is_another_source() -> None:
         fill(folder)
 
     def use(etag: str) -> bytes:
-        with cache.cached([source(etag)], make, nothing) as folder:
+        with cache.cached(ACCOUNT, [source(etag)], make, nothing) as folder:
             return (folder / "file").read_bytes()
 
     with ThreadPoolExecutor(8) as pool:
@@ -79,29 +82,56 @@ def test_a_fetch_that_fails_leaves_nothing_and_is_tried_again(root: Path) -> Non
         fill(folder)
         raise OSError("the disk is full")
 
-    with pytest.raises(OSError, match="full"), cache.cached([source("one")], fail, nothing):
+    with pytest.raises(OSError, match="full"), cache.cached(ACCOUNT, [source("one")], fail, nothing):
         pass
     assert [path for path in root.iterdir() if path.is_dir()] == []
-    with cache.cached([source("one")], fill, nothing) as folder:
+    with cache.cached(ACCOUNT, [source("one")], fill, nothing) as folder:
         assert (folder / "file").exists()
 
 
 def test_a_draft_of_a_process_that_died_is_thrown_away(root: Path) -> None:
-    with cache.cached([source("one")], fill, nothing) as folder:
+    with cache.cached(ACCOUNT, [source("one")], fill, nothing) as folder:
         name = folder.name
     (root / name).rename(root / f"{name}.part")
-    with cache.cached([source("one")], fill, nothing) as folder:
+    with cache.cached(ACCOUNT, [source("one")], fill, nothing) as folder:
         assert [path.name for path in folder.iterdir()] == ["file"]
 
 
 def test_room_is_made_at_the_cost_of_what_nobody_uses(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     monkeypatch.setattr(cache, "_MAX_SHARE", 0)
-    with cache.cached([source("used")], fill, nothing) as used:
-        with cache.cached([source("old")], fill, nothing) as old:
+    with cache.cached(ACCOUNT, [source("used")], fill, nothing) as used:
+        with cache.cached(ACCOUNT, [source("old")], fill, nothing) as old:
             pass
-        with cache.cached([source("new")], fill, nothing) as new:
+        with cache.cached(ACCOUNT, [source("new")], fill, nothing) as new:
             assert sorted(path for path in root.iterdir() if path.is_dir()) == sorted((used, new))
         assert not old.exists()
+        locks = {path.stem for path in root.glob("*.lock")}
+        assert locks == {used.name, new.name}
+
+
+def test_the_oldest_go_when_all_together_are_over_the_limit(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.setattr(cache, "_MAX_BYTES", 45)
+    for number, etag in enumerate(("one", "two", "three")):
+        with cache.cached(ACCOUNT, [source(etag)], fill, nothing) as folder:
+            pass
+        os.utime(folder, (number, number))
+    assert len([path for path in root.iterdir() if path.is_dir()]) == 2
+
+
+def test_the_same_names_in_another_account_are_another_source() -> None:
+    with cache.cached(ACCOUNT, [source("one")], fill, nothing) as one:
+        pass
+    with cache.cached("https://two.blob.core.windows.net", [source("one")], fill, nothing) as two:
+        assert one != two
+
+
+def test_who_waited_for_a_lock_that_was_removed_takes_the_new_one(root: Path) -> None:
+    with cache.cached(ACCOUNT, [source("one")], fill, nothing) as folder:
+        pass
+    with cache._lock_file(folder).open("w") as stale:
+        assert cache._remove_unused(folder)
+        assert not cache._is_current(cache._lock_file(folder), stale)
+    assert list(root.iterdir()) == []
 
 
 def test_who_waits_for_another_can_be_told_to_stop() -> None:
@@ -113,7 +143,7 @@ def test_who_waits_for_another_can_be_told_to_stop() -> None:
         fill(folder)
 
     def hold() -> None:
-        with cache.cached([source("one")], slow, nothing):
+        with cache.cached(ACCOUNT, [source("one")], slow, nothing):
             pass
 
     def stop() -> None:
@@ -122,7 +152,7 @@ def test_who_waits_for_another_can_be_told_to_stop() -> None:
     with ThreadPoolExecutor(1) as pool:
         holding = pool.submit(hold)
         inside.wait(10)
-        with pytest.raises(InterruptedError), cache.cached([source("one")], fill, stop):
+        with pytest.raises(InterruptedError), cache.cached(ACCOUNT, [source("one")], fill, stop):
             pass
         leave.set()
         holding.result()
