@@ -15,6 +15,7 @@ from services.vector.layer import SourceLayer
 from services.vector.names import column_names
 from services.vector.origin import Origin
 from services.vector.plan import Column, LoadPlan, Options
+from services.vector.report import allowed_rejects
 from services.vector.survey import Survey
 
 MAX_COLUMNS = 1_598
@@ -65,7 +66,7 @@ def decide(
     original = parse_crs(layer.crs)
     final = parse_target(options.target_crs)
     family = decide_family(found, options.geometry_type)
-    promote, guessed = _decide_promotion(found, family, target)
+    promote, guessed = _decide_promotion(found, family, target, allowed_rejects(found.rows, options.max_rejected))
     return LoadPlan(
         options=options,
         source=source,
@@ -87,14 +88,17 @@ def decide(
     )
 
 
-def _decide_promotion(found: Survey, family: int, target: FoundTable | None) -> tuple[bool, bool]:
-    """Tell whether singles become multis, and whether that is a guess."""
+def _decide_promotion(found: Survey, family: int, target: FoundTable | None, allowed: int) -> tuple[bool, bool]:
+    """Tell whether singles become multis, and whether that is a guess.
+
+    A target of single geometries takes `allowed` multi ones, as rejected rows; with more the columns differ.
+    """
     single = wkb.NAMES[family + 1]
     multi = wkb.NAMES[family + 1 + wkb.MULTI_OFFSET]
     if target:
         kind = next((column.type for column in target.columns if column.name == "geom"), "")
         if f"({single}," in kind or f"({multi}," in kind:
-            return f"({multi}," in kind, False
+            return f"({multi}," in kind or found.kinds[multi] > allowed, False
     if found.kinds[multi] or found.kinds[wkb.NAMES[wkb.COLLECTION]]:
         return True, False
     if family == POINTS:

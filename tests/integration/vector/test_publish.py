@@ -198,6 +198,23 @@ def test_a_multi_geometry_is_a_rejected_row_where_the_table_holds_single_ones(lo
     assert loader.value("SELECT count(*) FROM geo.a") == 4
 
 
+def test_multi_geometries_for_a_table_of_single_ones_are_refused_before_a_row_is_written(loader: Loader) -> None:
+    load_boxes(loader, 3)
+    multi = MultiPolygon([box(0, 0, 1, 1), box(2, 2, 3, 3)])
+    loader.put("a.json", features((multi, {"name": "m"}), (box(0, 0, 1, 1), {"name": "s"})))
+    with pytest.raises(PermanentError, match=r"geom is geometry\(MultiPolygon,4326\) in the file") as caught:
+        loader.load("a.json", load_method="append", dry_run=True)
+    assert caught.value.error_code == "columns_differ"
+
+
+def test_a_polygon_that_a_repair_splits_is_a_rejected_row_where_the_table_holds_single_ones(loader: Loader) -> None:
+    load_boxes(loader, 3)
+    loader.put("a.json", features((BOWTIE, {"name": "b"}), (box(0, 0, 1, 1), {"name": "s"})))
+    with pytest.raises(PermanentError, match="1 multi_geometry_in_table_of_single_ones"):
+        loader.load("a.json", load_method="append")
+    assert loader.value("SELECT count(*) FROM geo.a") == 3
+
+
 def test_a_reader_who_never_ends_fails_the_swap_and_is_named(
     loader: Loader, vector_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
