@@ -12,6 +12,7 @@ from psycopg import errors, sql
 from psycopg.rows import DictRow
 
 from repositories.postgres import Connection, load_queries
+from schema.errors import PermanentError
 from schema.settings import WORK_SCHEMA
 
 LOCK_MS = 5_000
@@ -213,13 +214,28 @@ def list_holders(conn: Connection, tables: Sequence[Table]) -> list[str]:
 
 
 def swap_in(conn: Connection, staging: Table, target: Table, *, old: bool) -> None:
-    """Put the staging table in the target's place; readers see the old table until the transaction ends."""
+    """Put the staging table in the target's place; readers see the old table until the transaction ends.
+
+    Raises PermanentError naming what depends on the old table.
+    """
     if old:
-        run(conn, "drop_table", table=target.quoted)
+        _drop(conn, target)
     run(conn, "move_to_schema", table=staging.quoted, schema=sql.Identifier(target.schema))
     moved = Table(target.schema, staging.name)
     _rename_parts(conn, moved, target)
     run(conn, "rename_table", table=moved.quoted, name=sql.Identifier(target.name))
+
+
+def _drop(conn: Connection, table: Table) -> None:
+    try:
+        run(conn, "drop_table", table=table.quoted)
+    except errors.DependentObjectsStillExist as exc:
+        detail = (exc.diag.message_detail or str(exc)).replace("\n", "; ")
+        raise PermanentError(
+            f"{table} cannot be replaced, because other objects depend on it: {detail}.",
+            remediation="Drop what depends on it and make it again afterwards, or load the file into another table.",
+            code="table_has_dependents",
+        ) from exc
 
 
 def append(conn: Connection, staging: Table, target: Table, columns: Sequence[str]) -> None:
@@ -231,7 +247,7 @@ def append(conn: Connection, staging: Table, target: Table, columns: Sequence[st
 def replace_rejects(conn: Connection, staging: Table, target: Table, *, any_rows: bool) -> None:
     """Put the rejected rows of this load in the place of those of the one before."""
     hold_name(conn, target)
-    run(conn, "drop_table", table=target.quoted)
+    _drop(conn, target)
     if not any_rows:
         return
     run(conn, "add_reject_key", table=staging.quoted, name=sql.Identifier(key_name(staging.name)))

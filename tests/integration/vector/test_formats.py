@@ -185,6 +185,18 @@ def test_the_encoding_of_a_shapefile_is_honoured_found_or_given(
     assert result["reading"] == {"encoding": encoding, "encoding_from": found_in}
 
 
+def test_text_that_is_not_in_the_encoding_that_the_cpg_names_is_counted(loader: Loader) -> None:
+    parts = shapefile_parts(frame([Point(1, 1), Point(2, 2)], name=["Xoooooooooo", "plain"]), loader.folder)
+    dbf = bytearray(parts[".dbf"])
+    place = dbf.index(b"Xoooo")
+    dbf[place : place + 11] = "Größe".encode("cp1252").ljust(11)
+    parts |= {".dbf": bytes(dbf), ".cpg": b"UTF-8"}
+    loader.put("a.zip", zipped({f"a{suffix}": data for suffix, data in parts.items()}))
+    result = loader.load("a.zip")
+    assert loader.rows("SELECT name FROM geo.a ORDER BY id") == [(None,), ("plain",)]
+    assert result["conservation"]["values_nulled"] == {"name": 1}
+
+
 # Layers
 
 

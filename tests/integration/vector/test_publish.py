@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -129,6 +130,22 @@ def test_other_columns_fail_the_job_and_name_what_depends_on_the_table(loader: L
     with pytest.raises(PermanentError, match=r"other integer is new; name text is gone.*view geo\.names"):
         loader.load("a.json")
     assert loader.value("SELECT count(*) FROM geo.names") == 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("CREATE FUNCTION geo.f() RETURNS SETOF geo.a LANGUAGE sql AS 'SELECT * FROM geo.a'", "function geo.f()"),
+        ("CREATE TABLE geo.b (one geo.a)", "column one of table geo.b"),
+    ],
+)
+def test_what_needs_the_type_of_the_table_is_named(loader: Loader, statement: str, name: str) -> None:
+    load_boxes(loader, 3)
+    do(loader, statement)
+    with pytest.raises(PermanentError, match=re.escape(name)) as caught:
+        load_boxes(loader, 5)
+    assert caught.value.error_code == "table_has_dependents"
+    assert loader.value("SELECT count(*) FROM geo.a") == 3
 
 
 @pytest.mark.parametrize(
