@@ -123,6 +123,7 @@ class Storm:
             killed = self.world.sql("""
                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
+                  AND usename = current_user AND backend_type = 'client backend'
                 ORDER BY random() LIMIT 1""")
             self.note("killed", len(killed))
         except GeostageError:
