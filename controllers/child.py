@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import Any, TextIO
 
 from controllers.journal import quiet_libraries
-from repositories import jobs
+from repositories import tasks
 
 
 class _Journal(logging.Handler):
@@ -62,7 +62,7 @@ def main(builder: str, kind: str) -> None:
     while True:
         word = asked.get()
         with engine.database.connection() as conn:
-            claim = jobs.held_claim(conn, word["task_id"], word["attempt"])
+            claim = tasks.held_claim(conn, word["task_id"], word["attempt"])
         if claim:
             engine.runner.execute(claim, lost.is_set)
         words.say(done=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers.journal import record
-from repositories.jobs import Claim
+from repositories.tasks import Claim
 from schema.errors import TransientError
 from schema.settings import Settings
 

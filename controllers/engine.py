@@ -19,7 +19,7 @@ from controllers.settle import Settlement
 from controllers.sweep import Sweep
 from controllers.transitions import Aftermath, Transitions, controller_error
 from controllers.views import progress_of
-from repositories import jobs, poison
+from repositories import jobs, poison, tasks
 from repositories.blobs import Blobs
 from repositories.jobs import NewJob
 from repositories.postgres import Connection, Database
@@ -108,7 +108,7 @@ class Engine:
             elif job.stage_tasks is None:
                 aftermath = self._start(conn, job)
             else:
-                aftermath = Aftermath(wake_ups=jobs.queued_tasks(conn, job.job_id, job.current_stage_n))
+                aftermath = Aftermath(wake_ups=tasks.queued_tasks(conn, job.job_id, job.current_stage_n))
         self.settlement.settle(aftermath)
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
@@ -136,7 +136,7 @@ class Engine:
         with self.database.transaction() as conn:
             job = _known(jobs.lock_job(conn, job_id), job_id)
             reopened = self._reopen(conn, job, resend_after)
-            wake_ups = jobs.retry_tasks(conn, reopened, resend_after=resend_after)
+            wake_ups = tasks.retry_tasks(conn, reopened, resend_after=resend_after)
             if reopened.stage_tasks is None:
                 aftermath = Aftermath(started=reopened)
             else:
@@ -166,7 +166,7 @@ class Engine:
     def _look_after(self, conn: Connection, body: bytes) -> Aftermath:
         message = decode(body)
         if isinstance(message, TaskMessage):
-            task = jobs.get_task(conn, message.task_id)
+            task = tasks.get_task(conn, message.task_id)
             job = jobs.get_job(conn, task.job_id) if task else None
             record("poison", job=job, task=task, task_id=message.task_id, level=logging.WARNING)
             return self.sweeper.take_back(conn, task) if task else Aftermath()
@@ -245,7 +245,7 @@ class Engine:
             return self._start_failed(conn, job, exc)
         with conn.transaction():
             locked = jobs.lock_job(conn, job.job_id)
-            wake_ups = jobs.start_stage(
+            wake_ups = tasks.start_stage(
                 conn,
                 job,
                 specs,
@@ -262,7 +262,7 @@ class Engine:
         return aftermath
 
     def _create_tasks(self, conn: Connection, job: Job) -> list[TaskSpec]:
-        previous = jobs.stage_results(conn, job.job_id, job.current_stage_n - 1)
+        previous = tasks.stage_results(conn, job.job_id, job.current_stage_n - 1)
         stage = self.transitions.stage_of(job)
         specs = self.controller_of(job.job_type).create_tasks(stage, job, previous)
         for spec in specs:
@@ -290,7 +290,7 @@ class Engine:
         reopened = jobs.reopen_job(
             conn,
             job,
-            progress_floor=progress_of(job, jobs.count_tasks(conn, [job.job_id])[job.job_id]),
+            progress_floor=progress_of(job, tasks.count_tasks(conn, [job.job_id])[job.job_id]),
             resend_after=resend_after / 2,
             deadline_after=timedelta(hours=self.settings.job_deadline_hours),
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from controllers.journal import describe, record
-from repositories import jobs
+from repositories import jobs, tasks
 from repositories.postgres import Database
 from schema.jobs import Task, job_id_of
 from schema.settings import Settings
@@ -67,7 +67,7 @@ class Heartbeat:
             return
         with self._database.connection() as conn:
             attempts = {task_id: entry.attempt for task_id, entry in held.items()}
-            for task_id in jobs.renew_leases(conn, attempts, lease=self._lease):
+            for task_id in tasks.renew_leases(conn, attempts, lease=self._lease):
                 held[task_id].lost.set()
                 job = jobs.get_job(conn, job_id_of(task_id))
                 record("lose", job=job, task_id=task_id, attempt=held[task_id].attempt)

@@ -10,7 +10,7 @@ from controllers import views
 from controllers.base import Controller
 from controllers.engine import job_not_found
 from controllers.explain import explain_job
-from repositories import jobs, poison
+from repositories import jobs, migrate, poison, sweep, tasks
 from repositories.postgres import Database
 from repositories.queues import Queues
 from schema.errors import GeostageError, InvalidRequest
@@ -37,7 +37,7 @@ class Reports:
             job = jobs.get_job(conn, job_id)
             if job is None:
                 raise job_not_found(job_id)
-            return views.job_view(job, jobs.count_tasks(conn, [job_id])[job_id])
+            return views.job_view(job, tasks.count_tasks(conn, [job_id])[job_id])
 
     def jobs(self, query: Mapping[str, str]) -> Json:
         """List jobs, newest first: ?status=&job_type=&limit=&cursor=. Raises InvalidRequest."""
@@ -50,7 +50,7 @@ class Reports:
         before = views.decode_cursor(query["cursor"], (str,))[0] if query.get("cursor") else None
         with self.database.connection() as conn:
             found = jobs.list_jobs(conn, status=status, job_type=job_type, before=before, limit=limit + 1)
-            counts = jobs.count_tasks(conn, [job.job_id for job in found])
+            counts = tasks.count_tasks(conn, [job.job_id for job in found])
         page = found[:limit]
         cursor = views.encode_cursor(page[-1].job_id) if len(found) > limit else None
         items = [views.job_summary(job, counts[job.job_id]) for job in page]
@@ -63,7 +63,7 @@ class Reports:
         with self.database.connection() as conn:
             if jobs.get_job(conn, job_id) is None:
                 raise job_not_found(job_id)
-            found = jobs.list_tasks(conn, job_id, after=(after[0], after[1]), limit=limit + 1)
+            found = tasks.list_tasks(conn, job_id, after=(after[0], after[1]), limit=limit + 1)
         page = found[:limit]
         cursor = views.encode_cursor(page[-1].stage_n, page[-1].task_index) if len(found) > limit else None
         items = [views.task_view(task) for task in page]
@@ -75,9 +75,9 @@ class Reports:
             job = jobs.get_job(conn, job_id)
             if job is None:
                 raise job_not_found(job_id)
-            tasks, now = jobs.unfinished_tasks(conn, job_id, job.current_stage_n)
-        failed = [task for task in tasks if task.status is TaskStatus.FAILED]
-        waiting = [task for task in tasks if task.status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)]
+            unfinished, now = tasks.unfinished_tasks(conn, job_id, job.current_stage_n)
+        failed = [task for task in unfinished if task.status is TaskStatus.FAILED]
+        waiting = [task for task in unfinished if task.status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)]
         return explain_job(job, waiting, failed, now)
 
     def job_types(self) -> Json:
@@ -108,19 +108,19 @@ class Reports:
 
     def _database(self) -> Json:
         with self.database.connection() as conn:
-            jobs.sweep_age(conn)
+            sweep.sweep_age(conn)
         return {"status": "ok"}
 
     def _migrations(self) -> Json:
         with self.database.connection() as conn:
-            missing = sorted(set(self.migrations()) - set(jobs.applied_migrations(conn)))
+            missing = sorted(set(self.migrations()) - set(migrate.applied_migrations(conn)))
         if missing:
             return {"status": "missing", "missing": missing, "remediation": "Run python -m repositories.migrate."}
         return {"status": "ok"}
 
     def _sweep(self) -> Json:
         with self.database.connection() as conn:
-            age = jobs.sweep_age(conn)
+            age = sweep.sweep_age(conn)
         if age > 10 * 365 * 86400:
             return {"status": "waiting", "message": "The sweep has not run yet."}
         return {"status": "ok" if age < STALE_SWEEP_SECONDS else "stale", "age_seconds": round(age, 1)}

@@ -17,10 +17,10 @@ from controllers.journal import describe, record, where
 from controllers.settle import Settlement
 from controllers.slots import Slots
 from controllers.transitions import Aftermath, FenceBroken, Transitions
-from repositories import jobs
+from repositories import tasks
 from repositories.blobs import Blobs
-from repositories.jobs import Claim, WakeUp
 from repositories.postgres import Database
+from repositories.tasks import Claim, WakeUp
 from schema.errors import ErrorInfo, GeostageError, PermanentError, TaskInterrupted
 from schema.jobs import Json, Task, TaskQueue
 from schema.settings import Settings
@@ -96,7 +96,7 @@ class Runner:
 
     def _claim_and_run(self, task_id: str) -> Task | None:
         with self._database.connection() as conn:
-            claim = jobs.claim_task(conn, task_id, **self._lease)
+            claim = tasks.claim_task(conn, task_id, **self._lease)
         if claim is None:
             record("claim_refused", task_id=task_id, level=logging.DEBUG)
         return self._run(claim)
@@ -114,7 +114,7 @@ class Runner:
 
     def _claim_next_and_run(self, task: Task) -> Task | None:
         with self._database.connection() as conn:
-            claim = jobs.claim_next_task(conn, task, **self._lease)
+            claim = tasks.claim_next_task(conn, task, **self._lease)
         return self._run(claim)
 
     def _run(self, claim: Claim | None) -> Task | None:
@@ -138,7 +138,7 @@ class Runner:
     def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
         if not ctx.has_effects:
             with self._database.connection() as conn:
-                if jobs.finish_task_unless_last(conn, ctx.task, result):
+                if tasks.finish_task_unless_last(conn, ctx.task, result):
                     return Aftermath()
         return self._transitions.finish(ctx.transaction, ctx.task, result)
 
@@ -149,7 +149,7 @@ class Runner:
         reason["where"] = None if isinstance(error, GeostageError) else where(error)
         with self._database.connection() as conn:
             action, aftermath = "abandon", Aftermath()
-            if not isinstance(error, PermanentError) and jobs.requeue_task(
+            if not isinstance(error, PermanentError) and tasks.requeue_task(
                 conn,
                 task,
                 info.as_json(),

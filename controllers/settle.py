@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from controllers.journal import describe, record
 from controllers.transitions import Aftermath
-from repositories import jobs
+from repositories import jobs, tasks, workarea
 from repositories.blobs import Blobs
-from repositories.jobs import WakeUp
 from repositories.postgres import Database
 from repositories.queues import Queues
+from repositories.tasks import WakeUp
 from schema.errors import GeostageError, Unavailable
 from schema.jobs import Job, JobStatus, Json
 from schema.jsonb import to_jsonb
@@ -74,7 +74,7 @@ class Settlement:
             wave = list(wake_ups[first : first + WAVE])
             if first:
                 with self.database.connection() as conn:
-                    wave = jobs.still_queued(conn, [wake_up.task_id for wake_up in wave])
+                    wave = tasks.still_queued(conn, [wake_up.task_id for wake_up in wave])
             try:
                 self._send_wave(wave, delay_seconds)
             except Unavailable as exc:
@@ -82,7 +82,7 @@ class Settlement:
                 left = [wake_up.task_id for wake_up in wake_ups[first:]]
                 record("send_failed", task_id=left[0], tasks=len(left), level=logging.WARNING, reason=describe(exc))
                 with self.database.connection() as conn:
-                    jobs.resend_tasks_now(conn, left)
+                    tasks.resend_tasks_now(conn, left)
                 return
 
     def send_back(self, queue: str, body: bytes) -> None:
@@ -97,15 +97,15 @@ class Settlement:
         try:
             job = self._offload(job_id)
             with self.database.transaction() as conn:
-                due = jobs.begin_clearing(conn, job_id)
+                due = workarea.begin_clearing(conn, job_id)
             if due:
                 with self.database.transaction() as conn:
-                    tables = jobs.drop_work_tables(conn, job_id)
+                    tables = workarea.drop_work_tables(conn, job_id)
                 blobs = self.blobs.delete_prefix(self.settings.work_container, f"{job_id}/")
                 record("clear", job=job, tables=tables, blobs=blobs)
             if due == "last":
                 with self.database.connection() as conn:
-                    jobs.end_clearing(conn, job_id)
+                    workarea.end_clearing(conn, job_id)
         except GeostageError as exc:
             record("clear_failed", job_id=job_id, level=logging.WARNING, reason=describe(exc))
 

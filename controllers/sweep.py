@@ -14,10 +14,10 @@ from typing import TypeVar
 from controllers.journal import describe, record, where
 from controllers.settle import Settlement
 from controllers.transitions import Aftermath, Transitions
-from repositories import jobs
-from repositories.jobs import WakeUp
+from repositories import jobs, sweep, tasks, workarea
 from repositories.postgres import Connection, Database
 from repositories.queues import Queues
+from repositories.tasks import WakeUp
 from schema.errors import ErrorInfo, Unavailable
 from schema.jobs import Job, JobStatus, Task
 from schema.messages import TASK_QUEUES
@@ -50,7 +50,7 @@ class Sweep:
     def sweep(self, *, period_seconds: float = PERIOD_SECONDS / 2) -> bool:
         """Run one pass, unless another process ran one within the period; tells whether it ran."""
         with self.database.connection() as conn:
-            idle = jobs.begin_sweep(conn, period=timedelta(seconds=period_seconds))
+            idle = sweep.begin_sweep(conn, period=timedelta(seconds=period_seconds))
         if idle is None:
             return False
         take_back = [self._take_back_expired] if idle < OUTAGE_SECONDS else []
@@ -73,7 +73,7 @@ class Sweep:
         resend_after = timedelta(seconds=self.settings.sweep_resend_seconds)
         error = self._died(task).as_json()
         job = jobs.get_job(conn, task.job_id)
-        if jobs.take_back_task(conn, task, error, resend_after=resend_after):
+        if sweep.take_back_task(conn, task, error, resend_after=resend_after):
             record("take_back", job=job, task=task, level=logging.WARNING)
             return Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)])
         with conn.transaction():
@@ -85,7 +85,7 @@ class Sweep:
     def _resend_jobs(self) -> None:
         base = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
         with self.database.connection() as conn:
-            due = jobs.due_jobs(conn, resend_after=base, limit=ROWS)
+            due = sweep.due_jobs(conn, resend_after=base, limit=ROWS)
             found = [job for job in (jobs.get_job(conn, job_id) for job_id, _ in due) if job]
         for number, job in enumerate(found, start=1):
             record("resend", job=job)
@@ -99,8 +99,8 @@ class Sweep:
     def _resend_tasks(self) -> None:
         base = timedelta(seconds=self.settings.sweep_resend_seconds)
         with self.database.connection() as conn:
-            due = jobs.due_tasks(conn, resend_after=base, limit=ROWS)
-            open_tasks = jobs.open_tasks_by_queue(conn) if due else {}
+            due = sweep.due_tasks(conn, resend_after=base, limit=ROWS)
+            open_tasks = sweep.open_tasks_by_queue(conn) if due else {}
         for queue in sorted({wake_up.queue for wake_up in due}):
             self._resend_queue(queue, [w for w in due if w.queue == queue], open_tasks.get(queue, 0))
 
@@ -110,7 +110,7 @@ class Sweep:
         except Unavailable as exc:
             record("send_failed", queue=queue, tasks=len(due), level=logging.WARNING, reason=describe(exc))
             with self.database.connection() as conn:
-                jobs.resend_tasks_now(conn, [wake_up.task_id for wake_up in due])
+                tasks.resend_tasks_now(conn, [wake_up.task_id for wake_up in due])
             return
         chosen = [wake_up for wake_up in due if wake_up.late][:LATE_ROWS] if is_long else due
         if chosen:
@@ -127,12 +127,12 @@ class Sweep:
 
     def _take_back_expired(self) -> None:
         with self.database.connection() as conn:
-            expired = jobs.expired_tasks(conn, limit=ROWS)
+            expired = sweep.expired_tasks(conn, limit=ROWS)
         self._each("take_back", expired, self.take_back)
 
     def _end_overdue(self) -> None:
         with self.database.connection() as conn:
-            overdue = jobs.overdue_jobs(conn, limit=ROWS)
+            overdue = sweep.overdue_jobs(conn, limit=ROWS)
         self._each("end_overdue", overdue, self._fail_overdue)
 
     def _fail_overdue(self, conn: Connection, seen: Job) -> Aftermath:
@@ -145,7 +145,7 @@ class Sweep:
 
     def _heal_stalled(self) -> None:
         with self.database.connection() as conn:
-            stalled = jobs.stalled_jobs(conn, limit=ROWS)
+            stalled = sweep.stalled_jobs(conn, limit=ROWS)
         self._each("heal", stalled, self._heal)
 
     def _heal(self, conn: Connection, job_id: str) -> Aftermath:
@@ -153,14 +153,14 @@ class Sweep:
             job = jobs.lock_job(conn, job_id)
             if job is None or job.status is not JobStatus.PROCESSING or job.stage_tasks is None:
                 return Aftermath()
-            if not jobs.stage_has_ended(conn, job_id, job.current_stage_n):
+            if not tasks.stage_has_ended(conn, job_id, job.current_stage_n):
                 return Aftermath()
             record("heal", job=job, level=logging.ERROR)
             return self.transitions.advance(conn, job)
 
     def _clear_ended(self) -> None:
         with self.database.connection() as conn:
-            clearable = jobs.clearable_jobs(conn, limit=ROWS)
+            clearable = workarea.clearable_jobs(conn, limit=ROWS)
         for job_id in clearable:
             self._guard("clear", partial(self.settlement.clear, job_id), job_id)
 

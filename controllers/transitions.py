@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from controllers.base import Controller, JobOutcome
 from controllers.journal import describe, record, where
-from repositories import jobs
-from repositories.jobs import StageSummary, WakeUp
+from repositories import jobs, tasks
 from repositories.postgres import Connection
+from repositories.tasks import StageSummary, WakeUp
 from schema.errors import ErrorInfo, NotFound, PermanentError
 from schema.jobs import Job, JobStatus, Json, Stage, Task, TaskResult
 from schema.settings import Settings
@@ -41,7 +41,7 @@ class Transitions:
 
     def finish(self, conn: Connection, task: Task, result: Json) -> Aftermath:
         """Complete a task behind its fence; the last finisher of a stage moves the job on. Raises FenceBroken."""
-        job, held, ended = jobs.finish_task(conn, task, result)
+        job, held, ended = tasks.finish_task(conn, task, result)
         if not held or job is None or job.status is not JobStatus.PROCESSING or job.current_stage_n != task.stage_n:
             raise FenceBroken
         return self.advance(conn, job) if ended else Aftermath()
@@ -49,21 +49,21 @@ class Transitions:
     def fail(self, conn: Connection, task: Task, error: Json, *, expired: bool = False) -> Aftermath | None:
         """Fail a task for good, and with it the job where its stage says so; None when the fence broke."""
         job = jobs.lock_job(conn, task.job_id)
-        if job is None or jobs.fail_task(conn, task, error, expired=expired) is None:
+        if job is None or tasks.fail_task(conn, task, error, expired=expired) is None:
             return None
         if self._fails_fast(job):
             return self.fail_job(conn, job, error)
-        return self.advance(conn, job) if jobs.stage_has_ended(conn, job.job_id, task.stage_n) else Aftermath()
+        return self.advance(conn, job) if tasks.stage_has_ended(conn, job.job_id, task.stage_n) else Aftermath()
 
     def advance(self, conn: Connection, job: Job) -> Aftermath:
         """Move a job whose current stage has ended to the next one, or to its end.
 
         An error of the controller fails the job in this same transaction; the tasks stay as they are.
         """
-        summary = jobs.stage_summary(conn, job.job_id, job.current_stage_n)
+        summary = tasks.stage_summary(conn, job.job_id, job.current_stage_n)
         if summary.unfinished or summary.task_count != job.stage_tasks:
             raise AssertionError(f"stage {job.current_stage_n} of {job.job_id} has not ended: {summary}")
-        results = jobs.stage_results(conn, job.job_id, job.current_stage_n)
+        results = tasks.stage_results(conn, job.job_id, job.current_stage_n)
         try:
             with conn.transaction():
                 if job.current_stage_n < job.stages:
@@ -77,7 +77,7 @@ class Transitions:
     def fail_job(self, conn: Connection, job: Job, error: Json) -> Aftermath:
         """End a job as failed, with all of its open tasks."""
         retryable = bool(error.get("retryable"))
-        summary = jobs.stage_summary(conn, job.job_id, job.current_stage_n)
+        summary = tasks.stage_summary(conn, job.job_id, job.current_stage_n)
         return self.end(conn, job, JobStatus.FAILED, error=error, summary=summary, keep_work_area=retryable)
 
     def end(

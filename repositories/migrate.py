@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from repositories.pgstac import migrate_pgstac
-from repositories.postgres import load_queries
+from repositories.postgres import Connection, load_queries
 from schema.settings import get_settings
 
 MIGRATIONS = Path(__file__).parent.parent / "schema" / "migrations"
@@ -29,6 +29,11 @@ def migrate(dsn: str) -> list[str]:
                 conn.execute(_LEDGER["record"], {"name": path.name})
         conn.execute(_LEDGER["pin_isolation"])
         return [path.name for path in pending]
+
+
+def applied_migrations(conn: Connection) -> list[str]:
+    """List the migrations that the database has."""
+    return [row["name"] for row in conn.execute(_LEDGER["applied"])]
 
 
 def migration_files() -> list[Path]:

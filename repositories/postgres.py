@@ -55,6 +55,33 @@ def load_queries(name: str) -> Mapping[str, sql.SQL]:
     return {title: sql.SQL(body.strip()) for title, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
+class Statements:
+    """The statements of one .sql file, run by their names on the connection that is given."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getitem__(self, title: str) -> sql.SQL:
+        """Give a statement by its name."""
+        return load_queries(self._name)[title]
+
+    def execute(self, conn: Connection, title: str, params: Mapping[str, Any]) -> psycopg.Cursor[DictRow]:
+        """Run a statement and leave its rows to be fetched."""
+        return conn.execute(self[title], params)
+
+    def first(self, conn: Connection, title: str, **params: Any) -> DictRow | None:
+        """Run a statement and give its first row."""
+        return self.execute(conn, title, params).fetchone()
+
+    def rows(self, conn: Connection, title: str, **params: Any) -> list[DictRow]:
+        """Run a statement and give its rows."""
+        return self.execute(conn, title, params).fetchall()
+
+    def run(self, conn: Connection, title: str, **params: Any) -> int:
+        """Run a statement and give the number of rows that it touched."""
+        return self.execute(conn, title, params).rowcount
+
+
 class Database:
     """A pool of connections to the one database, opened on first use.
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from controllers.heartbeat import Heartbeat
-from repositories import jobs
+from repositories import tasks
 from schema.jobs import Job
 from tests.integration.protocol.world import World, eventually
 
@@ -128,5 +128,5 @@ def test_leases_of_many_tasks_are_renewed_by_one_statement(world: World) -> None
     job = world.started(50)
     held = {world.claim(job, number, lease_seconds=5).task.task_id: 1 for number in range(1, 51)}
     with world.database.connection() as conn:
-        assert jobs.renew_leases(conn, held, lease=LEASE) == set()
+        assert tasks.renew_leases(conn, held, lease=LEASE) == set()
     assert lease_left(world, job) > 55

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from repositories import jobs, poison
+from repositories import poison, tasks
 from schema.errors import Unavailable
 from schema.jobs import Job, JobStatus
 from schema.messages import JobMessage, TaskMessage
@@ -116,7 +116,7 @@ def test_the_poison_trigger_never_raises(world: World, monkeypatch: pytest.Monke
         raise error
 
     job = world.started(1)
-    monkeypatch.setattr(jobs, "get_task", fail)
+    monkeypatch.setattr(tasks, "get_task", fail)
     poison_task(world, world.tasks(job)[0].task_id)
     world.queues.down = True
     poison_task(world, world.tasks(job)[0].task_id)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from repositories import jobs
+from repositories import sweep
 from schema.errors import PermanentError, Unavailable
 from schema.jobs import JobStatus, TaskStatus
 from tests.integration.protocol.world import World, at_once
@@ -77,14 +77,14 @@ def test_one_row_that_cannot_be_healed_does_not_stop_the_sweep(world: World, mon
     job = world.started(5)
     claims = [world.claim(job, number).task for number in range(1, 6)]
     world.expire(*(task.task_id for task in claims))
-    real = jobs.take_back_task
+    real = sweep.take_back_task
 
     def take_back(conn: Any, task: Any, *args: Any, **kwargs: Any) -> Any:
         if task.task_index in (1, 3):
             raise RuntimeError("this row is cursed")
         return real(conn, task, *args, **kwargs)
 
-    monkeypatch.setattr(jobs, "take_back_task", take_back)
+    monkeypatch.setattr(sweep, "take_back_task", take_back)
     world.lose_messages()
     world.sweep()
     assert world.statuses(job) == ["processing", "queued", "processing", "queued", "queued"]
@@ -184,7 +184,7 @@ def test_a_sweep_that_fails_is_not_the_failure_of_the_task_that_carried_it(
     def fail(*_: object, **__: object) -> None:
         raise Unavailable("away")
 
-    monkeypatch.setattr(jobs, "begin_sweep", fail)
+    monkeypatch.setattr(sweep, "begin_sweep", fail)
     job = world.started(1)
     world.run_task(world.tasks(job)[0])
     assert world.statuses(job) == ["completed"]

@@ -14,11 +14,11 @@ from typing import Any
 
 from controllers.base import Controller, JobOutcome
 from controllers.engine import Engine
-from repositories import jobs
+from repositories import jobs, tasks
 from repositories.blobs import FakeBlobs
-from repositories.jobs import Claim
 from repositories.postgres import Connection, Database
 from repositories.queues import FakeQueues
+from repositories.tasks import Claim
 from schema.jobs import FailurePolicy, Job, JobStatus, Json, Stage, Task, TaskResult, TaskSpec, TaskStatus
 from schema.messages import JOB_QUEUE, QUEUES, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import Settings
@@ -156,7 +156,7 @@ class World:
         """Claim a task, if it is to be had."""
         times = {"lease": timedelta(seconds=lease_seconds), "deadline": timedelta(seconds=540)}
         with self.database.connection() as conn:
-            return jobs.claim_task(conn, task_id, **times)
+            return tasks.claim_task(conn, task_id, **times)
 
     def execute(self, claim: Claim) -> None:
         """Run a claimed task to its end."""
@@ -216,8 +216,8 @@ class World:
         """The tasks of a stage, by default of the current one."""
         wanted = stage_n or self.job(job).current_stage_n
         with self.database.connection() as conn:
-            tasks = jobs.list_tasks(conn, job.job_id, after=(0, 0), limit=100_000)
-        return [task for task in tasks if task.stage_n == wanted]
+            found = tasks.list_tasks(conn, job.job_id, after=(0, 0), limit=100_000)
+        return [task for task in found if task.stage_n == wanted]
 
     def statuses(self, job: Job, stage_n: int | None = None) -> list[str]:
         """The states of a stage's tasks."""

@@ -11,9 +11,6 @@ from tests.unit.conventions.source import LAYERS, Module, imports, modules
 PRODUCT = modules()
 HOSTED = modules("local")
 
-LONG_MODULES = {
-    "repositories/jobs.py": "one short function per statement of the protocol; two files would hide which locks what",
-}
 BROAD_EXCEPTS = {
     "function_app.py": "a caller gets a sentence for a bug of ours too",
     "controllers/engine.py": "around create_tasks of a job type, and around what a poisoned message points at",
@@ -78,9 +75,8 @@ def test_the_environment_is_read_only_by_the_settings(module: Module) -> None:
 
 
 @pytest.mark.parametrize("module", PRODUCT, ids=names)
-def test_no_module_is_longer_than_400_lines_without_a_reason(module: Module) -> None:
-    lines = len(module.path.read_text(encoding="utf-8").splitlines())
-    assert lines <= 400 or module.name in LONG_MODULES
+def test_no_module_is_longer_than_400_lines(module: Module) -> None:
+    assert len(module.path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
 @pytest.mark.parametrize("module", PRODUCT, ids=names)
