@@ -6,6 +6,7 @@ import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rasterio._err import CPLE_BaseError
@@ -32,121 +33,80 @@ class OutputFailed(TransientError):
     category = "infrastructure"
 
 
-def file_empty(label: str) -> PermanentError:
-    """Make the error for a blob without bytes."""
-    return PermanentError(
-        f"{label} is empty: it has no bytes.", remediation="Upload the file again.", code="file_empty"
-    )
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault that a raster may have. Called with what fills the places of its sentence, it makes the error."""
+
+    code: str
+    sentence: str
+    remediation: str
+
+    def __call__(self, *parts: object) -> PermanentError:
+        """Make the error."""
+        return PermanentError(self.sentence.format(*parts), remediation=self.remediation, code=self.code)
 
 
-def not_a_geotiff(label: str, looks_like: str) -> PermanentError:
-    """Make the error for a blob that does not begin as a TIFF does."""
-    return PermanentError(
-        f"{label} is no GeoTIFF, whatever its name says: it looks like {looks_like}.",
-        remediation="Convert it to GeoTIFF (gdal_translate -of GTiff) and upload that.",
-        code="wrong_format",
-    )
-
-
-def unreadable(label: str, reason: str) -> PermanentError:
-    """Make the error for a TIFF that GDAL cannot open."""
-    return PermanentError(
-        f"{label} cannot be read as a GeoTIFF: {reason}.",
-        remediation="The file is damaged or cut off. Check it with gdalinfo, upload it again, and submit the new file.",
-        code="raster_unreadable",
-    )
-
-
-def damaged(label: str, count: int, first: str) -> PermanentError:
-    """Make the error for blocks of pixels that cannot be read."""
-    return PermanentError(
-        f"{label} is damaged or cut off: {count} of its blocks cannot be read; the first is {first}.",
-        remediation="Upload the file again; if it is damaged at its origin, make it anew. validate_raster lists the "
-        "damaged blocks.",
-        code="raster_damaged",
-    )
-
-
-def crs_missing(label: str) -> PermanentError:
-    """Make the error for a raster without a CRS."""
-    return PermanentError(
-        f"{label} has no coordinate reference system, so its place on Earth is not known.",
-        remediation='Submit it with source_crs, for example "source_crs": "EPSG:32633".',
-        code="crs_missing",
-    )
-
-
-def crs_unknown(definition: str) -> PermanentError:
-    """Make the error for a CRS code that PROJ does not know."""
-    return PermanentError(
-        f"{definition!r} is no coordinate reference system that PROJ knows.",
-        remediation="Use an authority's code such as EPSG:32633; https://epsg.org lists them.",
-        code="crs_unknown",
-    )
-
-
-def crs_not_transformable(label: str, crs: str, target: str) -> PermanentError:
-    """Make the error for a CRS that has no way to the target."""
-    return PermanentError(
-        f"{label} is in {crs}, from which no transformation leads to {target}.",
-        remediation="If the raster really is in another CRS, submit it with source_crs.",
-        code="crs_not_transformable",
-    )
-
-
-def not_georeferenced(label: str) -> PermanentError:
-    """Make the error for a raster that says in which CRS it is, but not where."""
-    return PermanentError(
-        f"{label} has neither a geotransform nor ground control points: nothing says where its pixels lie.",
-        remediation="Give it a position, for example with gdal_translate -a_ullr, and upload it again.",
-        code="not_georeferenced",
-    )
-
-
-def longitudes_beyond_180(label: str, longitude: float) -> PermanentError:
-    """Make the error for a raster that counts longitudes from 0 to 360 and is to be reprojected."""
-    return PermanentError(
-        f"{label} reaches longitude {longitude:g}; reprojection finds pixels up to 180 degrees only.",
-        remediation='Submit it with target_crs "native", or turn it first: gdalwarp -te -180 -90 180 90.',
-        code="longitudes_beyond_180",
-    )
-
-
-def unsupported_dtype(label: str, dtype: str) -> PermanentError:
-    """Make the error for pixels that cannot be reprojected."""
-    return PermanentError(
-        f"{label} has pixels of type {dtype}, which process_raster does not reproject.",
-        remediation="Use cog_conversion, which keeps the pixels as they are, or split it into real bands.",
-        code="unsupported_dtype",
-    )
-
-
-def raster_too_large(label: str, size_gb: float, limit_gb: float) -> PermanentError:
-    """Make the error for a raster over the limit for one task. Sizes are 1e9 bytes of uncompressed pixels."""
-    return PermanentError(
-        f"{label} has {size_gb:.6g} GB of pixels; a single task processes at most {limit_gb:g} GB.",
-        remediation="Submit it as process_large_raster, which works in tiles.",
-        code="raster_too_large",
-    )
-
-
-def output_too_large(size_gb: float, limit_gb: float, target: str) -> PermanentError:
-    """Make the error for a grid that grows beyond reason when it is reprojected."""
-    return PermanentError(
-        f"Reprojected to {target}, the raster would have {size_gb:.3g} GB of pixels, mostly empty; the limit is "
-        f"{limit_gb:.3g} GB.",
-        remediation='Choose a target_crs that suits its place and shape, or "native".',
-        code="output_too_large",
-    )
-
-
-def nodata_out_of_range(nodata: float, dtype: str) -> PermanentError:
-    """Make the error for a nodata value that no pixel can have."""
-    return PermanentError(
-        f"nodata {nodata:g} is no value of {dtype}, the raster's data type.",
-        remediation="Give a nodata value that a pixel can have, or none.",
-        code="nodata_out_of_range",
-    )
+file_empty = Fault("file_empty", "{} is empty: it has no bytes.", "Upload the file again.")
+not_a_geotiff = Fault(
+    "wrong_format",
+    "{} is no GeoTIFF, whatever its name says: it looks like {}.",
+    "Convert it to GeoTIFF (gdal_translate -of GTiff) and upload that.",
+)
+unreadable = Fault(
+    "raster_unreadable",
+    "{} cannot be read as a GeoTIFF: {}.",
+    "The file is damaged or cut off. Check it with gdalinfo, upload it again, and submit the new file.",
+)
+damaged = Fault(
+    "raster_damaged",
+    "{} is damaged or cut off: {} of its blocks cannot be read; the first is {}.",
+    "Upload the file again; if it is damaged at its origin, make it anew. validate_raster lists the damaged blocks.",
+)
+crs_missing = Fault(
+    "crs_missing",
+    "{} has no coordinate reference system, so its place on Earth is not known.",
+    'Submit it with source_crs, for example "source_crs": "EPSG:32633".',
+)
+crs_unknown = Fault(
+    "crs_unknown",
+    "{!r} is no coordinate reference system that PROJ knows.",
+    "Use an authority's code such as EPSG:32633; https://epsg.org lists them.",
+)
+crs_not_transformable = Fault(
+    "crs_not_transformable",
+    "{} is in {}, from which no transformation leads to {}.",
+    "If the raster really is in another CRS, submit it with source_crs.",
+)
+not_georeferenced = Fault(
+    "not_georeferenced",
+    "{} has neither a geotransform nor ground control points: nothing says where its pixels lie.",
+    "Give it a position, for example with gdal_translate -a_ullr, and upload it again.",
+)
+longitudes_beyond_180 = Fault(
+    "longitudes_beyond_180",
+    "{} reaches longitude {:g}; reprojection finds pixels up to 180 degrees only.",
+    'Submit it with target_crs "native", or turn it first: gdalwarp -te -180 -90 180 90.',
+)
+unsupported_dtype = Fault(
+    "unsupported_dtype",
+    "{} has pixels of type {}, which process_raster does not reproject.",
+    "Use cog_conversion, which keeps the pixels as they are, or split it into real bands.",
+)
+raster_too_large = Fault(
+    "raster_too_large",
+    "{} has {:.6g} GB of pixels; a single task processes at most {:g} GB.",
+    "Submit it as process_large_raster, which works in tiles.",
+)
+output_too_large = Fault(
+    "output_too_large",
+    "Reprojected to {}, the raster would have {:.3g} GB of pixels, mostly empty; the limit is {:.3g} GB.",
+    'Choose a target_crs that suits its place and shape, or "native".',
+)
+nodata_out_of_range = Fault(
+    "nodata_out_of_range",
+    "nodata {:g} is no value of {}, the raster's data type.",
+    "Give a nodata value that a pixel can have, or none.",
+)
 
 
 def check_disk(folder: Path, needed_bytes: int) -> None:

@@ -191,4 +191,4 @@ def check_output(plan: RasterPlan, limit_gb: float) -> None:
     """See that the output grid did not grow beyond reason. Raises PermanentError output_too_large."""
     if plan.warp and plan.output_raw_bytes > OUTPUT_GROWTH * limit_gb * 1e9:
         target = label_of(CRS.from_wkt(plan.warp.grid.crs_wkt))
-        raise errors.output_too_large(plan.output_raw_bytes / 1e9, OUTPUT_GROWTH * limit_gb, target)
+        raise errors.output_too_large(target, plan.output_raw_bytes / 1e9, OUTPUT_GROWTH * limit_gb)
