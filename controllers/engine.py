@@ -14,26 +14,23 @@ from controllers import intake
 from controllers.base import Controller
 from controllers.children import Children
 from controllers.journal import describe, record, redact, where
-from controllers.runner import Runner, backoff_seconds
+from controllers.runner import Runner
 from controllers.settle import Settlement
+from controllers.start import Starter
 from controllers.sweep import Sweep
-from controllers.transitions import Aftermath, Transitions, controller_error
+from controllers.transitions import Aftermath, Transitions
 from controllers.views import progress_of
 from repositories import jobs, poison, tasks
 from repositories.blobs import Blobs
 from repositories.jobs import NewJob
 from repositories.postgres import Connection, Database
 from repositories.queues import Queues
-from schema.errors import Conflict, GeostageError, NotFound, PermanentError, Unavailable
-from schema.jobs import Job, JobStatus, TaskSpec, new_job_id, stage_sequence_of
-from schema.jsonb import to_jsonb
+from schema.errors import Conflict, GeostageError, NotFound, Unavailable
+from schema.jobs import Job, JobStatus, new_job_id, stage_sequence_of
 from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
 from schema.settings import Settings
 from services import Handler
 
-START_FAILURES = 3
-EXTRA_DEATHS = 2
-"""A task may lose this many more workers than it has tries: a neighbour may have killed them."""
 DEDUP_ROUNDS = 5
 
 
@@ -66,7 +63,10 @@ class Engine:
         self.transitions = Transitions(self.controller_of, settings)
         self.settlement = Settlement(settings, database, queues, blobs)
         self.sweeper = Sweep(settings, database, queues, self.transitions, self.settlement)
-        self.runner = Runner(settings, database, blobs, self.transitions, self.settlement, resolve_handler, children)
+        self.starter = Starter(settings, database, self.transitions)
+        self.runner = Runner(
+            settings, database, blobs, self.transitions, self.starter, self.settlement, resolve_handler, children
+        )
 
     def submit(
         self, job_type: str, body: bytes, *, idempotency_key: str | None = None, traceparent: str | None = None
@@ -100,16 +100,7 @@ class Engine:
 
     def start_stage(self, message: JobMessage) -> None:
         """Start a stage of a job: its tasks are inserted once, however often the message comes."""
-        aftermath = Aftermath()
-        with self.database.connection() as conn:
-            job = jobs.get_job(conn, message.job_id)
-            if job is None or job.status.ended or job.current_stage_n != message.stage_n:
-                record("start_refused", job=job, message=message.encode())
-            elif job.stage_tasks is None:
-                aftermath = self._start(conn, job)
-            else:
-                aftermath = Aftermath(wake_ups=tasks.queued_tasks(conn, job.job_id, job.current_stage_n))
-        self.settlement.settle(aftermath)
+        self.settlement.settle(self.starter.start_stage(message))
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
@@ -174,7 +165,7 @@ class Engine:
         record("poison", job=job, body=redact(body.decode(errors="replace"))[:500], level=logging.WARNING)
         if job is None or message is None or job.current_stage_n != message.stage_n:
             return Aftermath()
-        return self._start_failed(conn, job, RuntimeError("its start message failed again and again"))
+        return self.starter.start_failed(conn, job, RuntimeError("its start message failed again and again"))
 
     def sweep(self) -> None:
         """Resend, take back, clear."""
@@ -235,50 +226,6 @@ class Engine:
         if live and key:
             jobs.adopt_idempotency_key(conn, live.job_id, key)
         return live
-
-    def _start(self, conn: Connection, job: Job) -> Aftermath:
-        try:
-            specs = self._create_tasks(conn, job)
-        # A controller is code of a job type: its errors are the job's, not the trigger's.
-        except Exception as exc:  # noqa: BLE001
-            record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
-            return self._start_failed(conn, job, exc)
-        with conn.transaction():
-            locked = jobs.lock_job(conn, job.job_id)
-            wake_ups = tasks.start_stage(
-                conn,
-                job,
-                specs,
-                queue=self.transitions.stage_of(job).queue,
-                max_tries=self.settings.max_attempts,
-                max_deaths=self.settings.max_attempts + EXTRA_DEATHS,
-                resend_after=timedelta(seconds=self.settings.sweep_resend_seconds + len(specs) / 200),
-            )
-            if locked is None or wake_ups is None:
-                return Aftermath()
-            started = _known(jobs.get_job(conn, job.job_id), job.job_id)
-            aftermath = Aftermath(wake_ups=wake_ups) if specs else self.transitions.advance(conn, started)
-        record("start", job=started, tasks=len(specs))
-        return aftermath
-
-    def _create_tasks(self, conn: Connection, job: Job) -> list[TaskSpec]:
-        previous = tasks.stage_results(conn, job.job_id, job.current_stage_n - 1)
-        stage = self.transitions.stage_of(job)
-        specs = self.controller_of(job.job_type).create_tasks(stage, job, previous)
-        for spec in specs:
-            to_jsonb(spec.parameters)
-        return specs
-
-    def _start_failed(self, conn: Connection, job: Job, error: Exception) -> Aftermath:
-        with conn.transaction():
-            locked = jobs.lock_job(conn, job.job_id)
-            failures = jobs.count_start_failure(conn, job.job_id, job.current_stage_n)
-            if locked is None or failures is None:
-                return Aftermath()
-            if isinstance(error, PermanentError) or failures >= START_FAILURES:
-                info = controller_error(error, "create the tasks of", job)
-                return self.transitions.fail_job(conn, locked, info.as_json())
-        return Aftermath(started=locked, delay_seconds=backoff_seconds(self.settings, failures))
 
     def _reopen(self, conn: Connection, job: Job, resend_after: timedelta) -> Job:
         if job.status is not JobStatus.FAILED:

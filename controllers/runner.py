@@ -16,6 +16,7 @@ from controllers.heartbeat import Heartbeat
 from controllers.journal import describe, record, where
 from controllers.settle import Settlement
 from controllers.slots import Slots
+from controllers.start import Starter
 from controllers.transitions import Aftermath, FenceBroken, Transitions
 from repositories import tasks
 from repositories.blobs import Blobs
@@ -23,13 +24,14 @@ from repositories.postgres import Database
 from repositories.tasks import Claim, WakeUp
 from schema.errors import ErrorInfo, GeostageError, PermanentError, TaskInterrupted
 from schema.jobs import Json, Task, TaskQueue
+from schema.messages import JobMessage
 from schema.settings import Settings
 from services import Handler
 from services.context import TaskContext
 
 NO_SLOT_DELAY_SECONDS = 10
-GO_ON_SECONDS = 5
-"""How long a worker goes on from task to task: short, so that other jobs' messages are not kept waiting."""
+GO_ON_SECONDS = 20
+"""How long a worker goes on from task to task: with a slot's wait and a deadline it stays below functionTimeout."""
 
 
 class Runner:
@@ -41,6 +43,7 @@ class Runner:
         database: Database,
         blobs: Blobs,
         transitions: Transitions,
+        starter: Starter,
         settlement: Settlement,
         resolve_handler: Callable[[str], Handler],
         children: Children | None,
@@ -49,6 +52,7 @@ class Runner:
         self._database = database
         self._blobs = blobs
         self._transitions = transitions
+        self._starter = starter
         self._settlement = settlement
         self._resolve_handler = resolve_handler
         self._children = children
@@ -62,8 +66,8 @@ class Runner:
     def run_task(self, task_id: str, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had.
 
-        It goes on with the next task of the stage for a few seconds, unless others wait for its slot: a task need not
-        wait for its own message where a worker is free. The message then finds it claimed.
+        It goes on with the next task of the job for a while, unless others wait for its slot: a task need not wait for
+        its own message where a worker is free. The message then finds it claimed.
         """
         until = time.monotonic() + GO_ON_SECONDS
         with self._slots.take(queue) as slot:
@@ -92,7 +96,19 @@ class Runner:
             self._fail(claim, exc, began)
         else:
             self._say("finish", claim, began)
-            self._settlement.settle(aftermath)
+            self._go_on(aftermath)
+
+    def _go_on(self, aftermath: Aftermath) -> None:
+        """Start the stage that the job has moved on to, here and now; where that fails its message is sent instead."""
+        while aftermath.started and not aftermath.delay_seconds:
+            record("advance", job=aftermath.started)
+            message = JobMessage(aftermath.started.job_id, aftermath.started.current_stage_n)
+            try:
+                aftermath = self._starter.start_stage(message)
+            except GeostageError as exc:
+                record("start_failed", job=aftermath.started, level=logging.WARNING, reason=describe(exc))
+                break
+        self._settlement.settle(aftermath)
 
     def _claim_and_run(self, task_id: str) -> Task | None:
         with self._database.connection() as conn:
@@ -144,7 +160,7 @@ class Runner:
 
     def _fail(self, claim: Claim, error: Exception, began: float) -> None:
         task, info = claim.task, _task_error(claim, error)
-        backoff = backoff_seconds(self._settings, task.tries)
+        backoff = self._settings.backoff_seconds(task.tries)
         reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
         reason["where"] = None if isinstance(error, GeostageError) else where(error)
         with self._database.connection() as conn:
@@ -169,12 +185,6 @@ class Runner:
     def _say(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
         seconds = None if began is None else round(time.monotonic() - began, 4)
         record(action, task=claim.task, stage=claim.stage, traceparent=claim.traceparent, seconds=seconds, **fields)
-
-
-def backoff_seconds(settings: Settings, tries: int) -> float:
-    """Give the wait before the next try: four times as long each time."""
-    seconds: float = settings.retry_base_seconds * 4 ** max(tries - 1, 0)
-    return seconds
 
 
 def _task_error(claim: Claim, error: Exception) -> ErrorInfo:

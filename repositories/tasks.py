@@ -145,8 +145,8 @@ def claim_task(conn: Connection, task_id: str, *, lease: timedelta, deadline: ti
 
 
 def claim_next_task(conn: Connection, task: Task, *, lease: timedelta, deadline: timedelta) -> Claim | None:
-    """Take the next task of the same stage that waits for a worker; None when there is none behind this one."""
-    place = {"job_id": task.job_id, "stage_n": task.stage_n, "task_index": task.task_index}
+    """Take the next task of the same job and queue that waits for a worker, if any."""
+    place = {"job_id": task.job_id, "stage_n": task.stage_n, "task_index": task.task_index, "queue": task.queue}
     return _claim(conn, _sql["next_task"], lease=lease, deadline=deadline, **place)
 
 

@@ -87,11 +87,17 @@ WHERE t.task_id = {chosen} AND j.job_id = t.job_id
 RETURNING t.*, j.source AS job_source, j.traceparent AS job_traceparent, j.current_stage AS job_stage;
 
 -- next_task
--- The task that is claimed after one that was just run: the next of its stage that waits. Being claimed: look further.
-(SELECT task_id FROM app.tasks
- WHERE job_id = %(job_id)s AND stage_n = %(stage_n)s AND task_index > %(task_index)s AND status = 'queued'
-   AND tries < max_tries AND not_before <= clock_timestamp()
- ORDER BY task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+-- The task that is claimed after one that was just run: the next of its stage that waits, else any of the job that waits
+-- in the same queue, which may be of the stage after. Being claimed by another: look further.
+coalesce(
+    (SELECT task_id FROM app.tasks
+     WHERE job_id = %(job_id)s AND stage_n = %(stage_n)s AND task_index > %(task_index)s AND status = 'queued'
+       AND queue = %(queue)s AND tries < max_tries AND not_before <= clock_timestamp()
+     ORDER BY task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
+    (SELECT task_id FROM app.tasks
+     WHERE job_id = %(job_id)s AND status = 'queued' AND queue = %(queue)s AND tries < max_tries
+       AND not_before <= clock_timestamp()
+     ORDER BY stage_n, task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED))
 
 -- held_claim
 -- A claim as another process of this worker sees it.

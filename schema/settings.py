@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    def backoff_seconds(self, tries: int) -> float:
+        """Give the wait before the next try, after so many: four times as long each time."""
+        return self.retry_base_seconds * 4.0 ** max(tries - 1, 0)
+
     def service_uri(self, service: str) -> str:
         """Give the URI of the blob or queue service when an identity is used instead of a connection string.
 
