@@ -5,7 +5,10 @@ from functools import partial
 
 import pytest
 
+from controllers.transitions import Aftermath
+from repositories.postgres import DatabaseUnavailable
 from schema.jobs import JobStatus, Json, TaskStatus
+from schema.messages import JOB_QUEUE, JobMessage, TaskMessage
 from services.context import TaskContext
 from tests.integration.protocol.world import World, at_once, broken, leave_effect
 
@@ -38,18 +41,48 @@ def test_n_finishers_at_once_and_every_message_three_times_give_exactly_one_adva
         at_once(*(partial(world.deliver, message) for message in messages[: 3 * FINISHERS]))
         world.lose_messages()
         moved = world.job(job)
-        assert (moved.current_stage_n, len(moved.stage_history)) == (2, 1)
+        assert [entry["stage_n"] for entry in moved.stage_history] == [1, 2]
         assert world.statuses(job, 1) == ["completed"] * FINISHERS
-        assert len(world.effects(job)) == (FINISHERS if effects else 0)
+        assert len(world.effects(job)) == (FINISHERS + 1 if effects else 0)
 
 
-def test_the_advance_sends_one_message_for_the_next_stage(world: World) -> None:
-    job = world.started(4, 1)
+def test_the_last_finisher_starts_the_next_stage_and_sends_its_messages_once(world: World) -> None:
+    job = world.started(4, 3)
     claims = [world.claim(job, number) for number in (1, 2, 3, 4)]
     world.lose_messages()
     at_once(*(partial(world.execute, claim) for claim in claims))
-    assert len(world.drain()) == 1
-    assert world.job(job).current_stage_n == 2
+    assert [task.status for task in world.tasks(job)] == [TaskStatus.QUEUED] * 3
+    assert sorted(text for _, text in world.drain()) == [
+        TaskMessage(task.task_id).encode() for task in world.tasks(job)
+    ]
+
+
+def test_a_stage_that_the_last_finisher_cannot_start_gets_its_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = world.started(1, 1)
+    claim = world.claim(job)
+    world.lose_messages()
+    monkeypatch.setattr(world.engine.starter, "start_stage", out_of_reach)
+    world.execute(claim)
+    monkeypatch.undo()
+    assert world.job(job).stage_tasks is None
+    assert list(world.queues.queues) == [JOB_QUEUE]
+    world.run_all()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_worker_goes_on_with_the_tasks_of_the_next_stage(world: World) -> None:
+    job = world.started(1, 3, 1)
+    world.lose_messages()
+    world.run_task(world.tasks(job)[0])
+    assert world.job(job).status is JobStatus.COMPLETED
+    world.run_all()
+    assert len(world.effects(job)) == 5
+
+
+def out_of_reach(message: JobMessage) -> Aftermath:
+    raise DatabaseUnavailable(f"The database cannot be reached for {message}.")
 
 
 def test_finish_with_a_stale_attempt_changes_nothing(world: World) -> None:
