@@ -100,7 +100,10 @@ class Engine:
 
     def start_stage(self, message: JobMessage) -> None:
         """Start a stage of a job: its tasks are inserted once, however often the message comes."""
-        self.settlement.settle(self.starter.start_stage(message))
+        aftermath = self.starter.start_stage(message)
+        self.settlement.settle(aftermath)
+        for wake_up in aftermath.wake_ups[:1]:
+            self.runner.take_up(wake_up)
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""

@@ -57,6 +57,7 @@ class Runner:
         self._resolve_handler = resolve_handler
         self._children = children
         self._slots = Slots(settings)
+        self._served: set[str] = set()
         self.heartbeat = Heartbeat(database, settings)
         self._lease = {
             "lease": timedelta(seconds=settings.lease_seconds),
@@ -64,19 +65,33 @@ class Runner:
         }
 
     def run_task(self, task_id: str, queue: str) -> None:
-        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had.
+        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
+        self._served.add(queue)
+        if not self._run_in_slot(task_id, queue, self._settings.slot_wait_seconds):
+            self._settlement.send_tasks([WakeUp(task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
+
+    def take_up(self, wake_up: WakeUp) -> None:
+        """Run a task whose message was just sent, if a child of this worker stands idle.
+
+        Only of queues whose messages this worker is given: a deployment may keep others for other instances. Light
+        tasks, which no slot bounds, would keep the messages of other jobs waiting.
+        """
+        if wake_up.queue != TaskQueue.LIGHT and wake_up.queue in self._served:
+            self._run_in_slot(wake_up.task_id, wake_up.queue, 0)
+
+    def _run_in_slot(self, task_id: str, queue: str, wait_seconds: float) -> bool:
+        """Run a task as soon as a slot is free; False when there was none, or no child.
 
         It goes on with the next task of the job for a while, unless others wait for its slot: a task need not wait for
         its own message where a worker is free. The message then finds it claimed.
         """
         until = time.monotonic() + GO_ON_SECONDS
-        with self._slots.take(queue) as slot:
+        with self._slots.take(queue, wait_seconds) as slot:
             ready = slot.free and self._is_ready(queue)
             task = self._claim_and_run(task_id) if ready else None
             while task and time.monotonic() < until and not slot.wanted():
                 task = self._claim_next_and_run(task)
-        if not ready:
-            self._settlement.send_tasks([WakeUp(task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
+        return ready
 
     def execute(self, claim: Claim, lost: Callable[[], bool]) -> None:
         """Run the handler of a claimed task and finish the task in the handler's own transaction.

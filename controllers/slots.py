@@ -24,28 +24,29 @@ class Slots:
 
     def __init__(self, settings: Settings) -> None:
         self._slots = threading.BoundedSemaphore(settings.task_processes)
-        self._wait_seconds = settings.slot_wait_seconds
         self._waiting = 0
         self._lock = threading.Lock()
 
     @contextmanager
-    def take(self, queue: str) -> Iterator[Slot]:
+    def take(self, queue: str, wait_seconds: float) -> Iterator[Slot]:
         """Wait for a slot, and keep it for the block; light tasks need none."""
         if queue == TaskQueue.LIGHT:
             yield Slot(free=True, wanted=lambda: False)
             return
-        taken = self._acquire()
+        taken = self._acquire(wait_seconds)
         try:
             yield Slot(free=taken, wanted=lambda: self._waiting > 0)
         finally:
             if taken:
                 self._slots.release()
 
-    def _acquire(self) -> bool:
+    def _acquire(self, wait_seconds: float) -> bool:
+        if self._slots.acquire(blocking=False):
+            return True
         with self._lock:
             self._waiting += 1
         try:
-            return self._slots.acquire(timeout=self._wait_seconds)
+            return self._slots.acquire(timeout=wait_seconds)
         finally:
             with self._lock:
                 self._waiting -= 1

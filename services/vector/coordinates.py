@@ -147,12 +147,21 @@ def _first(plain: Sequence[str], usual: Sequence[str], fits: Callable[[int], boo
 def read_numbers(values: pa.Array) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Read a column of coordinates, with a decimal point or comma: the numbers, NaN for none, and which are wrong."""
     trimmed = pc.ascii_trim_whitespace(values)
+    try:
+        # Where every value is a plain number, which is the rule, no pattern is needed.
+        read, given = trimmed.cast(pa.float64()), pc.is_valid(trimmed)
+    except pa.ArrowInvalid:
+        read, given = _read_odd_numbers(trimmed)
+    numbers = read.to_numpy(zero_copy_only=False)
+    finite = np.isfinite(numbers)
+    return np.where(finite, numbers, np.nan), given.to_numpy(zero_copy_only=False) & ~finite
+
+
+def _read_odd_numbers(trimmed: pa.Array) -> tuple[pa.Array, pa.Array]:
     given = pc.and_kleene(pc.is_valid(trimmed), pc.not_equal(trimmed, "")).fill_null(False)
     fits = pc.match_substring_regex(trimmed, _NUMBER).fill_null(False)
     plain = pc.replace_substring(pc.if_else(fits, trimmed, pa.scalar(None, pa.string())), ",", ".")
-    numbers = plain.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    wrong = given.to_numpy(zero_copy_only=False) & ~np.isfinite(numbers)
-    return numbers, wrong
+    return plain.cast(pa.float64()), given
 
 
 def read_pairs(values: pa.Array) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:

@@ -29,9 +29,11 @@ _FEW = 20
 _MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
 """Words for no value; in a column of text they are text."""
 
-_NUMBER_FAULTS = r"^[-+]?0[0-9xX]|^[-+]?[0-9]{16,}$"
-"""Leading zeros (a code), and more digits than a double has (which bigint may hold)."""
 _CODE = r"^[-+]?0[0-9xX]"
+"""Leading zeros."""
+_LONG_DIGITS = 16
+_LONG = r"^[-+]?[0-9]{16,}$"
+"""More digits than a double has, which bigint may hold."""
 _WITH_COMMA = r"^[-+]?[0-9]+(,[0-9]+)?$"
 _THOUSANDS = r"^[-+]?[0-9]{1,3},[0-9]{3}$|^[-+]?[0-9]+$"
 
@@ -56,14 +58,20 @@ class Judge:
         known = _known(values)
         if known.null_count == len(known):
             return
-        # pyarrow words an error for every value that it cannot read, so a few are tried first.
-        few = known.slice(0, _FEW)
-        kind: Kind = next((kind for kind in KINDS if _reads(few, kind) and _reads(known, kind)), "text")
+        kind = self._kind_of(known)
         self._found = _join(self._found, kind)
         if kind == "bigint" and not self._long:
-            self._long = bool(pc.any(pc.match_substring_regex(known, _NUMBER_FAULTS)).as_py())
+            self._long = _any_long(known)
         if kind == "decimal_comma" and not self._sure_of_comma:
             self._sure_of_comma = pc.any(pc.invert(pc.match_substring_regex(known, _THOUSANDS))).as_py()
+
+    def _kind_of(self, known: pa.Array) -> Kind:
+        # What read the parts before reads most likely this one too: joined with it, a narrower type would be the same.
+        if self._found and _reads(known, self._found):
+            return self._found
+        # pyarrow words an error for every value that it cannot read, so a few are tried first.
+        few = known.slice(0, _FEW)
+        return next((kind for kind in KINDS if _reads(few, kind) and _reads(known, kind)), "text")
 
     @property
     def kind(self) -> Kind:
@@ -127,11 +135,23 @@ def _convert(known: pa.Array, kind: Kind) -> pa.Array:
         known = pc.replace_substring(known, ",", ".")
     read = known.cast(ARROW_TYPES[kind])
     if kind in ("integer", "bigint"):
-        _refuse_unless(not pc.any(pc.match_substring_regex(known, _CODE)).as_py())
+        _refuse_unless(not _any_code(known))
     elif pa.types.is_floating(read.type):
         _refuse_unless(pc.all(pc.is_finite(read)).as_py() is not False)
-        _refuse_unless(not pc.any(pc.match_substring_regex(known, _NUMBER_FAULTS)).as_py())
+        _refuse_unless(not (_any_code(known) or _any_long(known)))
     return read
+
+
+def _any_code(known: pa.Array) -> bool:
+    """Tell whether a number has leading zeros. Few begin with one at all, so the pattern is seldom needed."""
+    zeros = (pc.any(pc.starts_with(known, sign + "0")).as_py() for sign in ("", "-", "+"))
+    return any(zeros) and bool(pc.any(pc.match_substring_regex(known, _CODE)).as_py())
+
+
+def _any_long(known: pa.Array) -> bool:
+    """Tell whether a whole number has more digits than a double holds."""
+    longest = pc.max(pc.binary_length(known)).as_py() or 0
+    return longest >= _LONG_DIGITS and bool(pc.any(pc.match_substring_regex(known, _LONG)).as_py())
 
 
 def _convert_booleans(known: pa.Array) -> pa.Array:

@@ -13,8 +13,8 @@ from services.vector.layer import FAULT_TYPE, SourceBatch
 
 _OWN_FIELDS = (pa.field("fid", pa.int64()), pa.field("kind", pa.uint8()), pa.field("fault", FAULT_TYPE))
 
-_MAX_WAITING = 2
-"""Chunks that are being stored while the next one is read; more would only need memory."""
+_WRITERS = 2
+"""Chunks that are being stored while the next ones are read; more would only need memory."""
 
 
 @contextmanager
@@ -24,12 +24,12 @@ def writing(prefix: str, store: Callable[[str, bytes], None]) -> Iterator[Callab
     All chunks are stored when the block ends; an error of `store` is raised by then.
     """
     waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(_WRITERS) as threads:
 
         def write(number: int, batches: list[SourceBatch]) -> str:
             blob = f"{prefix}chunk-{number:06d}.arrow"
-            waiting.append(thread.submit(lambda: store(blob, write_batches(batches))))
-            if len(waiting) > _MAX_WAITING:
+            waiting.append(threads.submit(lambda: store(blob, write_batches(batches))))
+            if len(waiting) > _WRITERS:
                 waiting.popleft().result()
             return blob
 

@@ -129,8 +129,17 @@ def upload(ctx: TaskContext) -> Json:
     return {**_count(cleaned), "rows": chunk.rows, "processing_time_seconds": _since(began)}
 
 
+_last_plan: dict[str, LoadPlan] = {}
+"""The plan that was read last, by its blob: it bears job and attempt in its name, so it never changes."""
+
+
 def _read_plan(ctx: TaskContext, blob: str) -> LoadPlan:
-    return LoadPlan.from_json(json.loads(ctx.blobs.read(ctx.settings.work_container, blob)))
+    plan = _last_plan.get(blob)
+    if plan is None:
+        plan = LoadPlan.from_json(json.loads(ctx.blobs.read(ctx.settings.work_container, blob)))
+        _last_plan.clear()
+        _last_plan[blob] = plan
+    return plan
 
 
 def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[SourceBatch]:
