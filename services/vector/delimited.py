@@ -10,6 +10,7 @@ import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ BATCH_ROWS = 5_000
 _HEAD_BYTES = 256 * 1024
 _BLOCK_BYTES = 2**20
 _LARGEST_BLOCK = 512 * 2**20
+_KEPT_BYTES = 16 * 2**20
+"""Of a file whose rows are kept between the two looks at them."""
 _MAX_RAW = 10_000
 _SAMPLE_ROWS = 200
 _NO_DELIMITER = "\x1f"
@@ -75,11 +78,19 @@ def open_delimited(
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a file of delimited text for one pass over its rows. Raises PermanentError."""
     dialect = read_dialect(path, hints)
-    found = _judge(path, dialect, hints, check)
+    rows = _rows_of(path, dialect)
+    found = _judge(path, dialect, rows(), hints, check)
     kept = [i for i in range(len(dialect.names)) if found.place.kind != "shape" or i != found.place.x]
     fields = tuple((dialect.names[i], inference.ARROW_TYPES[found.kinds[i]]) for i in kept)
     layer = SourceLayer(name, found.crs, fields, found.encloses, _describe(dialect, found))
-    yield layer, (_batch(records, found, kept) for records in _read(path, dialect))
+    yield layer, (_batch(records, found, kept) for records in rows())
+
+
+def _rows_of(path: Path, dialect: Dialect) -> Callable[[], Iterator[_Records]]:
+    """Give a way to the rows that can be gone twice; a small file is parsed once and kept."""
+    if path.stat().st_size > _KEPT_BYTES:
+        return partial(_read, path, dialect)
+    return partial(iter, list(_read(path, dialect)))
 
 
 def read_dialect(path: Path, hints: Hints) -> Dialect:
@@ -230,13 +241,15 @@ def _empty(dialect: Dialect) -> pa.RecordBatch:
     return pa.record_batch({f"f{i}": pa.array([], pa.string()) for i in range(len(dialect.names))})
 
 
-def _judge(path: Path, dialect: Dialect, hints: Hints, check: Callable[[], None]) -> _Judgement:
+def _judge(
+    path: Path, dialect: Dialect, rows: Iterator[_Records], hints: Hints, check: Callable[[], None]
+) -> _Judgement:
     """Read the whole file for what its values are."""
     judges = [Judge(commas_part=dialect.delimiter == ",") for _ in dialect.names]
     place: Place | None = None
     ranges, bounds, srids = Ranges(), np.array([np.inf, np.inf, -np.inf, -np.inf]), set[int]()
     last: _Records | None = None
-    for records in _read(path, dialect):
+    for records in rows:
         check()
         last = records
         for judge, values in zip(judges, records.values.columns, strict=True):
