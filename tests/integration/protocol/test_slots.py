@@ -2,7 +2,7 @@
 
 import threading
 
-from schema.jobs import JobStatus, Json
+from schema.jobs import Job, JobStatus, Json
 from schema.messages import TASK_QUEUES
 from services.context import TaskContext
 from tests.integration.protocol.world import World, leave_effect
@@ -72,5 +72,40 @@ def test_a_message_that_no_slot_was_free_for_and_no_queue_could_take_is_left_to_
     release.set()
     holder.join(20)
     world.sweep()
+    world.run_all()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def start_one(world: World, queue: str) -> Job:
+    """A job whose start message was delivered; that of its task waits."""
+    job = world.submit_shape(1, queue=queue)
+    for message in world.drain():
+        world.deliver(message)
+    return world.job(job)
+
+
+def test_a_worker_that_starts_a_stage_takes_its_first_task_itself(world: World) -> None:
+    world.started(1, queue="vector")
+    world.run_all()
+    job = start_one(world, "vector")
+    assert job.status is JobStatus.COMPLETED
+    world.run_all()
+    assert len(world.effects(job)) == 1
+
+
+def test_a_worker_takes_no_task_of_a_queue_that_it_is_not_given(world: World) -> None:
+    world.started(1, queue="raster")
+    world.run_all()
+    assert start_one(world, "vector").status is JobStatus.PROCESSING
+
+
+def test_a_worker_without_a_free_slot_leaves_the_first_task_to_its_message(world: World) -> None:
+    world.started(1, queue="vector")
+    world.run_all()
+    release, holder = occupy(world)
+    job = start_one(world, "vector")
+    assert world.tasks(job)[0].status == "queued"
+    release.set()
+    holder.join(20)
     world.run_all()
     assert world.job(job).status is JobStatus.COMPLETED
