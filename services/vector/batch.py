@@ -156,7 +156,8 @@ def _raw_row(properties: dict[str, Any], value: bytes | None) -> str:
         return types.raw_json({"properties": properties, "geometry": None})
     if len(value) > _MAX_RAW_BYTES:
         return types.raw_json({"properties": properties, "geometry_bytes": len(value)})
-    shape: Any = shapely.from_wkb(value, on_invalid="ignore")
+    kind = int(wkb.read_headers(pa.array([value])).kinds[0])
+    shape: Any = shapely.from_wkb(value, on_invalid="ignore") if kind <= wkb.COLLECTION else None
     if shape is None:
-        return types.raw_json({"properties": properties, "wkb": value.hex()})
+        return types.raw_json({"properties": properties, "geometry_type": wkb.name_of(kind), "wkb": value.hex()})
     return types.raw_json({"properties": properties, "geometry": shapely.to_wkt(shape, rounding_precision=-1)})

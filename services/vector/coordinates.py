@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import shapely
 
 from schema.errors import PermanentError
+from services.vector import wkb
 from services.vector.hints import Hints
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -34,6 +35,7 @@ SHAPE = ("wkt", "geom", "geometry", "the_geom", "wkb", "wkb_geometry", "geom_wkt
 PAIR = ("latlon", "lat_lon", "latlng", "lat_lng", "coordinates", "coords", "location", "position", "lat,lon", "geo")
 
 UNREADABLE = "coordinates_unreadable"
+UNSUPPORTED = "unsupported_geometry_type"
 OUT_OF_RANGE = "coordinates_out_of_range"
 
 _NUMBER = r"^[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?$"
@@ -43,6 +45,8 @@ _SHAPE = re.compile(
     r"|\s*0[01][0-9a-f]{8,}\s*$",
     re.IGNORECASE,
 )
+_BEYOND = re.compile(r"CIRC|COMPOUND|CURVE|MULTIC|MULTIS|TIN|TRIANGLE|POLYH", re.IGNORECASE)
+"""How the WKT of curves and surfaces begins."""
 _SWAPPED_SHARE = 0.1
 """Share of rows that must be impossible one way before the axes count as swapped: less is rows with errors."""
 
@@ -198,12 +202,36 @@ def read_shapes(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_], set[
     is_hex = np.array([text is not None and text[:1] == "0" for text in bare], np.bool_)
     shapes = np.full(len(texts), None, np.object_)
     words = np.array(bare, np.object_)
-    shapes[~is_hex] = shapely.from_wkt(words[~is_hex], on_invalid="ignore")
-    shapes[is_hex] = shapely.from_wkb(words[is_hex], on_invalid="ignore")
+    shapes[~is_hex] = _read_all(shapely.from_wkt, words[~is_hex])
+    shapes[is_hex] = _read_all(shapely.from_wkb, words[is_hex])
     found = {int(number) for number in np.unique(shapely.get_srid(shapes)) if number > 0}
     found |= {srid for srid in srids if srid}
-    wkb = shapely.to_wkb(shapes, output_dimension=4, flavor="iso", byte_order=1)
-    return pa.array(wkb, pa.binary()), given & shapely.is_missing(shapes), found
+    values = pa.array(shapely.to_wkb(shapes, output_dimension=4, flavor="iso", byte_order=1), pa.binary())
+    return values, given & shapely.is_missing(shapes), found
+
+
+def fault_of(text: str) -> str:
+    """Say why a shape was not read: curves and surfaces may be well written, but no table of ours takes them."""
+    bare, _ = _part_srid(text.strip())
+    if bare and bare[:1] == "0" and re.fullmatch("[0-9a-fA-F]{10,}", bare[:18]):
+        kind = wkb.read_headers(pa.array([bytes.fromhex(bare[:10])])).kinds[0]
+        return UNSUPPORTED if wkb.COLLECTION < kind < len(wkb.NAMES) else UNREADABLE
+    return UNSUPPORTED if bare and _BEYOND.match(bare) else UNREADABLE
+
+
+def _read_all(read: Callable[..., Any], texts: Any) -> Any:
+    try:
+        return read(texts, on_invalid="ignore")
+    except NotImplementedError:
+        # A single curve has shapely read none of them.
+        return np.array([_read_one(read, text) for text in texts], np.object_)
+
+
+def _read_one(read: Callable[..., Any], text: str | None) -> Any:
+    try:
+        return read(text, on_invalid="ignore")
+    except NotImplementedError:
+        return None
 
 
 def first_points(shapes: pa.Array) -> Floats:

@@ -50,6 +50,14 @@ def decide_family(found: Survey, geometry_type: str | None) -> int:
             remediation='Choose one with "geometry_type": "point", "line" or "polygon"; the others are rejected rows.',
             code="mixed_geometries",
         )
+    surfaces = {kind: number for kind, number in found.kinds.items() if kind in wkb.SURFACES}
+    if surfaces and not found.families:
+        listed = ", ".join(f"{number} {kind}" for kind, number in sorted(surfaces.items()))
+        raise PermanentError(
+            f"The layer has no geometries but surfaces of faces ({listed}), which lie upon each other on a map.",
+            remediation="Turn them into polygons, for instance with ogr2ogr -nlt MULTIPOLYGON, and upload these.",
+            code="surface_geometries",
+        )
     return next(iter(found.families), POINTS)
 
 

@@ -347,8 +347,9 @@ def _batch(records: _Records, found: _Judgement, kept: list[int]) -> SourceBatch
 
 def _geometry(values: pa.RecordBatch, found: _Judgement) -> tuple[pa.Array, dict[int, str]]:
     if found.place.kind == "shape":
-        shapes, wrong, _ = coordinates.read_shapes(values.column(found.place.x))
-        return shapes, dict.fromkeys(np.flatnonzero(wrong).tolist(), coordinates.UNREADABLE)
+        texts = values.column(found.place.x)
+        shapes, wrong, _ = coordinates.read_shapes(texts)
+        return shapes, {row: coordinates.fault_of(texts[row].as_py()) for row in np.flatnonzero(wrong).tolist()}
     x, y, wrong = _numbers(values, found.place)
     if found.swapped:
         x, y = y, x

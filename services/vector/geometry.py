@@ -37,6 +37,8 @@ TOO_LARGE = "too_many_vertices_to_repair"
 COLLAPSED = "collapsed_in_repair"
 NOT_REPAIRABLE = "not_repairable"
 OTHER_TYPE = "other_geometry_type"
+UNSUPPORTED = "unsupported_geometry_type"
+"""A surface of faces (TIN, PolyhedralSurface, Triangle), or a curve where GDAL does not linearise it."""
 MULTI = "multi_geometry_in_table_of_single_ones"
 
 MISSING = frozenset((NULL, EMPTY))
@@ -176,6 +178,7 @@ def _first_reasons(located: Located, family: int) -> npt.NDArray[np.object_]:
     headers = located.headers
     reasons: npt.NDArray[np.object_] = np.full(len(headers.kinds), None, np.object_)
     reasons[headers.sizes == 0] = NULL
+    reasons[(headers.kinds > wkb.COLLECTION) & (headers.kinds < len(wkb.NAMES))] = UNSUPPORTED
     points = np.bincount(located.rows, weights=located.points, minlength=len(reasons))
     simple = (headers.sizes > 0) & ~located.odd
     _note(reasons, simple & (points == 0), EMPTY)
@@ -232,10 +235,14 @@ def _is_flat(located: Located) -> bool:
 def _read_odd(
     values: pa.Array, located: Located, project: Project | None, reasons: npt.NDArray[np.object_]
 ) -> dict[int, Any]:
-    shapes = _read_shapes(values, np.flatnonzero(located.odd), reasons)
+    rows = located.odd & (reasons == None)  # noqa: E711 - element by element
+    shapes = _read_shapes(values, np.flatnonzero(rows), reasons)
     flat = {row: shapely.force_2d(shape) for row, shape in shapes.items()}
     for row, shape in flat.items():
-        if shape.is_empty:
+        if shape is None:
+            # A collection that holds a curve; shapely reads it, but can do nothing with it.
+            reasons[row] = UNSUPPORTED
+        elif shape.is_empty:
             reasons[row] = EMPTY
         elif not np.isfinite(shapely.get_coordinates(shape)).all():
             reasons[row] = NOT_FINITE

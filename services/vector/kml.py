@@ -7,27 +7,23 @@ an encoding that hides one, is refused. Format: OGC 12-007r2.
 
 from __future__ import annotations
 
+import json
 import re
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-import numpy as np
-import shapely
-
 from schema.errors import PermanentError
+from services.vector.kmlshapes import Shapes
 
 MAX_DEPTH = 100
 """Elements within elements; real files stay below 20."""
 _BLOCK = 256 * 1024
 _HEAD = 64 * 1024
 _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
-_POINT, _POINT_Z = struct.Struct("<BIdd"), struct.Struct("<BIddd")
 _ROOT = re.compile(rb"<([\w.-]+:)?kml[\s/>]")
-_LOOSE_COMMA = re.compile(r"\s*,\s*")
 _SAFE_ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1")
 _TEXTS = frozenset(("name", "description", "address", "phoneNumber", "begin", "end", "when"))
 _GEOMETRIES = frozenset(("Point", "LineString", "LinearRing", "Polygon", "MultiGeometry", "Track", "MultiTrack"))
@@ -44,6 +40,9 @@ class Placemark:
     values: dict[str, str] = field(default_factory=dict)
     geometry: Any | None = None
     fault: str | None = None
+    """What is wrong with its coordinates."""
+    text: str = ""
+    """The coordinates that the fault is about."""
 
 
 def check_safe(path: Path) -> None:
@@ -110,8 +109,9 @@ class _Reader:
         self._folders: list[str] = []
         self._open: Placemark | None = None
         self._key: str | None = None
+        self._series: list[str] = []
         self._words: list[str] = []
-        self._shapes = _Shapes()
+        self._shapes = Shapes()
 
     def feed(self, block: bytes, *, final: bool) -> None:
         try:
@@ -140,9 +140,10 @@ class _Reader:
             self._folders.append("")
         elif name == "Placemark":
             self._open = Placemark("/".join(filter(None, self._folders)))
-            self._shapes = _Shapes()
+            self._shapes = Shapes()
         elif self._open and name in ("Data", "SimpleData", "SimpleArrayData"):
             self._key = attributes.get("name") or name
+            self._series = []
         elif self._open and name in self._geometries:
             self._shapes.begin(name)
 
@@ -164,121 +165,33 @@ class _Reader:
 
     def _end_within(self, placemark: Placemark, name: str, parent: str, text: str) -> None:
         if name == "Placemark":
-            placemark.geometry, placemark.fault = self._shapes.finish()
+            placemark.geometry, placemark.fault, placemark.text = self._shapes.finish()
             self._done.append(placemark)
             self._open = None
-        elif name in ("value", "SimpleData") and self._key:
-            placemark.values.setdefault(self._key, text)
         elif name in ("coordinates", "coord"):
             if self._geometries:
                 self._shapes.add(text, commas=name == "coordinates")
         elif name in self._geometries or name in ("outerBoundaryIs", "innerBoundaryIs"):
             self._shapes.end(name)
+        else:
+            self._end_data(placemark.values, name, parent, text)
+
+    def _end_data(self, values: dict[str, str], name: str, parent: str, text: str) -> None:
+        if name == "value" and parent == "SimpleArrayData":
+            self._series.append(text)
+        elif name == "SimpleArrayData" and self._key:
+            # The values along a track, one for each of its points.
+            values.setdefault(self._key, json.dumps(self._series, ensure_ascii=False))
+        elif name in ("value", "SimpleData") and self._key:
+            values.setdefault(self._key, text)
         elif parent == "ExtendedData" and name not in ("Data", "SchemaData"):
             # Elements of other namespaces, as the specification allows.
-            placemark.values.setdefault(name, text)
+            values.setdefault(name, text)
+        elif name == "when" and parent == "Track":
+            values.setdefault("begin", text)
+            values["end"] = text
         elif name in _TEXTS and (parent in ("Placemark", "TimeSpan", "TimeStamp")):
-            placemark.values.setdefault(name, text)
-
-
-class _Shapes:
-    """The geometry of one placemark while it is read."""
-
-    def __init__(self) -> None:
-        self._open: list[str] = []
-        self._rings: list[tuple[bool, Any]] = []
-        self._points: list[Any] = []
-        self._shapes: list[Any] = []
-        self._fault: str | None = None
-
-    def begin(self, name: str) -> None:
-        self._open.append(name)
-        self._points = []
-        if name == "Polygon":
-            self._rings = []
-
-    def add(self, text: str, *, commas: bool) -> None:
-        if commas and ", " in text:
-            text = _LOOSE_COMMA.sub(",", text)
-        try:
-            tuples = [_numbers(part.split(",")) for part in text.split()] if commas else [_numbers(text.split())]
-        except ValueError:
-            self._fault = "coordinates_unreadable"
-            return
-        self._points += tuples
-
-    def end(self, name: str) -> None:
-        if name in ("outerBoundaryIs", "innerBoundaryIs"):
-            self._rings.append((name == "outerBoundaryIs", self._points))
-            self._points = []
-            return
-        self._open.pop()
-        if name == "LinearRing" and "Polygon" in self._open:
-            return
-        try:
-            shape = self._build(name)
-        except (ValueError, shapely.errors.GEOSException):
-            self._fault = "coordinates_unreadable"
-            return
-        if shape is not None:
-            self._shapes.append(shape)
-
-    def finish(self) -> tuple[Any | None, str | None]:
-        """Give the geometry as WKB, or what is wrong with it."""
-        if self._fault:
-            return None, self._fault
-        if not self._shapes:
-            return None, None
-        if len(self._shapes) == 1 and isinstance(self._shapes[0], tuple):
-            point = self._shapes[0]
-            return (_POINT.pack(1, 1, *point) if len(point) == 2 else _POINT_Z.pack(1, 1001, *point)), None
-        self._shapes = [shapely.Point(shape) if isinstance(shape, tuple) else shape for shape in self._shapes]
-        shape = self._shapes[0] if len(self._shapes) == 1 else _collect(self._shapes)
-        return shapely.to_wkb(shape, output_dimension=3, flavor="iso", byte_order=1), None
-
-    def _build(self, name: str) -> Any | None:
-        points, self._points = self._points, []
-        if name == "Polygon":
-            shells = [_ring(ring) for outer, ring in self._rings if outer]
-            holes = [_ring(ring) for outer, ring in self._rings if not outer]
-            return shapely.Polygon(shells[0], holes) if shells else None
-        if not points:
-            return None
-        if name == "Point":
-            # By far the most frequent, and made without a geometry in between.
-            return points[0]
-        if name in ("LineString", "LinearRing", "Track"):
-            return shapely.LineString(_even(points)) if len(points) > 1 else None
-        return None
-
-
-def _ring(points: list[tuple[float, ...]]) -> Any:
-    even = _even(points)
-    return even if len(even) > 2 else []
-
-
-def _even(points: list[tuple[float, ...]]) -> Any:
-    """Give points the same number of coordinates: heights only where all have one."""
-    width = min(len(point) for point in points) if points else 2
-    return np.array([point[:width] for point in points])
-
-
-def _numbers(parts: list[str]) -> tuple[float, ...]:
-    numbers = tuple(float(part) for part in parts[:3] if part)
-    if len(numbers) < 2:
-        raise ValueError("a coordinate needs two numbers")
-    return numbers
-
-
-def _collect(shapes: list[Any]) -> Any:
-    kinds = {shape.geom_type for shape in shapes}
-    if kinds == {"Point"}:
-        return shapely.MultiPoint(shapes)
-    if kinds == {"LineString"}:
-        return shapely.MultiLineString(shapes)
-    if kinds == {"Polygon"}:
-        return shapely.MultiPolygon(shapes)
-    return shapely.GeometryCollection(shapes)
+            values.setdefault(name, text)
 
 
 def _refused(message: str) -> PermanentError:

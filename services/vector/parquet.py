@@ -27,7 +27,9 @@ from services.vector.layer import SourceBatch, SourceLayer, typed_kinds
 
 BATCH_ROWS = 5_000
 _WKB = "WKB"
-_NATIVE = ("point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon")
+_NATIVE = {"point": 0, "linestring": 1, "polygon": 2, "multipoint": 1, "multilinestring": 2, "multipolygon": 3}
+"""Encodings other than WKB, by the depth of their lists of coordinates."""
+_DIMENSIONS = (["x", "y"], ["x", "y", "z"], ["x", "y", "m"], ["x", "y", "z", "m"])
 _DEFAULT_CRS = "OGC:CRS84"
 _GEO = b"geo"
 
@@ -76,6 +78,9 @@ def _geometry_of(columns: dict[str, dict[str, Any]], column: str, schema: pa.Sch
         raise KeyError(column)
     if about["encoding"] not in (_WKB, *_NATIVE):
         raise ValueError(f"encoding {about['encoding']!r}")
+    kind = schema.field(column).type
+    if not _fits(kind, about["encoding"]):
+        raise ValueError(f"column {column!r} is of type {str(kind)[:100]}, which is not encoded as {about['encoding']}")
     covering = about.get("covering", {}).get("bbox", {}).get("xmin", [])
     crs = about.get("crs", _DEFAULT_CRS)
     # PROJJSON; WKT is what the rest of the program passes around.
@@ -112,7 +117,7 @@ def _write(
     options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
     for part in parts:
         check()
-        geometry = _as_wkb(part.column(about.column), part.schema.field(about.column), about)
+        geometry = _as_wkb(part.column(about.column), about.encoding)
         columns = [_decoded(part.column(name)) for name in names]
         batch = pa.RecordBatch.from_arrays([geometry, *columns], names=["", *names])
         writer = writer or pa.ipc.new_file(sink, batch.schema, options=options)
@@ -160,15 +165,46 @@ def _batches(reader: pa.RecordBatchFileReader, places: list[int], chunk: Chunk |
         number, start = number + 1, 0
 
 
-def _as_wkb(values: pa.Array, field: pa.Field, about: Geometry) -> pa.Array:
+def _fits(kind: pa.DataType, encoding: str) -> bool:
+    """Tell whether a column has the type that its encoding asks for."""
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if encoding == _WKB:
+        return str(kind) in ("binary", "large_binary", "binary_view")
+    for _ in range(_NATIVE[encoding]):
+        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+            return False
+        kind = kind.value_type
+    if not pa.types.is_struct(kind):
+        return False
+    doubles = {str(field.type) for field in kind} == {"double"}
+    return doubles and [field.name for field in kind] in _DIMENSIONS
+
+
+def _as_wkb(values: pa.Array, encoding: str) -> pa.Array:
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
-    if about.encoding == _WKB:
+    if encoding == _WKB:
         return values.cast(pa.binary())
-    named = pa.field("geometry", values.type, metadata={"ARROW:extension:name": f"geoarrow.{about.encoding}"})
-    del field
+    values = _without_m(values)
+    named = pa.field("geometry", values.type, metadata={"ARROW:extension:name": f"geoarrow.{encoding}"})
     frame = gpd.GeoDataFrame.from_arrow(pa.Table.from_arrays([values], schema=pa.schema([named])))
     return pa.array(frame.geometry.to_wkb(), pa.binary())
+
+
+def _without_m(values: pa.Array) -> pa.Array:
+    """Call the M of XYM Z, which geopandas can read; a load drops and counts both alike."""
+    kind = values.type
+    if pa.types.is_struct(kind):
+        if [field.name for field in kind] != _DIMENSIONS[2]:
+            return values
+        return pa.StructArray.from_arrays(values.flatten(), names=_DIMENSIONS[1], mask=values.is_null())
+    inside = _without_m(values.values)
+    if inside is values.values:
+        return values
+    field = kind.value_field.with_type(inside.type)
+    outer = pa.large_list(field) if pa.types.is_large_list(kind) else pa.list_(field)
+    return pa.Array.from_buffers(outer, len(values), values.buffers()[:2], offset=values.offset, children=[inside])
 
 
 def _decoded(values: pa.Array) -> pa.Array:

@@ -91,5 +91,8 @@ def _batches(marks: Iterator[Placemark], kinds: dict[str, Kind]) -> Iterator[Sou
 def _faults(batch: list[Placemark]) -> pa.Array | None:
     if not any(mark.fault for mark in batch):
         return None
-    rows = [{"reason": mark.fault, "raw": str(mark.values)[:10_000]} if mark.fault else None for mark in batch]
-    return pa.array(rows, FAULT_TYPE)
+    return pa.array([_fault(mark) if mark.fault else None for mark in batch], FAULT_TYPE)
+
+
+def _fault(mark: Placemark) -> dict[str, str | None]:
+    return {"reason": mark.fault, "raw": str({**mark.values, "coordinates": mark.text})[:10_000]}

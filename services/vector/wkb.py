@@ -31,6 +31,7 @@ NAMES = (
 )
 """By type code."""
 FIRST_CURVE, LAST_CURVE = 8, 14
+SURFACES = NAMES[LAST_CURVE + 1 :]
 MULTI_OFFSET = 3
 """The multi type of Point, LineString and Polygon has their code plus 3."""
 

@@ -320,6 +320,41 @@ def test_a_placemark_whose_coordinates_cannot_be_read_is_a_rejected_row(loader: 
     result = loader.load("a.kml", max_rejected=2)
     assert result["conservation"]["z_m_removed"] == 1
     assert result["conservation"]["reasons"] == {"coordinates_unreadable": 1, "null_geometry": 1}
+    assert "east,2" in loader.value("SELECT raw_row ->> 'text' FROM geo.a__rejects WHERE row_number = 2")
+
+
+def track(*coords: str) -> str:
+    whens = "".join(f"<when>2024-05-0{day}T10:00:00Z</when>" for day in range(1, len(coords) + 1))
+    return f"<gx:Track>{whens}{''.join(f'<gx:coord>{coord}</gx:coord>' for coord in coords)}</gx:Track>"
+
+
+def tracks(*marks: str) -> bytes:
+    head = '<kml xmlns="http://www.opengis.net/kml/2.2" xmlns:gx="http://www.google.com/kml/ext/2.2"><Document>'
+    inside = "".join(f"<Placemark><name>{number}</name>{mark}</Placemark>" for number, mark in enumerate(marks, 1))
+    return f"{head}{inside}</Document></kml>".encode()
+
+
+def test_a_track_is_the_line_of_its_coordinates_with_its_times(loader: Loader) -> None:
+    speed = "<gx:SimpleArrayData name='speed'><gx:value>3</gx:value><gx:value>4</gx:value></gx:SimpleArrayData>"
+    data = f"<ExtendedData><SchemaData schemaUrl='#s'>{speed}</SchemaData></ExtendedData></gx:Track>"
+    walk = track("1 2 9", "", "3 4 9", "5 4 9").replace("</gx:Track>", data)
+    both = f"<gx:MultiTrack>{track('1 2', '3 4')}{track('5 6', '7 8')}</gx:MultiTrack>"
+    loader.put("a.kml", tracks(walk, both))
+    result = loader.load("a.kml")
+    assert (result["geometry_type"], result["conservation"]["z_m_removed"]) == ("MultiLineString", 1)
+    assert loader.rows('SELECT ST_AsText(geom), speed, begin::text, "end"::text FROM geo.a ORDER BY id') == [
+        ("MULTILINESTRING((1 2,3 4,5 4))", '["3", "4"]', "2024-05-01 10:00:00+00", "2024-05-04 10:00:00+00"),
+        ("MULTILINESTRING((1 2,3 4),(5 6,7 8))", None, "2024-05-01 10:00:00+00", "2024-05-02 10:00:00+00"),
+    ]
+
+
+def test_a_track_that_is_no_line_is_a_rejected_row_with_its_coordinates(loader: Loader) -> None:
+    loader.put("a.kml", tracks(track("1 2", "3 4"), track("1.5 2"), track("", ""), track("here", "3 4")))
+    result = loader.load("a.kml", max_rejected=3)
+    assert result["conservation"]["rows_in"] == 4
+    rows = loader.rows("SELECT row_number, reason FROM geo.a__rejects ORDER BY row_number")
+    assert rows == [(2, "line_of_one_point"), (3, "null_geometry"), (4, "coordinates_unreadable")]
+    assert "1.5 2" in loader.value("SELECT raw_row ->> 'text' FROM geo.a__rejects WHERE row_number = 2")
 
 
 # CSV

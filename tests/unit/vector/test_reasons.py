@@ -1,0 +1,22 @@
+"""Every reason for which a row is rejected is explained to people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.vector import batch, coordinates, delimited, geometry, kmlshapes
+
+HTTP = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
+REASONS = (
+    geometry.NULL, geometry.EMPTY, geometry.UNREADABLE, geometry.NOT_FINITE, geometry.NOT_PROJECTABLE,
+    geometry.TOO_LARGE, geometry.COLLAPSED, geometry.NOT_REPAIRABLE, geometry.OTHER_TYPE, geometry.UNSUPPORTED,
+    geometry.MULTI, coordinates.UNREADABLE, coordinates.OUT_OF_RANGE, coordinates.UNSUPPORTED, delimited.RAGGED,
+    kmlshapes.UNREADABLE, kmlshapes.ONE_POINT, batch.TOO_BIG,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_is_in_the_documentation(reason: str) -> None:
+    assert f"`{reason}`" in HTTP
