@@ -33,7 +33,7 @@ class Format:
 
 GEOPACKAGE = Format("GeoPackage", "GPKG", (".gpkg",), "rows")
 SHAPEFILE = Format("shapefile", "ESRI Shapefile", (".shp",), "rows")
-FLATGEOBUF = Format("FlatGeobuf", "FlatGeobuf", (".fgb",), "rows")
+FLATGEOBUF = Format("FlatGeobuf", "FlatGeobuf", (".fgb",), "blob")
 PARQUET = Format("GeoParquet", None, (".parquet", ".geoparquet"), "rows")
 GEOJSON = Format("GeoJSON", "GeoJSON", (".geojson", ".json"), "blob")
 GEOJSON_LINES = Format("GeoJSON lines", "GeoJSONSeq", (".geojsonl", ".ndjson"), "blob")

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from schema.errors import PermanentError
-from services.vector.formats import GEOPACKAGE, SHAPEFILE, Format
+from services.vector.formats import FLATGEOBUF, GEOPACKAGE, SHAPEFILE, Format
+from services.vector.gdal import pyogrio
 from services.vector.layer import SourceBatch
 
 _SHX_HEADER, _SHX_ENTRY = 100, 8
@@ -38,6 +39,10 @@ def count(path: Path, known: Format, layer: str | None) -> int | None:
         return _count_records(path.with_suffix(".shx")) - _count_deleted(path.with_suffix(".dbf"))
     if known is GEOPACKAGE and layer:
         return _count_table(path, layer)
+    if known is FLATGEOBUF:
+        # Its header; a writer that did not know the number then has left zero, which GDAL gives as -1.
+        stated = int(pyogrio.read_info(path)["features"])
+        return stated if stated > 0 else None
     return None
 
 

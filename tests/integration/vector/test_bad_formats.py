@@ -147,6 +147,15 @@ def test_a_truncated_file(loader: Loader, name: str) -> None:
     fails(loader, name, data[: len(data) // 2], "source_unreadable")
 
 
+@pytest.mark.parametrize("index", ["YES", "NO"])
+def test_a_flatgeobuf_that_ends_after_a_whole_feature(loader: Loader, index: str) -> None:
+    data = written(".fgb", SPATIAL_INDEX=index)(boxes(300), loader.folder)
+    # Each feature is preceded by its length: the last one by the number that leads to the end.
+    places = range(len(data) - 100, 0, -1)
+    start = next(at for at in places if at + 4 + int.from_bytes(data[at : at + 4], "little") == len(data))
+    fails(loader, "a.fgb", data[:start], "source_unreadable", "300 features, but only 299")
+
+
 def test_a_parquet_file_without_geo_metadata(loader: Loader, tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1], "geom": [b"x"]}), tmp_path / "a.parquet")
     fails(loader, "a.parquet", (tmp_path / "a.parquet").read_bytes(), "geo_metadata_missing", "a, geom")
