@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 
-ALLOWED_DRIVERS = frozenset(("ESRI Shapefile", "GPKG", "GeoJSON", "GeoJSONSeq", "LIBKML", "CSV", "FlatGeobuf", "MEM"))
+ALLOWED_DRIVERS = frozenset(("ESRI Shapefile", "GPKG", "GeoJSON", "GeoJSONSeq", "FlatGeobuf", "MEM"))
 
 _REFUSED_DRIVERS = (
-    "ADBC", "AIVector", "AmigoCloud", "AVCBin", "AVCE00", "Carto", "CSW", "DGN", "DXF", "EDIGEO", "EEDA",
+    "ADBC", "AIVector", "AmigoCloud", "AVCBin", "AVCE00", "Carto", "CSV", "CSW", "DGN", "DXF", "EDIGEO", "EEDA",
     "Elasticsearch", "ESRIJSON", "GDALG", "GeoRSS", "GML", "GPSBabel", "GPX", "GTFS", "HTTP", "Idrisi", "JML",
-    "JSONFG", "KML", "LVBAG", "MapInfo File", "MapML", "MBTiles", "MiraMonVector", "MVT", "NGW", "OAPIF", "ODS",
-    "OGCAPI", "OGR_GMT", "OGR_PDS", "OGR_VRT", "OpenFileGDB", "OSM", "PCIDSK", "PDF", "PDS4", "PGDUMP", "PLSCENES",
-    "PMTiles", "S57", "Selafin", "SQLite", "SXF", "TopoJSON", "VDV", "VFK", "VICAR", "WAsP", "WFS", "XLSX",
+    "JSONFG", "KML", "LIBKML", "LVBAG", "MapInfo File", "MapML", "MBTiles", "MiraMonVector", "MVT", "NGW", "OAPIF",
+    "ODS", "OGCAPI", "OGR_GMT", "OGR_PDS", "OGR_VRT", "OpenFileGDB", "OSM", "PCIDSK", "PDF", "PDS4", "PGDUMP",
+    "PLSCENES", "PMTiles", "S57", "Selafin", "SQLite", "SXF", "TopoJSON", "VDV", "VFK", "VICAR", "WAsP", "WFS", "XLSX",
 )  # fmt: skip
 
 # putenv reaches GDAL, which asks the C library, and leaves os.environ alone.

@@ -1,0 +1,20 @@
+"""GDAL has the drivers that are named, and no other that could be led to further files or URLs."""
+
+from __future__ import annotations
+
+import os
+
+from services.vector import gdal
+from services.vector.formats import FORMATS
+
+
+def test_no_other_driver_is_loaded() -> None:
+    assert set(gdal.pyogrio.list_drivers()) == gdal.ALLOWED_DRIVERS
+
+
+def test_every_format_that_gdal_reads_has_its_driver() -> None:
+    assert {known.driver for known in FORMATS if known.driver} <= gdal.ALLOWED_DRIVERS
+
+
+def test_the_environment_of_other_libraries_is_left_alone() -> None:
+    assert "GDAL_SKIP" not in os.environ
