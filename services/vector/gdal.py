@@ -1,4 +1,4 @@
-"""GDAL, with the few drivers that Geostage needs. Import pyogrio from here only.
+"""GDAL, with the few drivers that Geostage needs. Import pyogrio, and all that is in it, from here only.
 
 GDAL opens a file with whatever driver recognises it: a VRT named x.geojson would make it read other files, or fetch
 URLs. GDAL_SKIP is obeyed only while the library is loaded, so it is set here, around the one import of pyogrio, and
@@ -23,6 +23,7 @@ _REFUSED_DRIVERS = (
 os.putenv("GDAL_SKIP", ",".join(_REFUSED_DRIVERS))
 try:
     import pyogrio
+    from pyogrio.errors import DataLayerError, DataSourceError
 finally:
     os.unsetenv("GDAL_SKIP")
 
@@ -35,4 +36,4 @@ pyogrio.set_gdal_config_options(
     }
 )
 
-__all__ = ["ALLOWED_DRIVERS", "pyogrio"]
+__all__ = ["ALLOWED_DRIVERS", "DataLayerError", "DataSourceError", "pyogrio"]

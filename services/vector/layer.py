@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyogrio.errors import DataLayerError, DataSourceError
 
 from schema.errors import PermanentError
 from schema.jobs import Json
@@ -21,7 +20,7 @@ from services.vector.chunks import Chunk
 from services.vector.crs import Bounds
 from services.vector.encodings import Encoding
 from services.vector.formats import GEOJSON, GEOJSON_LINES, GEOPACKAGE, Format
-from services.vector.gdal import pyogrio
+from services.vector.gdal import DataLayerError, DataSourceError, pyogrio
 from services.vector.wkb import Integers
 
 MAX_BATCH_ROWS = 5_000

@@ -59,6 +59,13 @@ def test_servers_are_talked_to_only_by_repositories(module: Module) -> None:
 
 
 @pytest.mark.parametrize("module", PRODUCT, ids=names)
+def test_vectors_are_read_only_by_the_gdal_whose_drivers_are_named(module: Module) -> None:
+    # Whoever imports pyogrio first loads GDAL: without that module it would have every driver.
+    if module.name != "services/vector/gdal.py":
+        assert not imports(module, "pyogrio")
+
+
+@pytest.mark.parametrize("module", PRODUCT, ids=names)
 def test_the_environment_is_read_only_by_the_settings(module: Module) -> None:
     if module.name == "schema/settings.py":
         return
