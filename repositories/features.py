@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.rows import DictRow
 
+from repositories.identifiers import GEOMETRY_INDEX, KEY, fit_name, geometry_index_name, key_name
 from repositories.postgres import Connection, load_queries
 from schema.errors import PermanentError
 from schema.settings import WORK_SCHEMA
@@ -22,10 +22,6 @@ LockMode = Literal["ROW EXCLUSIVE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
 
 REJECT_COLUMNS = ("row_number", "reason", "raw_row")
 
-MAX_NAME_BYTES = 63
-"""What PostgreSQL keeps of an identifier."""
-_CUT_BYTES = 54
-_KEY, _GEOMETRY_INDEX = "_pkey", "_geom_idx"
 
 _QUERIES = "features"
 _TYPES = frozenset(
@@ -254,35 +250,12 @@ def replace_rejects(conn: Connection, staging: Table, target: Table, *, any_rows
     run(conn, "move_to_schema", table=staging.quoted, schema=sql.Identifier(target.schema))
     moved = Table(target.schema, staging.name)
     index = sql.Identifier(target.schema, key_name(staging.name))
-    run(conn, "rename_index", index=index, name=_free_name(conn, target, _KEY))
+    run(conn, "rename_index", index=index, name=_free_name(conn, target, KEY))
     run(conn, "rename_table", table=moved.quoted, name=sql.Identifier(target.name))
 
 
-def key_name(table: str) -> str:
-    """Name the primary key of a table, as PostgreSQL would."""
-    return fit_name(table, _KEY)
-
-
-def geometry_index_name(table: str) -> str:
-    """Name the spatial index of a table."""
-    return fit_name(table, _GEOMETRY_INDEX)
-
-
-def fit_name(table: str, suffix: str) -> str:
-    """Join a table's name and a suffix; over 63 bytes it is cut to 54 and ends in 8 digits of its hash."""
-    name = table + suffix
-    if len(name.encode()) <= MAX_NAME_BYTES:
-        return name
-    return f"{cut(name, _CUT_BYTES)}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def cut(name: str, size: int) -> str:
-    """Cut a name to at most `size` bytes of UTF-8, never within a character."""
-    return name.encode()[:size].decode(errors="ignore")
-
-
 def _rename_parts(conn: Connection, moved: Table, target: Table) -> None:
-    for suffix in (_KEY, _GEOMETRY_INDEX):
+    for suffix in (KEY, GEOMETRY_INDEX):
         index = sql.Identifier(target.schema, fit_name(moved.name, suffix))
         run(conn, "rename_index", index=index, name=_free_name(conn, target, suffix))
     row = run(conn, "find_sequence", {"table": moved.regclass}).fetchone()

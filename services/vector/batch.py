@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from services.vector import geometry, types, wkb
+from services.vector import geometry, reasons, types, wkb
 from services.vector.crs import Project
 from services.vector.geometry import CleanGeometry
 from services.vector.layer import SourceBatch
@@ -119,7 +119,7 @@ def _with_faults(shapes: CleanGeometry, faults: pa.Array | None) -> CleanGeometr
 def _kept(shapes: CleanGeometry, *, keep_null: bool) -> npt.NDArray[np.bool_]:
     kept: npt.NDArray[np.bool_] = shapes.kinds > 0
     if keep_null:
-        kept |= np.isin(shapes.reasons.astype(str), list(geometry.MISSING))
+        kept |= np.isin(shapes.reasons.astype(str), list(reasons.MISSING))
     return kept
 
 

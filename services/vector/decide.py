@@ -10,11 +10,11 @@ from repositories.features import FoundTable
 from schema.errors import PermanentError
 from services.vector import types, wkb
 from services.vector.crs import area_of, choose_operation, label_of, parse_crs, parse_target, wrap_of
-from services.vector.geometry import LINES, POINTS, POLYGONS
 from services.vector.layer import SourceLayer
 from services.vector.names import column_names
 from services.vector.origin import Origin
 from services.vector.plan import Column, LoadPlan, Options
+from services.vector.repair import LINES, POINTS, POLYGONS
 from services.vector.report import allowed_rejects
 from services.vector.survey import Survey
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,36 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from services.vector import antimeridian, wkb
+from services.vector import antimeridian, runs, wkb
 from services.vector.antimeridian import Wrap
 from services.vector.crs import Area, Bounds, Project
-from services.vector.wkb import Coordinates, Flags, Integers, Located
+from services.vector.reasons import EMPTY, MULTI, NOT_FINITE, NOT_PROJECTABLE, NULL, OTHER_TYPE, UNREADABLE, UNSUPPORTED
+from services.vector.repair import FAMILY_OF_KIND, POINTS, repair
+from services.vector.runs import Located
+from services.vector.validity import find_suspects
+from services.vector.wkb import Coordinates, Flags, Integers
 
-Shapes: TypeAlias = npt.NDArray[np.object_]
-
-POINTS, LINES, POLYGONS = range(3)
-"""The families of geometries, which are also their dimensions: a table holds one of them."""
-
-FAMILY_OF_KIND = np.array([-1, 0, 1, 2, 0, 1, 2, -1], np.int8)
-"""Family by type code; -1 for null and for collections, which may hold anything."""
-
-NULL = "null_geometry"
-EMPTY = "empty_geometry"
-UNREADABLE = "unreadable_geometry"
-NOT_FINITE = "coordinates_not_finite"
-NOT_PROJECTABLE = "outside_projection"
-TOO_LARGE = "too_many_vertices_to_repair"
-COLLAPSED = "collapsed_in_repair"
-NOT_REPAIRABLE = "not_repairable"
-OTHER_TYPE = "other_geometry_type"
-UNSUPPORTED = "unsupported_geometry_type"
-"""A surface of faces (TIN, PolyhedralSurface, Triangle), or a curve where GDAL does not linearise it."""
-MULTI = "multi_geometry_in_table_of_single_ones"
-
-MISSING = frozenset((NULL, EMPTY))
-"""Reasons that are no fault of the geometry: there is none."""
-
-_SMALLEST_RING = 4
 _SLACK = 1e-9
 """Degrees; what rounding may add at an edge."""
 
@@ -83,16 +62,16 @@ def clean(
     Costs, for 200,000 polygons of 40 vertices on one core: about 0.5 s, the projection itself (1.5 s from UTM), 1.5 s
     for the test of validity, and about 1 ms for each repair.
     """
-    located = wkb.locate(values)
+    located = runs.locate(values)
     reasons = _first_reasons(located, family)
-    given = coordinates = wkb.read_coordinates(located)
+    given = coordinates = runs.read_coordinates(located)
     _note(reasons, _rows_with_infinite(located, coordinates), NOT_FINITE)
     if project is not None:
         coordinates = project(coordinates)
         _note(reasons, _rows_with_infinite(located, coordinates), NOT_PROJECTABLE)
-    flat = values if project is None and _is_flat(located) else wkb.write(located, coordinates)
+    flat = values if project is None and _is_flat(located) else runs.write(located, coordinates)
     singles = _read_odd(values, located, project, reasons)
-    suspects = _find_suspects(located, coordinates, reasons, family)
+    suspects = find_suspects(located, coordinates, reasons, family)
     crossing = _find_crossing(located, coordinates, reasons, family) if wrap != "no" else np.zeros_like(suspects)
     singles |= _read_shapes(flat, np.flatnonzero(suspects | crossing), reasons)
     counts: Counter[str] = Counter(z_m_removed=int((located.headers.dimensions > 2).sum()))
@@ -106,7 +85,7 @@ def clean(
     repairs: Counter[str] = Counter()
     fixed = {}
     for row, shape in singles.items():
-        result = _repair(shape, family, max_repair_vertices, counts)
+        result = repair(shape, family, max_repair_vertices, counts)
         if isinstance(result, str):
             reasons[row] = result
             continue
@@ -145,33 +124,6 @@ def refuse_multi(cleaned: CleanGeometry) -> CleanGeometry:
     reasons[multi] = MULTI
     values = pc.if_else(pa.array(~multi), cleaned.values, pa.scalar(None, cleaned.values.type))
     return replace(cleaned, values=values, kinds=np.where(multi, 0, cleaned.kinds).astype(np.uint8), reasons=reasons)
-
-
-def parts_of_family(shape: Any, family: int) -> tuple[Any | None, int]:
-    """Give the parts of a geometry that have the family's dimension, as one geometry, and the number of others."""
-    parts = shapely.get_parts(shape)
-    while (shapely.get_type_id(parts) > wkb.MULTIPOINT - 1).any():
-        parts = shapely.get_parts(parts)
-    parts = parts[~shapely.is_empty(parts)]
-    kept = parts[shapely.get_dimensions(parts) == family]
-    others = len(parts) - len(kept)
-    if len(kept) <= 1:
-        return (kept[0] if len(kept) else None), others
-    collect = (shapely.multipoints, shapely.multilinestrings, shapely.multipolygons)[family]
-    return collect(kept), others
-
-
-def make_valid(shape: Any) -> Any | None:
-    """Repair one geometry as GDAL does (GEOS's linework method), or by its other method where that fails."""
-    for method in ("linework", "structure"):
-        try:
-            repaired = shapely.make_valid(shape, method=method)
-        except shapely.errors.GEOSException:
-            # Its overlay gives up on coordinates that are almost equal.
-            continue
-        if shapely.is_valid(repaired):
-            return repaired
-    return None
 
 
 def _first_reasons(located: Located, family: int) -> npt.NDArray[np.object_]:
@@ -263,83 +215,6 @@ def _read_shapes(values: pa.Array, rows: Integers, reasons: npt.NDArray[np.objec
     shapes = shapely.from_wkb(values.take(pa.array(rows)).to_numpy(zero_copy_only=False), on_invalid="fix")
     reasons[rows[shapely.is_missing(shapes)]] = UNREADABLE
     return {int(row): shape for row, shape in zip(rows, shapes, strict=True) if shape is not None}
-
-
-def _find_suspects(located: Located, coordinates: Coordinates, reasons: npt.NDArray[np.object_], family: int) -> Flags:
-    """Find the rows that are, or may be, invalid. Points never are."""
-    suspects = np.zeros(len(reasons), np.bool_)
-    if family == POINTS or not len(located.rows):
-        return suspects
-    wanted = reasons == None  # noqa: E711 - element by element
-    runs = wanted[located.rows]
-    broken = _broken_runs(located, coordinates, family)
-    suspects[located.rows[broken & runs]] = True
-    if family == POLYGONS:
-        runs &= ~suspects[located.rows]
-        rows, shapes = _build_polygons(located, coordinates, runs)
-        suspects[rows[~shapely.is_valid(shapes)]] = True
-    return suspects
-
-
-def _broken_runs(located: Located, coordinates: Coordinates, family: int) -> Flags:
-    """Find lines without length, and rings that are open or too short to be built."""
-    ends = np.cumsum(located.points)
-    filled = located.points > 0
-    firsts, lasts = (ends - located.points)[filled], ends[filled] - 1
-    broken = np.ones(len(located.points), np.bool_)
-    if family == POLYGONS:
-        closed = (coordinates[firsts] == coordinates[lasts]).all(axis=1)
-        broken[filled] = ~closed | (located.points[filled] < _SMALLEST_RING)
-    elif len(firsts):
-        of_run = np.repeat(firsts, located.points[filled])
-        moved = (coordinates != coordinates[of_run]).any(axis=1)
-        broken[filled] = ~np.logical_or.reduceat(moved, firsts)
-    return broken
-
-
-def _build_polygons(located: Located, coordinates: Coordinates, runs: Flags) -> tuple[Integers, Shapes]:
-    """Make shapely polygons of the given runs: the rows they belong to, and one polygon or multipolygon for each."""
-    rows, points, parts = located.rows[runs], located.points[runs], located.parts[runs]
-    if not len(rows):
-        return rows, np.empty(0, np.object_)
-    if not runs.all():
-        coordinates = coordinates[np.repeat(runs, located.points)]
-    rings = np.concatenate(([0], np.cumsum(points)))
-    firsts = np.flatnonzero(np.concatenate(([True], np.diff(parts) != 0)))
-    polygons = shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON, coordinates, (rings, np.append(firsts, len(rows)))
-    )
-    owners = rows[firsts]
-    multi = located.headers.kinds[owners] == wkb.MULTIPOLYGON
-    if not multi.any():
-        return owners, polygons
-    whole, numbers = np.unique(owners[multi], return_inverse=True)
-    collected = shapely.multipolygons(polygons[multi], indices=numbers)
-    return np.concatenate((owners[~multi], whole)), np.concatenate((polygons[~multi], collected))
-
-
-def _repair(shape: Any, family: int, max_vertices: int, counts: Counter[str]) -> Any:
-    """Give the geometry itself when nothing is wrong, a repaired one of the same dimension, or the reason why not."""
-    if FAMILY_OF_KIND[min(wkb.COLLECTION, wkb.NAMES.index(shape.geom_type))] == -1:
-        kept, others = parts_of_family(shape, family)
-        if kept is None or others:
-            return OTHER_TYPE
-        shape = kept
-    elif shapely.get_dimensions(shape) != family:
-        return OTHER_TYPE
-    if shapely.is_valid(shape):
-        return shape
-    if shapely.get_num_coordinates(shape) > max_vertices:
-        return TOO_LARGE
-    repaired = make_valid(shape)
-    if repaired is None:
-        return NOT_REPAIRABLE
-    kept, others = parts_of_family(repaired, family)
-    if kept is None:
-        return COLLAPSED
-    counts["repaired"] += 1
-    counts["slivers_dropped"] += others
-    return kept
 
 
 def _kind_name(located: Located, row: int, shape: Any) -> str:

@@ -12,7 +12,7 @@ from repositories.postgres import Connection
 from schema.errors import TransientError
 from services.context import TaskContext
 from services.vector.plan import LoadPlan
-from services.vector.publish import check_target, rejects_of, target_of
+from services.vector.targets import check_target, rejects_of, target_of
 
 MAX_WAIT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.5

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from repositories.features import MAX_NAME_BYTES, cut
+from repositories.identifiers import MAX_NAME_BYTES, cut
 
 MAX_TABLE_BYTES = 50
 TABLE_PATTERN = r"^[a-z][a-z0-9_]*$"

@@ -9,9 +9,9 @@ from schema.jobs import Json
 from services.vector import wkb
 from services.vector.antimeridian import Wrap
 from services.vector.crs import Area, Operation
-from services.vector.geometry import LINES, POINTS, POLYGONS
 from services.vector.hints import Hints
 from services.vector.origin import Origin
+from services.vector.repair import LINES, POINTS, POLYGONS
 
 SINGLE_NAMES = {POINTS: "Point", LINES: "LineString", POLYGONS: "Polygon"}
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import shapely
 
-from services.vector import geometry, wkb
+from services.vector import repair, wkb
 from services.vector.chunks import Chunk, Chunker
 from services.vector.layer import SourceBatch
 
@@ -67,7 +67,7 @@ def _look_at(found: Survey, batch: SourceBatch) -> npt.NDArray[np.int64]:
     codes, numbers = np.unique(headers.kinds, return_counts=True)
     for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
         found.kinds[wkb.name_of(code)] += number
-        if code <= wkb.COLLECTION and (family := int(geometry.FAMILY_OF_KIND[code])) >= 0:
+        if code <= wkb.COLLECTION and (family := int(repair.FAMILY_OF_KIND[code])) >= 0:
             found.families[family] += number
     found.z_m += int((headers.dimensions > 2).sum())
     _look_into_collections(found, values, headers.kinds)
@@ -94,8 +94,8 @@ def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:
     shapes = shapes[~shapely.is_missing(shapes)]
     broken = shapes[~shapely.is_valid(shapes)]
     small = broken[shapely.get_num_coordinates(broken) < 10_000]
-    repaired = (geometry.make_valid(shape) for shape in small)
-    kept = (geometry.parts_of_family(shape, geometry.POLYGONS)[0] for shape in repaired if shape is not None)
+    repaired = (repair.make_valid(shape) for shape in small)
+    kept = (repair.parts_of_family(shape, repair.POLYGONS)[0] for shape in repaired if shape is not None)
     return any(shape is not None and shape.geom_type == "MultiPolygon" for shape in kept)
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from repositories import features
+from repositories.identifiers import fit_name
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
-from services.vector import findings, locks, reading, report, wkb
+from services.vector import findings, locks, reading, report, targets, wkb
 from services.vector import publish as publishing
 from services.vector.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, Cleaner, clean_batch, schema_of
 from services.vector.chunks import Chunk
@@ -58,7 +59,7 @@ def _share_out(options: Options, origins: list[Origin]) -> list[tuple[Options, O
     suffixes = layer_suffixes(origin.name for origin in origins)
     return [
         (
-            replace(options, target_table=features.fit_name(options.target_table, suffix)),
+            replace(options, target_table=fit_name(options.target_table, suffix)),
             replace(origin, staging=f"_{number}" if number else ""),
         )
         for number, (suffix, origin) in enumerate(zip(suffixes, origins, strict=True))
@@ -66,7 +67,7 @@ def _share_out(options: Options, origins: list[Origin]) -> list[tuple[Options, O
 
 
 def _tell(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
-    return findings.dry_run(plan, found, str(publishing.rejects_of(plan)), exists=exists)
+    return findings.dry_run(plan, found, str(targets.rejects_of(plan)), exists=exists)
 
 
 def _hand_on(ctx: TaskContext, plan: LoadPlan, found: Survey) -> Json:
@@ -108,9 +109,9 @@ def _decide(
     """Make the plan, and tell whether the target exists."""
     source = source_of(ctx)
     with ctx.database.transaction() as conn:
-        target = publishing.find_fixed_target(conn, options)
+        target = targets.find_fixed_target(conn, options)
         plan = decide(f"{source.container}/{source.blob}", origin, layer, found, options, target)
-        return plan, publishing.check_target(conn, plan) is not None
+        return plan, targets.check_target(conn, plan) is not None
 
 
 def upload(ctx: TaskContext) -> Json:
@@ -224,7 +225,7 @@ def _report(plan: LoadPlan, load: Json, geometry_type: str, dependents: list[str
     totals = load["totals"]
     return {
         **_result(plan, totals, geometry_type, {"chunks": load["chunks"], "started_at": started_at}),
-        "conservation": findings.conservation(plan, totals, geometry_type, str(publishing.rejects_of(plan))),
+        "conservation": findings.conservation(plan, totals, geometry_type, str(targets.rejects_of(plan))),
         "summary": findings.summarise(plan, totals, geometry_type),
         "operation": plan.operation.as_json(),
         "reading": plan.reading,

@@ -22,8 +22,9 @@ from shapely.geometry import (
     box,
 )
 
-from services.vector import geometry, wkb
-from services.vector.geometry import LINES, POINTS, POLYGONS, CleanGeometry
+from services.vector import geometry, reasons, runs, wkb
+from services.vector.geometry import CleanGeometry
+from services.vector.repair import LINES, POINTS, POLYGONS
 from services.vector.wkb import Coordinates
 
 BOWTIE = Polygon([(0, 0), (2, 2), (2, 0), (0, 2), (0, 0)])
@@ -74,7 +75,7 @@ def test_every_type_loses_z_and_m_and_keeps_its_shape(shape: Any, family: int, d
     expected = shapely.transform(shape, shift)
     assert [shapely.equals_exact(found, expected) for found in shapes_of(cleaned)[:2]] == [True, True]
     assert not shapely.has_z(shapes_of(cleaned)[0])
-    assert cleaned.reasons.tolist() == [None, None, geometry.NULL]
+    assert cleaned.reasons.tolist() == [None, None, reasons.NULL]
     assert cleaned.counts["z_m_removed"] == (dimension > 2)
 
 
@@ -90,18 +91,18 @@ def test_every_way_to_write_wkb_is_read(flavor: str, byte_order: int) -> None:
 @pytest.mark.parametrize(
     ("shape", "family", "reason"),
     [
-        (None, POINTS, geometry.NULL),
-        (Point(), POINTS, geometry.EMPTY),
-        (Polygon(), POLYGONS, geometry.EMPTY),
-        (GeometryCollection(), POLYGONS, geometry.EMPTY),
-        (MultiPolygon(), POLYGONS, geometry.EMPTY),
-        (Point(1, 1), POLYGONS, geometry.OTHER_TYPE),
-        (GeometryCollection([Point(1, 1), box(0, 0, 1, 1)]), POLYGONS, geometry.OTHER_TYPE),
-        (Point(float("nan"), 1), POINTS, geometry.NOT_FINITE),
-        (LineString([(0, 0), (float("inf"), 1)]), LINES, geometry.NOT_FINITE),
-        (LineString([(1, 1), (1, 1)]), LINES, geometry.COLLAPSED),
-        (Polygon([(0, 0), (1, 1), (2, 2), (0, 0)]), POLYGONS, geometry.COLLAPSED),
-        (OVERSIZED, POLYGONS, geometry.TOO_LARGE),
+        (None, POINTS, reasons.NULL),
+        (Point(), POINTS, reasons.EMPTY),
+        (Polygon(), POLYGONS, reasons.EMPTY),
+        (GeometryCollection(), POLYGONS, reasons.EMPTY),
+        (MultiPolygon(), POLYGONS, reasons.EMPTY),
+        (Point(1, 1), POLYGONS, reasons.OTHER_TYPE),
+        (GeometryCollection([Point(1, 1), box(0, 0, 1, 1)]), POLYGONS, reasons.OTHER_TYPE),
+        (Point(float("nan"), 1), POINTS, reasons.NOT_FINITE),
+        (LineString([(0, 0), (float("inf"), 1)]), LINES, reasons.NOT_FINITE),
+        (LineString([(1, 1), (1, 1)]), LINES, reasons.COLLAPSED),
+        (Polygon([(0, 0), (1, 1), (2, 2), (0, 0)]), POLYGONS, reasons.COLLAPSED),
+        (OVERSIZED, POLYGONS, reasons.TOO_LARGE),
     ],
 )
 def test_a_row_without_a_usable_geometry_says_why(shape: Any, family: int, reason: str) -> None:
@@ -121,7 +122,7 @@ def test_bytes_that_are_no_geometry_are_a_reason_and_harm_no_other_row() -> None
     whole = [found for found in shapes_of(cleaned) if found is not None]
     assert len(whole) >= 2
     assert all(found.equals(shapely.transform(HOLED, shift)) for found in whole)
-    assert set(cleaned.reasons.tolist()) <= {None, geometry.UNREADABLE}
+    assert set(cleaned.reasons.tolist()) <= {None, reasons.UNREADABLE}
 
 
 def test_a_projection_without_an_answer_is_a_reason() -> None:
@@ -130,7 +131,7 @@ def test_a_projection_without_an_answer_is_a_reason() -> None:
 
     collection = GeometryCollection([box(7, 7, 8, 8)])
     cleaned = clean([box(0, 0, 1, 1), box(4, 4, 6, 6), collection], POLYGONS, project=project)
-    assert cleaned.reasons.tolist() == [None, geometry.NOT_PROJECTABLE, geometry.NOT_PROJECTABLE]
+    assert cleaned.reasons.tolist() == [None, reasons.NOT_PROJECTABLE, reasons.NOT_PROJECTABLE]
 
 
 def test_repair_keeps_the_dimension_and_counts_what_it_dropped() -> None:
@@ -159,7 +160,7 @@ def test_a_geometry_of_very_many_rings_is_left_to_shapely() -> None:
     holes = [[(x, 1), (x + 0.5, 1), (x + 0.5, 2)] for x in range(1, 600)]
     ring = Polygon([(0, 0), (700, 0), (700, 9), (0, 9)], holes)
     values = pa.array([as_wkb(shapely.force_3d(ring)), as_wkb(HOLED)], pa.binary())
-    assert wkb.locate(values).odd.tolist() == [True, False]
+    assert runs.locate(values).odd.tolist() == [True, False]
     cleaned = geometry.clean(values, shift, family=POLYGONS, max_repair_vertices=99)
     assert shapely.equals_exact(shapes_of(cleaned)[0], shapely.transform(ring, shift))
 

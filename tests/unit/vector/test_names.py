@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repositories.features import MAX_NAME_BYTES, fit_name
+from repositories.identifiers import MAX_NAME_BYTES, fit_name
 from services.vector.names import OWN_COLUMNS, TABLE_PATTERN, column_names, table_name_of
 
 

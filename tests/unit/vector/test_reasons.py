@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from services.vector import batch, coordinates, delimited, geometry, kmlshapes
+from services.vector import batch, coordinates, delimited, kmlshapes, reasons
 
 HTTP = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
 REASONS = (
-    geometry.NULL, geometry.EMPTY, geometry.UNREADABLE, geometry.NOT_FINITE, geometry.NOT_PROJECTABLE,
-    geometry.TOO_LARGE, geometry.COLLAPSED, geometry.NOT_REPAIRABLE, geometry.OTHER_TYPE, geometry.UNSUPPORTED,
-    geometry.MULTI, coordinates.UNREADABLE, coordinates.OUT_OF_RANGE, coordinates.UNSUPPORTED, delimited.RAGGED,
+    reasons.NULL, reasons.EMPTY, reasons.UNREADABLE, reasons.NOT_FINITE, reasons.NOT_PROJECTABLE,
+    reasons.TOO_LARGE, reasons.COLLAPSED, reasons.NOT_REPAIRABLE, reasons.OTHER_TYPE, reasons.UNSUPPORTED,
+    reasons.MULTI, coordinates.UNREADABLE, coordinates.OUT_OF_RANGE, coordinates.UNSUPPORTED, delimited.RAGGED,
     kmlshapes.UNREADABLE, kmlshapes.ONE_POINT, batch.TOO_BIG,
 )  # fmt: skip
 

@@ -1,0 +1,19 @@
+"""Reasons why a row has no geometry that can be loaded, as reports and tables of rejected rows name them."""
+
+from __future__ import annotations
+
+NULL = "null_geometry"
+EMPTY = "empty_geometry"
+UNREADABLE = "unreadable_geometry"
+NOT_FINITE = "coordinates_not_finite"
+NOT_PROJECTABLE = "outside_projection"
+TOO_LARGE = "too_many_vertices_to_repair"
+COLLAPSED = "collapsed_in_repair"
+NOT_REPAIRABLE = "not_repairable"
+OTHER_TYPE = "other_geometry_type"
+UNSUPPORTED = "unsupported_geometry_type"
+"""A surface of faces (TIN, PolyhedralSurface, Triangle), or a curve where GDAL does not linearise it."""
+
+MULTI = "multi_geometry_in_table_of_single_ones"
+MISSING = frozenset((NULL, EMPTY))
+"""Reasons that are no fault of the geometry: there is none."""
