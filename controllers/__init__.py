@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controllers.base import Controller
+from controllers.catalog_queries import (
+    ExportMetadata,
+    GetCollectionDetails,
+    GetStatistics,
+    ListCollections,
+    ListItems,
+    QuerySpatial,
+)
 from controllers.cog_conversion import CogConversion
+from controllers.database_queries import DatabaseHealth, DescribeTable, GetDatabaseSummary, GetPostgisInfo, ListSchemas
 from controllers.hello_world import HelloWorld
 from controllers.hello_world_sequential import HelloWorldSequential
 from controllers.process_raster import ProcessRaster
@@ -21,5 +30,16 @@ CONTROLLERS: Mapping[str, Controller] = {
         ValidateRaster(),
         CogConversion(),
         ProcessRaster(),
+        ListCollections(),
+        GetCollectionDetails(),
+        ListItems(),
+        QuerySpatial(),
+        GetStatistics(),
+        ExportMetadata(),
+        GetDatabaseSummary(),
+        DatabaseHealth(),
+        ListSchemas(),
+        DescribeTable(),
+        GetPostgisInfo(),
     )
 }

@@ -22,6 +22,17 @@ HANDLERS = {
     "validate_raster": "services.raster.tasks:validate_raster",
     "cog_conversion": "services.raster.tasks:cog_conversion",
     "process_raster": "services.raster.tasks:process_raster",
+    "list_collections": "services.stac.queries:list_collections",
+    "get_collection_details": "services.stac.queries:get_collection_details",
+    "list_items": "services.stac.queries:list_items",
+    "query_spatial": "services.stac.queries:query_spatial",
+    "get_statistics": "services.stac.queries:get_statistics",
+    "export_metadata": "services.stac.export:export_metadata",
+    "get_database_summary": "services.database.summary:get_database_summary",
+    "get_postgis_info": "services.database.summary:get_postgis_info",
+    "database_health": "services.database.health:database_health",
+    "list_schemas": "services.database.tables:list_schemas",
+    "describe_table": "services.database.tables:describe_table",
 }
 """Task type -> "package.module:function"; imported on first use, so that an HTTP instance never loads GDAL."""
 

@@ -1,0 +1,139 @@
+"""Items and collections of pgSTAC as searches and exports read them; nothing in here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import DictRow, dict_row
+
+from repositories.postgres import Connection, Database, first_row, load_queries
+from schema.jobs import Json
+
+FETCH = 50
+"""Rows that a cursor of the server brings at once: items may be large."""
+Statement = sql.SQL | sql.Composed
+_queries = load_queries("items")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What items must meet; None: anything."""
+
+    collection: str | None = None
+    area: str | None = None
+    """GeoJSON text of a geometry, EPSG:4326."""
+    earliest: str | None = None
+    latest: str | None = None
+    """Timestamps, inclusive; both or none."""
+    longitude: float | None = None
+    latitude: float | None = None
+    distance: float | None = None
+    """Metres around the point; the three are given together, and then the nearest items come first."""
+
+
+@dataclass(frozen=True)
+class After:
+    """The place of the last item of the page before."""
+
+    key: str | float
+    """A timestamp as PostgreSQL writes it, or metres."""
+    collection: str
+    item: str
+
+
+@contextmanager
+def reading(database: Database, seconds: float, *, one_moment: bool = False) -> Iterator[Connection]:
+    """Give a transaction that cannot write, whose statements run no longer than `seconds`.
+
+    With `one_moment` all of its statements see the database as it was at the first.
+    """
+    with database.transaction() as conn:
+        if one_moment:
+            conn.execute(_queries["one_moment"])
+        conn.execute(_queries["begin_reading"], {"statement_ms": str(int(seconds * 1000))})
+        yield conn
+
+
+def search(conn: Connection, filters: Filters, *, after: After | None, limit: int) -> Generator[DictRow]:
+    """Give items in their order, newest or nearest first: collection, id, key, item. Close it when enough were read."""
+    by = "time" if filters.distance is None else "distance"
+    key = _queries[f"key_of_{by}"]
+    conditions = _conditions(filters)
+    params: dict[str, Any] = {**asdict(filters), "limit": limit}
+    if after:
+        conditions.append(_queries[f"after_{by}"].format(key=key))
+        params |= {"key": after.key, "after_collection": after.collection, "after_id": after.item}
+    statement = _queries["search"].format(
+        key=key, conditions=sql.SQL(" AND ").join(conditions), order=_queries[f"order_by_{by}"]
+    )
+    yield from _stream(conn, "search", statement, params)
+
+
+def why_invalid(conn: Connection, area: str) -> str | None:
+    """Say why GeoJSON is no valid geometry; None when it is."""
+    row = first_row(conn, _queries["why_invalid"], {"area": area})
+    return row["reason"] if row else None
+
+
+def find_collection(conn: Connection, collection_id: str) -> DictRow | None:
+    """Give a collection's record and pgSTAC's own key of it."""
+    return first_row(conn, _queries["find_collection"], {"collection": collection_id})
+
+
+def list_collection_ids(conn: Connection, limit: int) -> list[str]:
+    """List ids of collections."""
+    return [row["id"] for row in conn.execute(_queries["list_collection_ids"], {"limit": limit})]
+
+
+def list_collections(conn: Connection, *, after: str | None, limit: int) -> Generator[DictRow]:
+    """Give collections in the order of their ids: id, content."""
+    yield from _stream(conn, "collections", _queries["list_collections"], {"after_id": after, "limit": limit})
+
+
+def count_items(conn: Connection, collection_ids: Sequence[str]) -> dict[str, Json]:
+    """Count the items of collections, with the span of their times; a collection without items is left out."""
+    rows = conn.execute(_queries["count_items"], {"collections": list(collection_ids)})
+    return {row.pop("collection"): row for row in rows}
+
+
+def measure_collection(conn: Connection, key: str) -> Json:
+    """Give partitions and bytes on disk of a collection, by pgSTAC's own key of it."""
+    return first_row(conn, _queries["measure_collection"], {"key": key}) or {}
+
+
+def export(conn: Connection, filters: Filters) -> Generator[DictRow]:
+    """Give all items that meet the filters, by collection and id: item, its geometry as WKB, its bounds."""
+    statement = _queries["export"].format(conditions=sql.SQL(" AND ").join(_conditions(filters)))
+    yield from _stream(conn, "export", statement, asdict(filters))
+
+
+def export_collections(conn: Connection, collection_id: str | None) -> Iterator[Json]:
+    """Give all collections, or the one."""
+    rows = _stream(conn, "export_collections", _queries["export_collections"], {"collection": collection_id})
+    return (row["content"] for row in rows)
+
+
+def _conditions(filters: Filters) -> list[Statement]:
+    chosen: list[Statement] = [
+        _queries[name]
+        for name, wanted in (
+            ("in_collection", filters.collection),
+            ("in_area", filters.area),
+            ("in_time", filters.earliest),
+        )
+        if wanted is not None
+    ]
+    if filters.distance is not None:
+        chosen.append(_queries["within_distance"].format(key=_queries["key_of_distance"]))
+    return chosen or [_queries["any_item"]]
+
+
+def _stream(conn: Connection, name: str, statement: Statement, params: dict[str, Any]) -> Iterator[DictRow]:
+    with conn.cursor(f"geostage_{name}", row_factory=dict_row) as cursor:
+        cursor.itersize = FETCH
+        cursor.execute(statement, params)
+        yield from cursor

@@ -1,0 +1,109 @@
+-- Reading the catalogue. {names} are filled in with psycopg.sql. Searches are our own statements over pgSTAC's tables:
+-- its search() writes a row for each new question, needs the last item of a page to be there still, takes a bbox over the
+-- antimeridian for its opposite, and knows no distances.
+
+-- begin_reading
+-- For this transaction alone: no writes, a limit of time, and pgSTAC's functions find each other.
+SELECT set_config('transaction_read_only', 'on', true), set_config('statement_timeout', %(statement_ms)s, true),
+       set_config('search_path', 'pgstac, public', true)
+
+-- one_moment
+-- What is read is of the moment of the first statement, in however many of them; no write can fail of it here.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
+-- search
+-- One page of items in the order of their keys; size is what an item weighs in the answer, in bytes.
+SELECT i.collection, i.id, {key} AS key, pgstac.content_hydrate(i, '{{}}'::jsonb) AS item
+FROM pgstac.items AS i
+WHERE {conditions}
+ORDER BY {order}
+LIMIT %(limit)s
+
+-- key_of_time
+i.datetime::text
+
+-- order_by_time
+-- Newest first.
+i.datetime DESC, i.collection, i.id
+
+-- after_time
+(i.datetime <= %(key)s::timestamptz
+ AND (i.datetime < %(key)s::timestamptz OR (i.collection, i.id) > (%(after_collection)s, %(after_id)s)))
+
+-- key_of_distance
+-- Metres; straight lines in degrees, as GeoJSON has them, are followed with a vertex every degree. The outline stands for
+-- an area, because the inside of one that is larger than half of the globe is not known to a geography.
+CASE WHEN ST_Intersects(i.geometry, ST_SetSRID(ST_MakePoint(%(longitude)s, %(latitude)s), 4326)) THEN 0.0
+     ELSE ST_Distance(
+         ST_Segmentize(
+             CASE WHEN GeometryType(i.geometry) IN ('POLYGON', 'MULTIPOLYGON') THEN ST_Boundary(i.geometry)
+                  ELSE i.geometry END, 1.0)::geography,
+         ST_SetSRID(ST_MakePoint(%(longitude)s, %(latitude)s), 4326)::geography)
+END
+
+-- order_by_distance
+-- Nearest first.
+key, i.collection, i.id
+
+-- after_distance
+({key} >= %(key)s AND ({key} > %(key)s OR (i.collection, i.id) > (%(after_collection)s, %(after_id)s)))
+
+-- within_distance
+{key} <= %(distance)s
+
+-- in_collection
+i.collection = %(collection)s
+
+-- in_area
+ST_Intersects(i.geometry, ST_GeomFromGeoJSON(%(area)s))
+
+-- in_time
+i.datetime <= %(latest)s::timestamptz AND i.end_datetime >= %(earliest)s::timestamptz
+
+-- any_item
+true
+
+-- why_invalid
+-- Say what is wrong with a geometry; NULL when nothing is.
+SELECT nullif(ST_IsValidReason(ST_GeomFromGeoJSON(%(area)s)), 'Valid Geometry') AS reason
+
+-- find_collection
+SELECT c.content, c.key::text AS key FROM pgstac.collections AS c WHERE c.id = %(collection)s
+
+-- list_collection_ids
+-- Enough of them to find the one that was meant.
+SELECT id FROM pgstac.collections ORDER BY id LIMIT %(limit)s
+
+-- list_collections
+-- A page of collections in the order of their ids.
+SELECT c.id, c.content FROM pgstac.collections AS c
+WHERE %(after_id)s::text IS NULL OR c.id > %(after_id)s
+ORDER BY c.id LIMIT %(limit)s
+
+-- count_items
+-- Items of some collections, and the span of their times.
+SELECT i.collection, count(*) AS items, to_json(min(i.datetime)) #>> '{}' AS earliest,
+       to_json(max(i.end_datetime)) #>> '{}' AS latest
+FROM pgstac.items AS i WHERE i.collection = ANY (%(collections)s) GROUP BY i.collection
+
+-- measure_collection
+-- Bytes on disk of the partitions of a collection, indexes included, and their number.
+SELECT count(*) AS partitions, coalesce(sum(pg_total_relation_size(t.relid)), 0)::bigint AS bytes
+FROM pg_partition_tree(to_regclass('pgstac._items_' || %(key)s)) AS t WHERE t.isleaf
+
+-- export
+-- All items that meet the conditions, for a cursor of the server.
+SELECT i.collection, i.id, pgstac.content_hydrate(i, '{{}}'::jsonb) AS item,
+       CASE WHEN isfinite(i.datetime) THEN i.datetime END AS starts_at,
+       CASE WHEN isfinite(i.end_datetime) THEN i.end_datetime END AS ends_at, ST_AsBinary(i.geometry) AS wkb,
+       ST_XMin(i.geometry) AS xmin, ST_YMin(i.geometry) AS ymin, ST_XMax(i.geometry) AS xmax,
+       ST_YMax(i.geometry) AS ymax
+FROM pgstac.items AS i
+WHERE {conditions}
+ORDER BY i.collection, i.id
+
+-- export_collections
+-- All collections, or one, for a cursor of the server.
+SELECT c.content FROM pgstac.collections AS c
+WHERE %(collection)s::text IS NULL OR c.id = %(collection)s
+ORDER BY c.id

@@ -1,0 +1,66 @@
+"""Cursors: places in a search, opaque to the caller, good for that search alone. Pure.
+
+A cursor holds the sort key of the last record of a page, not a count of records, so that inserts and removals before
+the next page neither repeat a record nor skip one. It also holds a digest of the search and of itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Sequence
+
+from schema.jobs import Json
+
+MAX_CURSOR_LENGTH = 4096
+MAX_ID_LENGTH = 1024
+_TIME = re.compile(r"[0-9]{4,6}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,6})?\+00|-?infinity")
+"""How PostgreSQL writes a timestamp with its time zone set to UTC."""
+_DIGEST_LENGTH = 16
+Place = tuple[str | float, ...]
+
+
+class CursorError(ValueError):
+    """The text is no cursor of this search."""
+
+
+def encode(search: Json, place: Sequence[str | float]) -> str:
+    """Make the cursor of a place in a search."""
+    body = json.dumps([_digest(search, list(place)), *place])
+    return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
+
+
+def decode(search: Json, cursor: str, kinds: Sequence[str]) -> Place:
+    """Read the cursor of a search; `kinds` names each part of a place: id, time or distance. Raises CursorError."""
+    if len(cursor) > MAX_CURSOR_LENGTH or not re.fullmatch(r"[A-Za-z0-9_-]+", cursor):
+        raise CursorError("is no cursor that a page gave out")
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError) as exc:
+        raise CursorError("is no cursor that a page gave out") from exc
+    if not isinstance(parts, list) or len(parts) != len(kinds) + 1:
+        raise CursorError("is no cursor of this kind of job")
+    digest, *place = parts
+    if not all(_is_part(part, kind) for part, kind in zip(place, kinds, strict=True)):
+        raise CursorError("is no cursor of this kind of job")
+    if digest != _digest(search, place):
+        raise CursorError("was changed, or belongs to a search with other parameters")
+    return tuple(place)
+
+
+def _digest(search: Json, place: list[str | float]) -> str:
+    # 1 and 1.0 are one number, and jsonb keeps what was sent.
+    plain = json.loads(json.dumps([search, place]), parse_int=float)
+    text = json.dumps(plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def _is_part(part: object, kind: str) -> bool:
+    if kind == "distance":
+        return isinstance(part, float) and math.isfinite(part) and part >= 0
+    if not isinstance(part, str) or "\0" in part:
+        return False
+    return len(part) <= MAX_ID_LENGTH and (kind == "id" or _TIME.fullmatch(part) is not None)

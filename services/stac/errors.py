@@ -1,0 +1,27 @@
+"""What can be wrong with a question to the catalogue, and what its sender can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schema.errors import PermanentError
+from services.names import near_names
+
+
+def collection_not_found(collection_id: str, known: Sequence[str]) -> PermanentError:
+    """Make the error for a collection that the catalogue does not have; `known` are ids that it has."""
+    near = near_names(collection_id, known)
+    return PermanentError(
+        f"The catalogue has no collection {collection_id!r}.",
+        remediation=f"Did you mean {near}?" if near else "list_collections lists the collections.",
+        code="collection_not_found",
+    )
+
+
+def geometry_invalid(reason: str) -> PermanentError:
+    """Make the error for a geometry that is GeoJSON but has no meaning as an area."""
+    return PermanentError(
+        f"intersects is no valid geometry: {reason}.",
+        remediation="Repair it, for example with ST_MakeValid or shapely.make_valid, and send it again.",
+        code="invalid_geometry",
+    )

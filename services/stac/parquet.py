@@ -1,0 +1,106 @@
+"""Items as GeoParquet 1.1: geometry as WKB, bounds as a covering for filters.
+
+https://geoparquet.org/releases/v1.1.0
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schema.jobs import Json
+
+GROUP_ROWS = 5_000
+GROUP_BYTES = 16_000_000
+"""A row group ends at either."""
+BOUNDS = ("xmin", "ymin", "xmax", "ymax")
+_TIME = pa.timestamp("us", tz="UTC")
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("collection", pa.string()),
+        ("datetime", _TIME),
+        ("end_datetime", _TIME),
+        ("crs", pa.string()),
+        ("bbox", pa.struct([(name, pa.float64()) for name in BOUNDS])),
+        ("item", pa.string()),
+        ("geometry", pa.binary()),
+    ]
+)
+"""Properties differ from item to item, and the columns must be known before the last item is: `item` holds the item but
+for its geometry, as JSON text, and what is searched by has columns."""
+_GEO = {
+    "version": "1.1.0",
+    "primary_column": "geometry",
+    "columns": {
+        "geometry": {
+            "encoding": "WKB",
+            "geometry_types": [],
+            "covering": {"bbox": {name: ["bbox", name] for name in BOUNDS}},
+        }
+    },
+}
+
+
+class ParquetFile:
+    """A file that is written group by group."""
+
+    def __init__(self, path: Path) -> None:
+        schema = SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._rows: list[Json] = []
+        self._bytes = 0
+
+    def add(self, row: Json) -> None:
+        """Add an item: a row of repositories.items.export."""
+        line = line_of(row)
+        self._rows.append(line)
+        self._bytes += len(line["item"]) + len(line["geometry"])
+        if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left, and the end of the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+        self._rows, self._bytes = [], 0
+
+
+def line_of(row: Json) -> Json:
+    """Give an item as a line of SCHEMA."""
+    item = row["item"]
+    return {
+        "id": item["id"],
+        "collection": item["collection"],
+        "datetime": row["starts_at"],
+        "end_datetime": row["ends_at"],
+        "crs": crs_of(item),
+        "bbox": {name: row[name] for name in BOUNDS},
+        "item": text_of({key: value for key, value in item.items() if key != "geometry"}),
+        "geometry": bytes(row["wkb"]),
+    }
+
+
+def crs_of(item: Json) -> str | None:
+    """Give the code of an item's CRS: its own, else that of the first asset that has one."""
+    holders = [item.get("properties"), *(item.get("assets") or {}).values()]
+    return next(filter(None, (_code(holder) for holder in holders if isinstance(holder, dict))), None)
+
+
+def text_of(value: Any) -> str:
+    """Give a value as JSON text."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _code(holder: Json) -> str | None:
+    if holder.get("proj:code"):
+        return str(holder["proj:code"])
+    return f"EPSG:{holder['proj:epsg']}" if holder.get("proj:epsg") else None
