@@ -21,12 +21,13 @@ from controllers import CONTROLLERS
 from controllers.build import build_engine
 from controllers.children import Children
 from controllers.engine import Engine
+from controllers.health import Checks, Health
 from controllers.journal import describe, quiet_libraries, record, where
 from controllers.openapi import document
+from controllers.poison import PoisonedMessages
 from controllers.reports import Reports, refuse_unknown
 from controllers.sweep import SCHEDULE as SWEEP_SCHEDULE
 from controllers.views import RETRY_AFTER_SECONDS, submission_view
-from repositories.migrate import migration_files
 from schema import errors
 from schema.messages import JOB_QUEUE, POISON_SUFFIX, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import STORAGE_VARIABLE, get_settings
@@ -63,7 +64,26 @@ def engine() -> Engine:
 def reports() -> Reports:
     """Give the reports on what the engine works with."""
     parts = engine()
-    return Reports(parts.database, parts.queues, CONTROLLERS, lambda: [path.name for path in migration_files()])
+    return Reports(parts.database, CONTROLLERS)
+
+
+def poisoned() -> PoisonedMessages:
+    """Give what can be done with poisoned messages."""
+    parts = engine()
+    return PoisonedMessages(parts.database, parts.queues)
+
+
+@cache
+def _health() -> Health:
+    parts = _engine()
+    return Health(Checks(parts.settings, parts.database, parts.queues, parts.blobs).by_name())
+
+
+def checked_health() -> tuple[bool, Any]:
+    """Look at every part of the deployment; the threads that look are made once."""
+    with _making:
+        health = _health()
+    return health.look()
 
 
 def answers(*query: str) -> Callable[[Respond], Respond]:
@@ -205,7 +225,7 @@ def list_job_types(req: func.HttpRequest) -> func.HttpResponse:
 def health(req: func.HttpRequest) -> func.HttpResponse:
     """Say whether Geostage can work."""
     del req
-    healthy, report = reports().health()
+    healthy, report = checked_health()
     return reply(report, 200 if healthy else 503)
 
 
@@ -219,7 +239,10 @@ def openapi(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("monitor/poison", methods=["GET", "POST"])
 @answers("limit", "cursor")
 def poison(req: func.HttpRequest) -> func.HttpResponse:
-    """Show what was poisoned; POST is for monitors that know no GET."""
+    """Show what was poisoned; POST puts it back or drops it."""
+    if req.method == "POST":
+        refuse_unknown(req.params, ())
+        return reply(poisoned().act(req.get_body()))
     return reply(reports().poison(req.params))
 
 

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
 from schema.jobs import Job, JobStatus, Json, Task, TaskStatus
+from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 
 SHOWN_TASKS = 20
+SILENT_SWEEP_SECONDS = 180
+"""A sweep that has not run for so long does not send or take back anything soon."""
+_SILENT = " The sweep has not run for minutes: no worker runs, or its timer is disabled."
 
 
-def explain_job(job: Job, open_tasks: Sequence[Task], failed_tasks: Sequence[Task], now: datetime) -> Json:
+def explain_job(
+    job: Job, open_tasks: Sequence[Task], failed_tasks: Sequence[Task], now: datetime, sweep_age_seconds: float
+) -> Json:
     """Say what a job waits for, and which call would help.
 
     `open_tasks` are those of its current stage, `failed_tasks` likewise; `now` is the database's time.
     """
-    waiting = [_wait_of(task, now) for task in open_tasks[:SHOWN_TASKS]]
+    silent = not job.status.ended and sweep_age_seconds > SILENT_SWEEP_SECONDS
     return {
         "job_id": job.job_id,
         "status": job.status.value,
-        "summary": _summary(job, open_tasks, failed_tasks, now),
-        "waiting_for": waiting,
+        "summary": _summary(job, open_tasks, failed_tasks, now) + (_SILENT if silent else ""),
+        "start_message": _start_message(job, now),
+        "waiting_for": [_wait_of(task, now) for task in open_tasks[:SHOWN_TASKS]],
         "waiting_for_count": len(open_tasks),
         "failed_tasks": [_failure_of(task) for task in failed_tasks[:SHOWN_TASKS]],
         "failed_tasks_count": len(failed_tasks),
-        "next_step": _next_step(job),
+        "next_step": _next_step(job, silent=silent),
     }
 
 
@@ -45,15 +53,22 @@ def _summary(job: Job, open_tasks: Sequence[Task], failed: Sequence[Task], now: 
 
 
 def _wait_of(task: Task, now: datetime) -> Json:
-    entry: Json = {"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt}
+    entry: Json = {
+        "task_id": task.task_id,
+        "task_type": task.task_type,
+        "status": task.status.value,
+        "attempt": task.attempt,
+    }
     if task.status is TaskStatus.PROCESSING and task.lease_until:
         entry["lease_until"] = task.lease_until.isoformat()
         held = f"Running {_for(task.started_at or now, now)}; its worker holds it {_until(task.lease_until, now)}"
         lost = "Its worker stopped answering; the sweep takes it back within a minute"
         entry["why"] = held if task.lease_until > now else lost
         return entry
+    entry["message"] = _message(TASK_QUEUES[task.queue], TaskMessage(task.task_id).encode(), task.resend_at, now)
     entry["resend_at"] = task.resend_at.isoformat()
     if task.not_before > now:
+        entry["retry_at"] = task.not_before.isoformat()
         entry["why"] = f"Try {task.tries + 1} of {task.max_tries} is due {_at(task.not_before, now)}"
     else:
         entry["why"] = f"Waits for a worker; its message is sent again {_at(task.resend_at, now)}"
@@ -62,21 +77,43 @@ def _wait_of(task: Task, now: datetime) -> Json:
     return entry
 
 
+def _start_message(job: Job, now: datetime) -> Json | None:
+    """Give the message that a stage waits for which nobody has started."""
+    if job.status.ended or job.stage_tasks is not None:
+        return None
+    return _message(JOB_QUEUE, JobMessage(job.job_id, job.current_stage_n).encode(), job.resend_at, now)
+
+
+def _message(queue: str, text: str, resend_at: datetime, now: datetime) -> Json:
+    """Describe a wake-up. It is unsent when its time has come: the queue was away, or nobody answered the last one."""
+    return {
+        "queue": queue,
+        "content": json.loads(text),
+        "state": "sent" if resend_at > now else "unsent",
+        "next_send_at": resend_at.isoformat(),
+    }
+
+
 def _failure_of(task: Task) -> Json:
     return {"task_id": task.task_id, "attempt": task.attempt, "error": task.error}
 
 
-def _next_step(job: Job) -> Json | None:
+def _next_step(job: Job, *, silent: bool) -> Json | None:
     path = f"/api/jobs/{job.job_id}"
+    submit = {"method": "POST", "href": f"/api/jobs/{job.job_type}"}
     if job.status is JobStatus.FAILED and job.work_area == "kept":
         return {"method": "POST", "href": f"{path}/retry", "why": "Runs what is not completed of this stage again."}
     if job.status is JobStatus.FAILED:
         remedy = (job.error or {}).get("remediation") or "Mend what the error names."
-        return {"method": "POST", "href": f"/api/jobs/{job.job_type}", "why": f"{remedy} Then submit the job again."}
+        return {**submit, "why": f"{remedy} Then submit the job again."}
     if job.status is JobStatus.CANCELLED:
-        return {"method": "POST", "href": f"/api/jobs/{job.job_type}", "why": "Submit it again."}
+        return {**submit, "why": "Submit it again."}
+    if job.status is JobStatus.COMPLETED_WITH_ERRORS:
+        return {**submit, "why": f"GET {path}/tasks tells what failed; mend it and submit the job again."}
     if job.status.ended:
         return None
+    if silent:
+        return {"method": "GET", "href": "/api/health", "why": "Tells what keeps the workers from running."}
     return {"method": "POST", "href": f"{path}/cancel", "why": "Nothing is needed; this ends it early."}
 
 

@@ -53,7 +53,7 @@ def validate(controller: Controller, body: Json, settings: Settings) -> JobParam
     try:
         parameters = controller.Parameters.model_validate(body)
     except ValidationError as exc:
-        faults = [_fault(error) for error in exc.errors(include_url=False)]
+        faults = faults_of(exc)
         raise _invalid(controller, [*faults, *_other_faults(controller, body, faults, settings)]) from exc
     faults = [*_container_faults(controller, parameters, settings), *controller.check_parameters(parameters, settings)]
     if faults:
@@ -83,6 +83,11 @@ def valid_idempotency_key(header: str | None) -> str | None:
             remediation="Send a UUID, for example.",
         )
     return header
+
+
+def faults_of(error: ValidationError) -> list[Json]:
+    """List the faults of a model, each as {"field", "message"}."""
+    return [_fault(fault) for fault in error.errors(include_url=False)]
 
 
 def _other_faults(controller: Controller, body: Json, faults: list[Json], settings: Settings) -> list[Json]:

@@ -1,25 +1,22 @@
-"""Reports: what can be asked of jobs, tasks, queues and the deployment; nothing in here changes a row."""
+"""Reports: what can be asked of jobs, tasks, job types and poisoned messages; nothing in here changes a row."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controllers import views
 from controllers.base import Controller
 from controllers.engine import job_not_found
 from controllers.explain import explain_job
-from repositories import jobs, migrate, poison, sweep, tasks
+from repositories import jobs, poison, sweep, tasks
 from repositories.postgres import Database
-from repositories.queues import Queues
-from schema.errors import GeostageError, InvalidRequest
+from schema.errors import InvalidRequest
 from schema.jobs import JobStatus, Json, TaskStatus
-from schema.messages import QUEUES
 
 PAGE = 50
 MAX_PAGE = 500
-STALE_SWEEP_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -27,9 +24,7 @@ class Reports:
     """Answers to GET requests."""
 
     database: Database
-    queues: Queues
     controllers: Mapping[str, Controller]
-    migrations: Callable[[], list[str]]
 
     def job(self, job_id: str) -> Json:
         """Show a job. Raises NotFound."""
@@ -76,22 +71,14 @@ class Reports:
             if job is None:
                 raise job_not_found(job_id)
             unfinished, now = tasks.unfinished_tasks(conn, job_id, job.current_stage_n)
+            sweep_age = sweep.sweep_age(conn)
         failed = [task for task in unfinished if task.status is TaskStatus.FAILED]
         waiting = [task for task in unfinished if task.status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)]
-        return explain_job(job, waiting, failed, now)
+        return explain_job(job, waiting, failed, now, sweep_age)
 
     def job_types(self) -> Json:
         """List the job types with their stages and the JSON Schema of their parameters."""
         return {"job_types": [_job_type(self.controllers[name]) for name in sorted(self.controllers)]}
-
-    def health(self) -> tuple[bool, Json]:
-        """Look at the database, its migrations, the queues and the age of the sweep: each says ok, or what is wrong."""
-        parts = {"database": _checked(self._database), "queues": _checked(self._queues)}
-        if parts["database"]["status"] == "ok":
-            parts["migrations"] = _checked(self._migrations)
-            parts["sweep"] = _checked(self._sweep)
-        healthy = all(part["status"] in ("ok", "waiting") for part in parts.values())
-        return healthy, {"status": "ok" if healthy else "unavailable", "checks": parts}
 
     def poison(self, query: Mapping[str, str]) -> Json:
         """Show what was poisoned, newest first, with the row that each message points at: ?limit=&cursor=."""
@@ -105,37 +92,6 @@ class Reports:
         items = [{**row, "poisoned_at": row["poisoned_at"].isoformat()} for row in kept]
         page = views.page_view("messages", items, path="/api/monitor/poison", query=query, cursor=cursor)
         return {"counts": counts, **page}
-
-    def _database(self) -> Json:
-        with self.database.connection() as conn:
-            sweep.sweep_age(conn)
-        return {"status": "ok"}
-
-    def _migrations(self) -> Json:
-        with self.database.connection() as conn:
-            missing = sorted(set(self.migrations()) - set(migrate.applied_migrations(conn)))
-        if missing:
-            return {"status": "missing", "missing": missing, "remediation": "Run python -m repositories.migrate."}
-        return {"status": "ok"}
-
-    def _sweep(self) -> Json:
-        with self.database.connection() as conn:
-            age = sweep.sweep_age(conn)
-        if age > 10 * 365 * 86400:
-            return {"status": "waiting", "message": "The sweep has not run yet."}
-        return {"status": "ok" if age < STALE_SWEEP_SECONDS else "stale", "age_seconds": round(age, 1)}
-
-    def _queues(self) -> Json:
-        for queue in QUEUES:
-            self.queues.count(queue)
-        return {"status": "ok"}
-
-
-def _checked(check: Callable[[], Json]) -> Json:
-    try:
-        return check()
-    except GeostageError as exc:
-        return {"status": "unavailable", "message": exc.message, "remediation": exc.remediation}
 
 
 def _job_type(controller: Controller) -> Json:

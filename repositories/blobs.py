@@ -77,6 +77,9 @@ class Blobs(Protocol):
     def publish(self, container: str, blob: str, path: Path, *, attempt: int, content_type: str = BINARY) -> None:
         """Upload a file as blocks whose ids bear the attempt, and commit them: readers see all of it or none."""
 
+    def has_container(self, container: str) -> bool:
+        """Tell whether a container is there; it is asked while a caller waits."""
+
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         """List blobs in the order of their names. Raises NotFound."""
 
@@ -168,6 +171,15 @@ class AzureBlobs:
                 lambda: client.commit_block_list(blocks, content_settings=ContentSettings(content_type=content_type)),
             )
 
+    def has_container(self, container: str) -> bool:
+        """See Blobs."""
+        with _errors(container, ""):
+            try:
+                self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
+            except ResourceNotFoundError:
+                return False
+        return True
+
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         """See Blobs."""
         with _errors(container, prefix):
@@ -243,6 +255,10 @@ class FakeBlobs:
         """See Blobs."""
         del attempt
         self.write(container, blob, path.read_bytes(), content_type=content_type)
+
+    def has_container(self, container: str) -> bool:
+        """See Blobs."""
+        return container in self.containers
 
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         """See Blobs."""

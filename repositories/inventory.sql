@@ -149,7 +149,7 @@ FROM (SELECT ST_Extent({column}::geometry) AS b FROM {table}) AS e
 -- libraries
 -- Versions alone: PROJ's own text names folders of the server.
 SELECT postgis_lib_version() AS postgis, postgis_scripts_installed() AS scripts,
-       postgis_scripts_installed() = postgis_lib_version() AS scripts_are_current,
+       split_part(postgis_scripts_installed(), ' ', 1) = postgis_lib_version() AS scripts_are_current,
        split_part(postgis_geos_version(), ' ', 1) AS geos, split_part(postgis_proj_version(), ' ', 1) AS proj,
        postgis_libxml_version() AS libxml, postgis_wagyu_version() AS wagyu,
        current_setting('server_version') AS postgresql

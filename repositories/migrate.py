@@ -41,6 +41,11 @@ def migration_files() -> list[Path]:
     return sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
+def migration_names() -> list[str]:
+    """List the names that the ledger of a database should have."""
+    return [path.name for path in migration_files()]
+
+
 def main() -> int:
     """Migrate the database that GEOSTAGE_POSTGRES_DSN names: our migrations, then pgSTAC's."""
     dsn = get_settings().postgres_dsn.get_secret_value()

@@ -20,6 +20,23 @@ def insert(conn: Connection, queue: str, body: bytes) -> None:
     _sql.run(conn, "insert_poison", queue=queue, content=content, job_id=job_id, task_id=task_id)
 
 
+def take(conn: Connection, *, newest: int, limit: int, readable: bool, poison_id: int | None = None) -> list[DictRow]:
+    """Remove messages that are no newer than `newest`, or the one, and give them; `readable` leaves others alone."""
+    return _sql.rows(conn, "take_poison", poison_id=poison_id, newest=newest, limit=limit, readable=readable)
+
+
+def is_readable(conn: Connection, poison_id: int) -> bool | None:
+    """Tell whether a kept message is one of ours; None when there is no such message."""
+    row = _sql.first(conn, "find_poison", poison_id=poison_id)
+    return bool(row["readable"]) if row else None
+
+
+def newest(conn: Connection) -> int:
+    """Give the id of the newest kept message; 0 when there is none."""
+    row = _sql.first(conn, "newest_poison")
+    return (row["newest"] or 0) if row else 0
+
+
 def count(conn: Connection) -> dict[str, int]:
     """Count the kept messages by queue."""
     return {row["queue"]: row["messages"] for row in _sql.rows(conn, "count_poison")}

@@ -5,6 +5,25 @@
 INSERT INTO app.poison (queue, content, job_id, task_id)
 VALUES (%(queue)s, %(content)s, %(job_id)s, %(task_id)s);
 
+-- take_poison
+-- Out of the table, for the transaction that drops them or sends them again; readable ones alone, or all. Two callers
+-- never take the same.
+DELETE FROM app.poison WHERE poison_id IN (
+    SELECT poison_id FROM app.poison
+    WHERE (%(poison_id)s::bigint IS NULL OR poison_id = %(poison_id)s) AND poison_id <= %(newest)s
+      AND (NOT %(readable)s OR job_id IS NOT NULL)
+    ORDER BY poison_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+RETURNING poison_id, queue, content;
+
+-- find_poison
+-- A message that bears ids of ours is readable.
+SELECT poison_id, job_id IS NOT NULL AS readable FROM app.poison WHERE poison_id = %(poison_id)s;
+
+-- newest_poison
+-- What comes later is not taken.
+SELECT max(poison_id) AS newest FROM app.poison;
+
 -- count_poison
 -- Poisoned messages by queue.
 SELECT queue, count(*) AS messages FROM app.poison GROUP BY queue ORDER BY queue;

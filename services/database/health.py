@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from repositories import inventory, items, jobs
-from repositories.migrate import migration_files
+from repositories import inventory, items
+from repositories.migrate import applied_migrations, migration_names
 from repositories.postgres import Connection
+from repositories.sweep import sweep_age
 from schema.jobs import Json
 from services.context import TaskContext
 
@@ -32,8 +33,8 @@ def database_health(ctx: TaskContext) -> Json:
             "bloat": judge_bloat(
                 inventory.many(conn, "bloat", limit=SHOWN_TABLES), inventory.one(conn, "transaction_age")["age"]
             ),
-            "migrations": judge_migrations(jobs.applied_migrations(conn), [path.name for path in migration_files()]),
-            "sweep": judge_sweep(jobs.sweep_age(conn)),
+            "migrations": judge_migrations(applied_migrations(conn), migration_names()),
+            "sweep": judge_sweep(sweep_age(conn)),
         }
         versions = {"postgresql": server["postgresql"], "postgis": server["postgis"], "pgstac": pgstac_version(conn)}
         counters = inventory.one(conn, "counters")

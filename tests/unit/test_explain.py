@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ ERROR = {"code": "invalid_input", "message": "The layer has no CRS.", "remediati
     ],
 )
 def test_the_summary_says_where_the_job_stands(fields: dict[str, Any], said: str) -> None:
-    assert said in explain_job(make_job(**fields), [], [], NOW)["summary"]
+    assert said in explain_job(make_job(**fields), [], [], NOW, 10)["summary"]
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,18 @@ def test_the_summary_says_where_the_job_stands(fields: dict[str, Any], said: str
     ],
 )
 def test_every_open_task_says_what_it_waits_for(fields: dict[str, Any], why: str) -> None:
-    (waiting,) = explain_job(make_job(), [make_task(**fields)], [], NOW)["waiting_for"]
+    (waiting,) = explain_job(make_job(), [make_task(**fields)], [], NOW, 10)["waiting_for"]
     assert waiting["why"] == why
 
 
 def test_the_last_error_of_a_task_that_is_tried_again_is_shown() -> None:
-    (waiting,) = explain_job(make_job(), [make_task(error=ERROR)], [], NOW)["waiting_for"]
+    (waiting,) = explain_job(make_job(), [make_task(error=ERROR)], [], NOW, 10)["waiting_for"]
     assert waiting["last_error"] == "The layer has no CRS."
 
 
 def test_long_lists_are_cut_and_counted() -> None:
     tasks = [make_task(task_index=i) for i in range(1, 101)]
-    explained = explain_job(make_job(stage_tasks=200), tasks, tasks, NOW)
+    explained = explain_job(make_job(stage_tasks=200), tasks, tasks, NOW, 10)
     assert (len(explained["waiting_for"]), explained["waiting_for_count"]) == (SHOWN_TASKS, 100)
     assert (len(explained["failed_tasks"]), explained["failed_tasks_count"]) == (SHOWN_TASKS, 100)
     assert "100 failed." in explained["summary"]
@@ -80,14 +80,53 @@ def test_long_lists_are_cut_and_counted() -> None:
             "Add a .prj file.",
         ),
         ({"status": JobStatus.CANCELLED}, "/api/jobs/hello_world", "Submit it again."),
+        ({"status": JobStatus.COMPLETED_WITH_ERRORS}, "/api/jobs/hello_world", "what failed"),
         ({}, f"/api/jobs/{JOB_ID}/cancel", "Nothing is needed"),
     ],
 )
 def test_the_next_step_is_a_call_that_helps(fields: dict[str, Any], href: str, why: str) -> None:
-    step = explain_job(make_job(**fields), [], [], NOW)["next_step"]
+    step = explain_job(make_job(**fields), [], [], NOW, 10)["next_step"]
     assert (step["method"], step["href"]) == ("POST", href)
     assert why in step["why"]
 
 
 def test_a_completed_job_needs_nothing() -> None:
-    assert explain_job(make_job(status=JobStatus.COMPLETED), [], [], NOW)["next_step"] is None
+    assert explain_job(make_job(status=JobStatus.COMPLETED), [], [], NOW, 10)["next_step"] is None
+
+
+def test_a_lease_a_retry_and_a_message_are_given_with_their_times() -> None:
+    later = NOW + timedelta(seconds=20)
+    running = make_task(status=TaskStatus.PROCESSING, started_at=NOW, lease_until=later)
+    retried = make_task(not_before=later, tries=1, resend_at=later + timedelta(seconds=60))
+    unsent = make_task(resend_at=NOW)
+    held, waiting, lost = explain_job(make_job(), [running, retried, unsent], [], NOW, 10)["waiting_for"]
+    assert held["lease_until"] == later.isoformat()
+    assert waiting["retry_at"] == later.isoformat()
+    assert waiting["message"]["state"] == "sent"
+    assert lost["message"] == {
+        "queue": "geo-light-tasks",
+        "content": {"task_id": lost["task_id"]},
+        "state": "unsent",
+        "next_send_at": NOW.isoformat(),
+    }
+
+
+@pytest.mark.parametrize(("resend_at", "state"), [(NOW + timedelta(seconds=30), "sent"), (NOW, "unsent")])
+def test_a_stage_that_nobody_started_names_its_message(resend_at: datetime, state: str) -> None:
+    job = make_job(status=JobStatus.QUEUED, stage_tasks=None, resend_at=resend_at)
+    message = explain_job(job, [], [], NOW, 10)["start_message"]
+    assert (message["queue"], message["content"]) == ("geo-jobs", {"job_id": JOB_ID, "stage_n": 1})
+    assert message["state"] == state
+
+
+@pytest.mark.parametrize("fields", [{}, {"status": JobStatus.CANCELLED, "stage_tasks": None}])
+def test_a_stage_that_was_started_or_has_ended_waits_for_no_message(fields: dict[str, Any]) -> None:
+    assert explain_job(make_job(**fields), [], [], NOW, 10)["start_message"] is None
+
+
+def test_a_silent_sweep_is_told_and_health_is_the_call_that_helps() -> None:
+    explained = explain_job(make_job(stage_tasks=None), [], [], NOW, 500)
+    assert "The sweep has not run" in explained["summary"]
+    assert (explained["next_step"]["method"], explained["next_step"]["href"]) == ("GET", "/api/health")
+    ended = explain_job(make_job(status=JobStatus.COMPLETED), [], [], NOW, 500)
+    assert "sweep" not in ended["summary"]

@@ -18,6 +18,7 @@ BROAD_EXCEPTS = {
     "controllers/runner.py": "around the handler",
     "controllers/transitions.py": "around a controller's hand-over and aggregation, inside the transaction",
     "controllers/sweep.py": "a row that cannot be healed must not stop the sweep for the others",
+    "controllers/health.py": "whatever breaks a check is a state of its part",
     "controllers/heartbeat.py": "a thread that ended would cost its worker every task from then on",
 }
 # What a controller must decide by the rules of the handlers; none of them loads GDAL.
