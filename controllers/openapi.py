@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from controllers.answers import answer_schemas
 from controllers.base import Controller
+from controllers.poison import PoisonAction
 from controllers.reports import MAX_PAGE, PAGE
-from schema.jobs import JOB_ID_PATTERN, JobStatus, Json, TaskStatus
+from schema.jobs import JOB_ID_PATTERN, JobStatus, Json
 
 VERSION = "0.1.0"
 _JSON = "application/json"
 _PROBLEMS = {
     400: "Malformed, or parameters that are not valid; `errors` lists every fault.",
-    404: "No such job, job type, container or blob.",
-    409: "The state of the job does not allow it.",
+    404: "No such job, job type, container, blob or poisoned message.",
+    409: "The state of the job or message does not allow it.",
     413: "The body is over 1 MB.",
     500: "A fault of Geostage; its log says where.",
     503: "Database or queue cannot be reached; Retry-After says when to try again.",
@@ -42,7 +44,7 @@ def document(controllers: Mapping[str, Controller]) -> Json:
                 "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
                 "functionCode": {"type": "apiKey", "in": "query", "name": "code"},
             },
-            "schemas": _schemas(),
+            "schemas": answer_schemas(),
         },
     }
 
@@ -79,7 +81,7 @@ def _paths(controllers: Mapping[str, Controller]) -> Json:
         "/openapi.json": {"get": _get("openapi", "This document.", "Object", [], (304,))},
         "/monitor/poison": {
             "get": _get("poison", "Show what was poisoned.", "PoisonPage", page, ()),
-            "post": _get("poison_by_post", "The same, for those that cannot GET.", "PoisonPage", page, ()),
+            "post": _poison_action(),
         },
         "/health": {"get": _health()},
     }
@@ -123,6 +125,15 @@ def _act(name: str, summary: str, status: int) -> Json:
     return {"operationId": name, "summary": summary, "responses": responses}
 
 
+def _poison_action() -> Json:
+    return {
+        "operationId": "act_on_poison",
+        "summary": "Put poisoned messages back into their queues, or drop them: one or all.",
+        "requestBody": {"required": True, "content": {_JSON: {"schema": _inlined(PoisonAction.model_json_schema())}}},
+        "responses": {"200": _content("PoisonOutcome", "Done."), **_problems((404, 409, 413))},
+    }
+
+
 def _health() -> Json:
     return {
         "operationId": "health",
@@ -130,10 +141,17 @@ def _health() -> Json:
         "security": [],
         "responses": {
             **_problems(()),
-            "200": _content("Object", "It can."),
-            "503": _content("Object", "It cannot; `checks` says why."),
+            "200": _content("Health", "It can."),
+            "503": _health_or_problem(),
         },
     }
+
+
+def _health_or_problem() -> Json:
+    """Give a 503 of health: a report, or a problem where settings are missing."""
+    schemas = {_JSON: "Health", "application/problem+json": "Problem"}
+    content = {kind: {"schema": {"$ref": f"#/components/schemas/{name}"}} for kind, name in schemas.items()}
+    return {"description": "It cannot; `checks` says why.", "content": content}
 
 
 def _query(name: str, schema: Json) -> Json:
@@ -170,66 +188,3 @@ def _inlined(schema: Json) -> Json:
 
     inlined: Json = inline(schema)
     return inlined
-
-
-_TEXT, _NUMBER, _WHOLE, _FLAG = ({"type": name} for name in ("string", "number", "integer", "boolean"))
-_TIME: Json = {"type": ["string", "null"], "format": "date-time"}
-_ANYTHING: Json = {"type": "object"}
-_STATUS: Json = {"type": "string", "enum": [status.value for status in JobStatus]}
-
-
-def _schemas() -> Json:
-    links = _list(_object({"rel": _TEXT, "href": _TEXT, "method": _TEXT}))
-    submission = {"job_id": _TEXT, "job_type": _TEXT, "status": _STATUS, "links": links, "existing": _FLAG}
-    return {
-        "Job": _object({**_job(), "links": links}),
-        "JobPage": _object({"jobs": _list(_ANYTHING), "links": links}),
-        "TaskPage": _object({"tasks": _list(_ANYTHING), "links": links}),
-        "Submission": _object(submission),
-        "PoisonPage": _object({"counts": _ANYTHING, "messages": _list(_ANYTHING), "links": links}),
-        "Explanation": _object({"job_id": _TEXT, "status": _STATUS, "summary": _TEXT}),
-        "JobTypes": _object({"job_types": _list(_ANYTHING)}),
-        "Problem": _problem(),
-        "Object": _ANYTHING,
-    }
-
-
-def _job() -> Json:
-    return {
-        **dict.fromkeys(("job_id", "job_type", "current_stage"), _TEXT),
-        **dict.fromkeys(("stages", "current_stage_n", "progress"), _WHOLE),
-        **dict.fromkeys(("parameters", "stage_sequence", "stage_data"), _ANYTHING),
-        **dict.fromkeys(("created_at", "started_at", "updated_at", "finished_at"), _TIME),
-        "status": _STATUS,
-        "stage_history": _list(_stage()),
-        "tasks": {"type": "object", "additionalProperties": _object({status.value: _WHOLE for status in TaskStatus})},
-        "warnings": _list(_object({"code": _TEXT, "message": _TEXT, "count": _WHOLE})),
-        "result_data": {"type": ["object", "null"]},
-        "error": {"oneOf": [_error(), {"type": "null"}]},
-    }
-
-
-def _stage() -> Json:
-    named = {**dict.fromkeys(("stage", "status"), _TEXT), **dict.fromkeys(("stage_n", "task_count"), _WHOLE)}
-    return _object({**named, "completed_at": _TIME, "duration_seconds": _NUMBER})
-
-
-def _error() -> Json:
-    texts = dict.fromkeys(("code", "category", "message", "remediation", "task_id"), _TEXT)
-    flags = dict.fromkeys(("retryable", "user_fixable"), _FLAG)
-    return _object({**texts, **flags, **dict.fromkeys(("stage_n", "attempt"), _WHOLE)})
-
-
-def _problem() -> Json:
-    texts = dict.fromkeys(("type", "title", "detail", "code", "category", "remediation"), _TEXT)
-    flags = dict.fromkeys(("retryable", "user_fixable"), _FLAG)
-    faults = _list(_object({"field": _TEXT, "message": _TEXT}))
-    return _object({**texts, **flags, "status": _WHOLE, "errors": faults})
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _object(properties: Json) -> Json:
-    return {"type": "object", "properties": properties}
