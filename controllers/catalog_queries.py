@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from controllers.base import JobParameters
 from controllers.metadata import MetadataController
@@ -80,8 +80,22 @@ class ListItems(MetadataController):
         return cursor_faults(search, getattr(parameters, "cursor", None), place_kinds(search))
 
 
+_ONE_AREA: Json = {
+    "oneOf": [
+        {"required": ["bbox"], "properties": {"bbox": {"type": "array"}}},
+        {"required": ["intersects"], "properties": {"intersects": {"type": "object"}}},
+        {
+            "required": ["point", "distance_m"],
+            "properties": {"point": {"type": "array"}, "distance_m": {"type": "number"}},
+        },
+    ]
+}
+
+
 class QuerySpatialParameters(ListItemsParameters):
     """Where: one of bbox, intersects, and point with distance_m."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_AREA)
 
     intersects: Geometry | None = Field(default=None, description="A GeoJSON geometry.")
     point: Point | None = Field(default=None, description="Longitude, latitude.")

@@ -22,7 +22,8 @@ from controllers.openapi import document
 from local.hosts import Host
 from tests.acceptance.client import ENDED, LEAKS, Api
 
-EXAMPLES = 12
+EXAMPLES = 8
+KEYED = "/jobs/hello_world"
 MOST_GREETINGS = 3
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OURS = ("task_error", "controller_error", "internal_error", "worker_died", "process_died")
@@ -32,6 +33,7 @@ accepted: list[str] = []
 
 DOCUMENT = document(CONTROLLERS)
 api_schema = schemathesis.openapi.from_dict(DOCUMENT)
+api_schema.config.phases.coverage.unexpected_methods = set()
 
 
 def test_the_host_serves_the_document(api: Api) -> None:
@@ -50,6 +52,9 @@ def test_no_request_ends_in_a_500(case: Any, host: Host) -> None:
     if isinstance(case.body, dict) and isinstance(case.body.get("n"), int):
         # A thousand greetings at once would show nothing more than a few, but later.
         case.body["n"] = min(case.body["n"], MOST_GREETINGS)
+    if case.path != KEYED:
+        # The same key with every body would be a conflict and hide what the body does.
+        case.headers.pop("Idempotency-Key", None)
     answer = case.call(base_url=host.url)
     case.validate_response(answer, checks=CHECKS)
     assert not LEAKS.search(answer.text), answer.text
