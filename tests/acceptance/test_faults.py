@@ -136,14 +136,69 @@ def test_what_was_poisoned_stays_visible(probed: Api, own_stack: Stack) -> None:
     assert page["counts"] == {"geo-jobs": 1, "geo-light-tasks": 1}
     contents = {entry["queue"]: entry["content"] for entry in page["messages"]}
     assert contents == {"geo-jobs": '{"job_id": 5}', "geo-light-tasks": "garbage \ufffd"}
-    assert probed.post("monitor/poison").json() == page
     first = probed.get("monitor/poison?limit=1").json()
     second = probed.get(first["links"][0]["href"]).json()
     assert [entry["queue"] for entry in first["messages"] + second["messages"]] == [
         entry["queue"] for entry in page["messages"]
     ]
     assert second["links"] == []
+    assert probed.get("health").json()["checks"]["poison"]["counts"] == page["counts"]
     assert probed.run("probe", {"n": 1, "seconds": 0.01})["status"] == "completed"
+    for entry in page["messages"]:
+        one = {"poison_id": entry["poison_id"]}
+        problem_of(probed.post("monitor/poison", json={"action": "requeue", **one}), 409, "unreadable_message")
+    dropped = probed.post("monitor/poison", json={"action": "drop", **one})
+    assert (dropped.status_code, dropped.json()) == (200, {"action": "drop", "messages": 1, "left": 1})
+    problem_of(probed.post("monitor/poison", json={"action": "drop", **one}), 404, "poison_not_found")
+    rest = probed.post("monitor/poison", json={"action": "drop", "all": True}).json()
+    assert rest == {"action": "drop", "messages": 1, "left": 0}
+    assert probed.get("monitor/poison").json()["messages"] == []
+
+
+def test_a_poisoned_wake_up_is_put_back_and_does_no_harm(probed: Api, own_stack: Stack) -> None:
+    job_id = probed.run("probe", {"n": 1, "seconds": 0.02})["job_id"]
+    task_id = f"{job_id}-1-0001"
+    with QueueServiceClient.from_connection_string(own_stack.storage_connection_string) as service:
+        text = base64.b64encode(f'{{"task_id": "{task_id}"}}'.encode()).decode()
+        service.get_queue_client("geo-light-tasks-poison").send_message(text)
+    (entry,) = follow_until(lambda: probed.get("monitor/poison").json()["messages"], 40)
+    assert (entry["task_id"], entry["job_id"], entry["job_status"]) == (task_id, job_id, "completed")
+    answer = probed.post("monitor/poison", json={"action": "requeue", "all": True})
+    assert answer.json() == {"action": "requeue", "messages": 1, "left": 0}
+    # A completed task needs no wake-up: nothing happens to it.
+    assert probed.job(job_id)["tasks"]["1"]["completed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "action"),
+        ({"action": "burn", "all": True}, "action"),
+        ({"action": "drop"}, ""),
+        ({"action": "drop", "all": False}, ""),
+        ({"action": "drop", "all": True, "poison_id": 1}, ""),
+        ({"action": "drop", "poison_id": "1"}, "poison_id"),
+        ({"action": "drop", "poison_id": 0}, "poison_id"),
+        ({"action": "drop", "all": True, "queue": "geo-jobs"}, "queue"),
+    ],
+)
+def test_what_is_to_be_done_with_poison_must_be_said(probed: Api, body: Json, field: str) -> None:
+    problem = problem_of(probed.post("monitor/poison", json=body), 400, "invalid_parameters")
+    assert field in [fault["field"] for fault in problem["errors"]]
+    problem_of(probed.post("monitor/poison?limit=1", json={"action": "drop", "all": True}), 400,
+               "unknown_query_parameter")  # fmt: skip
+
+
+def test_health_tells_of_every_part(probed: Api) -> None:
+    answer = probed.get("health")
+    report = answer.json()
+    assert (answer.status_code, report["status"]) == (200, "ok")
+    assert set(report["checks"]) == {"database", "migrations", "queues", "containers", "sweep", "poison"}
+    assert set(report["checks"]["queues"]["messages"]) == {
+        "geo-jobs", "geo-vector-tasks", "geo-raster-tasks", "geo-light-tasks",
+    }  # fmt: skip
+    assert {report["checks"]["containers"][role] for role in ("output", "work")} <= {"ok", "waiting"}
+    assert all(part["seconds"] < 3 for part in report["checks"].values())
 
 
 def test_a_job_posted_while_the_queues_are_away_is_started_later(probed: Api, own_stack: Stack) -> None:
@@ -162,6 +217,9 @@ def test_a_job_posted_while_the_queues_are_away_is_started_later(probed: Api, ow
             assert "has not been started" in api.get(f"jobs/{job_id}/explain").json()["summary"]
             health = api.get("health")
             assert (health.status_code, health.json()["checks"]["queues"]["status"]) == (503, "unavailable")
+            assert health.json()["checks"]["containers"]["status"] == "unavailable"
+            assert health.json()["checks"]["database"]["status"] == "ok"
+            assert health.elapsed.total_seconds() < 5
     finally:
         host.stop()
     assert probed.follow(job_id, seconds=75)["status"] == "completed"
@@ -188,6 +246,8 @@ def test_without_a_database_nothing_is_accepted_and_nothing_is_said(own_stack: S
             assert int(answer.headers["Retry-After"]) >= 1
             health = api.get("health")
             assert (health.status_code, health.json()["checks"]["database"]["status"]) == (503, "unavailable")
+            assert health.json()["checks"]["queues"]["status"] == "ok"
+            assert health.elapsed.total_seconds() < 5
             problem_of(api.get(f"jobs/{'0' * 32}"), 503, "database_unavailable")
             assert api.get("job-types").status_code == 200
     finally:

@@ -1,14 +1,16 @@
 """Poison: a wake-up, never a verdict; its trigger never raises."""
 
+import json
 from typing import Any
 
 import pytest
 
+from controllers.poison import WAVE, PoisonedMessages
 from repositories import poison, tasks
-from schema.errors import Unavailable
+from schema.errors import Conflict, NotFound, Unavailable
 from schema.jobs import Job, JobStatus
 from schema.messages import JobMessage, TaskMessage
-from tests.integration.protocol.world import World
+from tests.integration.protocol.world import World, at_once
 
 LIGHT = "geo-light-tasks"
 
@@ -121,3 +123,91 @@ def test_the_poison_trigger_never_raises(world: World, monkeypatch: pytest.Monke
     world.queues.down = True
     poison_task(world, world.tasks(job)[0].task_id)
     assert len(world.sql("SELECT 1 FROM app.poison")) == 2
+
+
+def act(world: World, **wish: Any) -> dict[str, Any]:
+    return PoisonedMessages(world.database, world.queues).act(json.dumps(wish).encode())
+
+
+def kept(world: World) -> list[dict[str, Any]]:
+    return world.sql("SELECT poison_id, queue FROM app.poison ORDER BY poison_id")
+
+
+def test_a_message_that_is_put_back_wakes_its_task(world: World) -> None:
+    job = world.started(1)
+    world.lose_messages()
+    poison_task(world, world.tasks(job)[0].task_id)
+    assert world.drain() == []
+    (row,) = kept(world)
+    assert act(world, action="requeue", poison_id=row["poison_id"]) == {"action": "requeue", "messages": 1, "left": 0}
+    world.run_all()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_start_that_is_put_back_starts_its_stage(world: World) -> None:
+    job = world.submit_shape(2)
+    poison_start(world, job)
+    world.lose_messages()
+    act(world, action="requeue", all=True)
+    assert [queue for queue, _ in world.drain()] == ["geo-jobs"]
+
+
+@pytest.mark.parametrize("state", ["processing", "completed", "cancelled"])
+def test_putting_a_message_back_changes_nothing_where_nothing_is_needed(world: World, state: str) -> None:
+    job = world.started(2)
+    if state == "processing":
+        world.claim(job)
+    elif state == "completed":
+        world.execute(world.claim(job))
+    else:
+        world.engine.cancel(job.job_id)
+    world.lose_messages()
+    poison_task(world, world.tasks(job)[0].task_id)
+    before = world.job(job), world.tasks(job)
+    act(world, action="requeue", all=True)
+    (message,) = world.drain()
+    world.deliver(message)
+    assert (world.job(job), world.tasks(job)[0]) == (before[0], before[1][0])
+
+
+def test_all_messages_are_put_back_in_waves_and_strange_ones_stay(world: World) -> None:
+    job = world.started(1)
+    world.lose_messages()
+    task_id = world.tasks(job)[0].task_id
+    with world.database.connection() as conn:
+        for _ in range(WAVE + 5):
+            poison.insert(conn, LIGHT, TaskMessage(task_id).encode().encode())
+        poison.insert(conn, LIGHT, b"nonsense")
+    assert act(world, action="requeue", all=True) == {"action": "requeue", "messages": WAVE + 5, "left": 1}
+    assert len(world.drain()) == WAVE + 5
+    assert act(world, action="drop", all=True) == {"action": "drop", "messages": 1, "left": 0}
+    world.run_task(task_id)
+
+
+def test_a_strange_message_is_not_put_back_but_dropped(world: World) -> None:
+    world.engine.poisoned(LIGHT, b"nonsense")
+    (row,) = kept(world)
+    with pytest.raises(Conflict, match="none of Geostage's"):
+        act(world, action="requeue", poison_id=row["poison_id"])
+    assert kept(world) == [row]
+    act(world, action="drop", poison_id=row["poison_id"])
+    assert kept(world) == []
+    assert world.drain() == []
+    with pytest.raises(NotFound):
+        act(world, action="drop", poison_id=row["poison_id"])
+
+
+def test_a_message_is_kept_when_it_cannot_be_put_back_now(world: World) -> None:
+    poison_task(world, f"{'0' * 32}-1-0001")
+    world.queues.down = True
+    with pytest.raises(Unavailable):
+        act(world, action="requeue", all=True)
+    assert len(kept(world)) == 1
+
+
+def test_two_operators_at_once_put_each_message_back_once(world: World) -> None:
+    for number in range(50):
+        poison_task(world, f"{'0' * 32}-1-{number:04}")
+    done = at_once(*[lambda: act(world, action="requeue", all=True)] * 3)
+    assert sum(outcome["messages"] for outcome in done) == 50
+    assert len(set(world.drain())) == 50

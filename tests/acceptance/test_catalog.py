@@ -1,0 +1,396 @@
+"""Questions to the catalogue over HTTP: collections, items, areas, statistics, exports, and what is no question."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import pystac
+import pytest
+from azure.storage.blob import BlobServiceClient
+from pyproj import Geod
+
+from local.stack import Stack
+from repositories.postgres import Database
+from tests.acceptance.client import Api, Json, problem_of
+from tests.fixtures.items import COG, make_item, write_items
+
+PLACES = ("catalog-places", "catalog-globe", "catalog-many")
+NOT_NUMBERS = "must be four numbers"
+
+
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Iterator[Database]:
+    """The database that the host reads."""
+    opened = Database(stack.postgres_dsn)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def filled(database: Database) -> None:
+    """Three collections: towns, shapes that are hard on a globe, and enough items for pages."""
+    towns = {"bonn": (7.1, 50.73), "koeln": (6.96, 50.94), "suva": (178.44, -18.14)}
+    write_items(
+        database,
+        [
+            make_item("catalog-places", name, _around(x, y), at=f"2024-0{n}-10T12:00:00Z", crs=f"EPSG:3263{n}", size=n)
+            for n, (name, (x, y)) in enumerate(towns.items(), start=1)
+        ],
+    )
+    write_items(
+        database,
+        [
+            make_item("catalog-globe", "world", (-180.0, -90.0, 180.0, 90.0), at="2020-01-01T00:00:00Z"),
+            make_item("catalog-globe", "fiji-east", (-180.0, -19.0, -179.0, -18.0), at="2020-01-02T00:00:00Z"),
+            make_item("catalog-globe", "pole", (-180.0, 89.0, 180.0, 90.0), at="2020-01-03T00:00:00Z"),
+        ],
+        item_assets={"data": {"type": COG, "title": "Said once for all"}},
+    )
+    write_items(
+        database,
+        [make_item("catalog-many", f"item-{n:02}", at=f"2023-01-{1 + n // 2:02}T00:00:00Z") for n in range(25)],
+    )
+
+
+def _around(x: float, y: float, half: float = 0.01) -> tuple[float, float, float, float]:
+    return (round(x - half, 6), round(y - half, 6), round(x + half, 6), round(y + half, 6))
+
+
+def answer(api: Api, job_type: str, **parameters: Any) -> Json:
+    """The result of a question that is answered."""
+    job = api.run(job_type, parameters)
+    assert job["status"] == "completed", job["error"]
+    result: Json = job["result_data"]
+    return result
+
+
+def ids(page: Json) -> list[str]:
+    return [item["id"] for item in page["items"]]
+
+
+def all_pages(api: Api, job_type: str, key: str, **parameters: Any) -> list[list[str]]:
+    """The ids of every page, from cursor to cursor."""
+    pages: list[list[str]] = []
+    cursor = None
+    while not pages or cursor:
+        page = answer(api, job_type, **parameters, **({"cursor": cursor} if cursor else {}))
+        pages.append([record["id"] for record in page[key]])
+        cursor = page["cursor"]
+    return pages
+
+
+def test_collections_are_listed_with_their_items(api: Api) -> None:
+    listed = {line["id"]: line for line in answer(api, "list_collections")["collections"]}
+    assert [listed[name]["items"] for name in PLACES] == [3, 3, 25]
+    places = listed["catalog-places"]
+    assert places["title"] == "Title of catalog-places"
+    assert (places["earliest"], places["latest"]) == ("2024-01-10T12:00:00+00:00", "2024-03-10T12:00:00+00:00")
+
+
+def test_collections_come_in_pages(api: Api) -> None:
+    pages = all_pages(api, "list_collections", "collections", limit=2)
+    assert all(len(page) == 2 for page in pages[:-1])
+    found = [name for page in pages for name in page]
+    assert found == sorted(set(found))
+    assert set(PLACES) <= set(found)
+
+
+def test_a_collection_is_shown_whole(api: Api) -> None:
+    details = answer(api, "get_collection_details", collection_id="catalog-places")
+    assert details["collection"]["description"] == "Made by a test."
+    assert details["items"] == 3
+    assert details["partitions"] >= 1
+    assert details["bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found"),
+    [
+        ({}, ["suva", "koeln", "bonn"]),
+        ({"bbox": [6, 50, 8, 51]}, ["koeln", "bonn"]),
+        ({"bbox": [6, 50, -100, 8, 51, 100]}, ["koeln", "bonn"]),
+        ({"bbox": [7.1, 50.73, 7.1, 50.73]}, ["bonn"]),
+        ({"bbox": [178, -20, -178, -17]}, ["suva"]),
+        ({"datetime": "2024-02-10"}, ["koeln"]),
+        ({"datetime": "2024-02-10T12:00:00Z"}, ["koeln"]),
+        ({"datetime": "2024-02-10T13:00:00+01:00"}, ["koeln"]),
+        ({"datetime": "2024-02-01/.."}, ["suva", "koeln"]),
+        ({"datetime": "../2024-02-10T11:59:59Z"}, ["bonn"]),
+        ({"bbox": [6, 50, 8, 51], "datetime": "2024-01-01/2024-01-31"}, ["bonn"]),
+        ({"bbox": [0, 0, 1, 1]}, []),
+    ],
+)
+def test_items_are_found_by_place_and_time(api: Api, parameters: Json, found: list[str]) -> None:
+    page = answer(api, "list_items", collection_id="catalog-places", **parameters)
+    assert (ids(page), page["count"], page["cursor"]) == (found, len(found), None)
+
+
+def test_items_are_whole_records(api: Api) -> None:
+    (item,) = answer(api, "list_items", collection_id="catalog-places", bbox=_around(7.1, 50.73))["items"]
+    assert item == make_item("catalog-places", "bonn", _around(7.1, 50.73), at="2024-01-10T12:00:00Z",
+                             crs="EPSG:32631", size=1)  # fmt: skip
+
+
+def test_pages_hold_every_item_once(api: Api) -> None:
+    pages = all_pages(api, "list_items", "items", collection_id="catalog-many", limit=10)
+    assert [len(page) for page in pages] == [10, 10, 5]
+    found = [name for page in pages for name in page]
+    assert sorted(found) == [f"item-{n:02}" for n in range(25)]
+    assert found[:2] == ["item-24", "item-22"]
+
+
+def test_pages_stay_in_place_while_items_come_and_go(api: Api, database: Database) -> None:
+    write_items(database, [make_item("catalog-moving", f"m{n}", at=f"2023-01-0{n}T00:00:00Z") for n in range(1, 7)])
+    first = answer(api, "list_items", collection_id="catalog-moving", limit=2)
+    assert ids(first) == ["m6", "m5"]
+    write_items(database, [make_item("catalog-moving", "new", at="2024-01-01T00:00:00Z")])
+    with database.transaction() as conn:
+        conn.execute("SELECT set_config('search_path', 'pgstac, public', true)")
+        # The very item that the cursor was made of.
+        conn.execute("SELECT pgstac.delete_item('m5', 'catalog-moving')")
+    second = answer(api, "list_items", collection_id="catalog-moving", limit=3, cursor=first["cursor"])
+    assert ids(second) == ["m4", "m3", "m2"]
+    third = answer(api, "list_items", collection_id="catalog-moving", limit=3, cursor=second["cursor"])
+    assert (ids(third), third["cursor"]) == (["m1"], None)
+
+
+def test_a_page_ends_before_it_is_too_large_to_be_shown(api: Api, database: Database) -> None:
+    heavy = {"notes": "x" * 60_000}
+    write_items(database, [make_item("catalog-heavy", f"h{n}", properties=heavy) for n in range(5)])
+    assert [len(page) for page in all_pages(api, "list_items", "items", collection_id="catalog-heavy")] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("area", "found"),
+    [
+        ({"bbox": [7, 50.7, 7.2, 50.8]}, ["bonn"]),
+        ({"intersects": {"type": "Point", "coordinates": [6.96, 50.94]}}, ["koeln"]),
+        ({"intersects": {"type": "LineString", "coordinates": [[7.1, 50.73], [6.96, 50.94]]}}, ["koeln", "bonn"]),
+        (
+            {"intersects": {"type": "Polygon", "coordinates": [[[7, 50], [8, 50], [8, 50.8], [7, 50.8], [7, 50]]]}},
+            ["bonn"],
+        ),
+        (
+            {
+                "intersects": {
+                    "type": "GeometryCollection",
+                    "geometries": [
+                        {"type": "Point", "coordinates": [7.1, 50.73]},
+                        {"type": "Point", "coordinates": [178.44, -18.14, 5]},
+                    ],
+                }
+            },
+            ["suva", "bonn"],
+        ),
+    ],
+)
+def test_items_are_found_by_an_area(api: Api, area: Json, found: list[str]) -> None:
+    assert ids(answer(api, "query_spatial", collection_id="catalog-places", **area)) == found
+
+
+def test_items_around_a_point_come_nearest_first_with_their_distance(api: Api) -> None:
+    page = answer(api, "query_spatial", collection_id="catalog-places", point=[7.1, 50.73], distance_m=30_000)
+    assert ids(page) == ["bonn", "koeln"]
+    # To the near corner of Cologne's box, on the ellipsoid.
+    corner = Geod(ellps="WGS84").inv(7.1, 50.73, 6.97, 50.93)[2]
+    assert [item["distance_m"] for item in page["items"]] == [0.0, pytest.approx(corner, abs=1)]
+    near = answer(api, "query_spatial", collection_id="catalog-places", point=[7.1, 50.73], distance_m=20_000)
+    assert ids(near) == ["bonn"]
+
+
+@pytest.mark.parametrize(
+    ("point", "distance_m", "found"),
+    [
+        # Over the antimeridian: 55 km of water, and 179.5 W is not 359 degrees away.
+        ([179.99, -18.5], 5_000, {"fiji-east": pytest.approx(1_056, abs=5), "world": 0.0}),
+        ([0.0, 88.9], 20_000, {"pole": pytest.approx(11_169, abs=20), "world": 0.0}),
+        ([0.0, 0.0], 1.0, {"world": 0.0}),
+        ([0.0, 90.0], 20_037_600, {"world": 0.0, "pole": 0.0, "fiji-east": pytest.approx(11_990_000, rel=0.01)}),
+    ],
+)
+def test_distances_hold_at_the_ends_of_the_map(
+    api: Api, point: list[float], distance_m: float, found: dict[str, Any]
+) -> None:
+    page = answer(api, "query_spatial", collection_id="catalog-globe", point=point, distance_m=distance_m)
+    assert {item["id"]: item["distance_m"] for item in page["items"]} == found
+
+
+def test_pages_around_a_point_hold_every_item_once(api: Api) -> None:
+    pages = all_pages(
+        api, "query_spatial", "items", collection_id="catalog-places", point=[0, 0], distance_m=2e7, limit=1
+    )
+    assert pages == [["bonn"], ["koeln"], ["suva"]]
+
+
+def test_statistics_count_by_collection_month_file_type_and_crs(api: Api) -> None:
+    found = answer(api, "get_statistics", collection_id="catalog-places")
+    assert {name: part["is_cut"] for name, part in found.items()} == dict.fromkeys(found, False)
+    lists = {name: part["most_frequent"] for name, part in found.items()}
+    assert [(line["name"], line["items"]) for line in lists["by_collection"]] == [("catalog-places", 3)]
+    assert [(line["name"], line["items"]) for line in lists["by_date"]] == [(f"2024-0{n}", 1) for n in (1, 2, 3)]
+    assert [(line["name"], line["items"]) for line in lists["by_crs"]] == [(f"EPSG:3263{n}", 1) for n in (1, 2, 3)]
+    assert lists["by_file_type"] == [
+        {"name": "image/png", "items": 3, "assets": 3, "bytes": None},
+        {"name": COG, "items": 3, "assets": 3, "bytes": 6},
+    ]
+
+
+def test_statistics_know_file_types_that_a_collection_says_for_its_items(api: Api) -> None:
+    found = answer(api, "get_statistics", collection_id="catalog-globe")["by_file_type"]["most_frequent"]
+    assert {line["name"]: line["items"] for line in found} == {COG: 3, "image/png": 3}
+
+
+def test_statistics_of_everything_include_every_collection(api: Api) -> None:
+    found = answer(api, "get_statistics")["by_collection"]["most_frequent"]
+    assert {"catalog-many": 25}.items() <= {line["name"]: line["items"] for line in found}.items()
+
+
+@pytest.fixture
+def exported(api: Api, stack: Stack) -> Any:
+    """Exports items and gives the blob's bytes."""
+
+    def export(**parameters: Any) -> bytes:
+        job = api.run("export_metadata", parameters)
+        assert job["status"] == "completed", job["error"]
+        result = job["result_data"]
+        container, _, blob = result["export_path"].partition("/")
+        assert job["job_id"] in blob
+        with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
+            client = service.get_blob_client(container, blob)
+            facts = client.get_blob_properties()
+            assert (facts.size, facts.content_settings.content_type) == (result["bytes"], result["content_type"])
+            data: bytes = client.download_blob().readall()
+        return data
+
+    return export
+
+
+def test_an_export_as_json_has_collections_and_items(exported: Any) -> None:
+    found = json.loads(exported(format="json", collection_id="catalog-places"))
+    assert [pystac.Collection.from_dict(each).id for each in found["collections"]] == ["catalog-places"]
+    assert [pystac.Item.from_dict(each).id for each in found["items"]] == ["bonn", "koeln", "suva"]
+
+
+def test_an_export_as_geojson_is_read_by_gis(exported: Any, tmp_path: Path) -> None:
+    path = tmp_path / "items.geojson"
+    path.write_bytes(exported(format="geojson", collection_id="catalog-places", bbox=[6, 50, 8, 51]))
+    frame = geopandas.read_file(path)
+    assert sorted(frame["id"]) == ["bonn", "koeln"]
+    assert frame.crs.to_epsg() == 4326
+    assert pystac.ItemCollection.from_dict(json.loads(path.read_text())).items[0].id == "bonn"
+
+
+def test_an_export_as_csv_has_a_line_for_each_item(exported: Any) -> None:
+    lines = list(csv.DictReader(io.StringIO(exported(format="csv", collection_id="catalog-places").decode())))
+    assert [line["id"] for line in lines] == ["bonn", "koeln", "suva"]
+    bounds = ",".join(map(str, _around(7.1, 50.73)))
+    said = f"bonn,catalog-places,,2024-01-10T12:00:00Z,,,EPSG:32631,{bounds},2,data,/silver/bonn.tif,{COG},1"
+    assert list(lines[0].values()) == said.split(",")
+
+
+def test_an_export_as_parquet_is_geoparquet(exported: Any) -> None:
+    frame = geopandas.read_parquet(io.BytesIO(exported(format="parquet", collection_id="catalog-places")))
+    assert list(frame["id"]) == ["bonn", "koeln", "suva"]
+    assert frame.crs.to_authority() == ("OGC", "CRS84")
+    assert tuple(frame.geometry.iloc[0].bounds) == pytest.approx(_around(7.1, 50.73))
+    assert frame["datetime"].iloc[0].isoformat() == "2024-01-10T12:00:00+00:00"
+    assert json.loads(frame["item"].iloc[0])["properties"]["proj:code"] == "EPSG:32631"
+    near = geopandas.read_parquet(
+        io.BytesIO(exported(format="parquet", collection_id="catalog-places")), bbox=(6, 50, 8, 51)
+    )
+    assert list(near["id"]) == ["bonn", "koeln"]
+
+
+@pytest.mark.parametrize("kind", ["json", "geojson", "csv", "parquet"])
+def test_an_export_of_nothing_is_a_whole_file(exported: Any, kind: str) -> None:
+    data = exported(format=kind, collection_id="catalog-places", datetime="1900-01-01")
+    if kind == "parquet":
+        assert len(geopandas.read_parquet(io.BytesIO(data))) == 0
+    elif kind == "csv":
+        assert len(data.splitlines()) == 1
+    else:
+        assert json.loads(data)["features" if kind == "geojson" else "items"] == []
+
+
+@pytest.mark.parametrize("job_type", ["list_items", "query_spatial", "get_collection_details", "get_statistics",
+                                      "export_metadata"])  # fmt: skip
+@pytest.mark.parametrize("name", ["catalog-place", "x'; DROP TABLE pgstac.items; --", "\N{SNOWMAN}" * 200])
+def test_an_unknown_collection_is_named(api: Api, job_type: str, name: str) -> None:
+    area = {"bbox": [0, 0, 1, 1]} if job_type == "query_spatial" else {}
+    job = api.run(job_type, {"collection_id": name, **area})
+    assert (job["status"], job["error"]["code"]) == ("failed", "collection_not_found")
+    assert job["error"]["retryable"] is False
+    remedy = job["error"]["remediation"]
+    assert "catalog-places" in remedy if name == "catalog-place" else "list_collections" in remedy
+
+
+OPEN_RING = [[0, 0], [1, 0], [1, 1], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("job_type", "parameters", "field", "said"),
+    [
+        ("list_items", {"bbox": [1, 2, 3]}, "bbox", NOT_NUMBERS),
+        ("list_items", {"bbox": [1, 2, 3, 4, 5]}, "bbox", NOT_NUMBERS),
+        ("list_items", {"bbox": "1,2,3,4"}, "bbox", NOT_NUMBERS),
+        ("list_items", {"bbox": [1, 2, True, 4]}, "bbox", NOT_NUMBERS),
+        ("list_items", {"bbox": [1, 5, 2, 4]}, "bbox", "south must not be beyond north"),
+        ("list_items", {"bbox": [-181, 0, 1, 1]}, "bbox", "between -180 and 180"),
+        ("list_items", {"datetime": "yesterday"}, "datetime", "no RFC 3339 time"),
+        ("list_items", {"datetime": "2024-02-30"}, "datetime", "no calendar"),
+        ("list_items", {"datetime": "2024-05-02/2024-05-01"}, "datetime", "ends before it begins"),
+        ("list_items", {"datetime": "../.."}, "datetime", "open at both ends"),
+        ("list_items", {"limit": 0}, "limit", "greater than or equal to 1"),
+        ("list_items", {"limit": 1001}, "limit", "less than or equal to 1000"),
+        ("list_items", {"cursor": "nonsense!"}, "cursor", "no cursor"),
+        ("list_items", {"collection": "x"}, "collection", "no such parameter"),
+        ("list_collections", {"cursor": "bm9uc2Vuc2U"}, "cursor", "no cursor"),
+        ("get_collection_details", {}, "collection_id", "is required"),
+        ("query_spatial", {}, "", "give one of bbox, intersects, point; given: none"),
+        ("query_spatial", {"bbox": [0, 0, 1, 1], "point": [0, 0]}, "", "given: bbox, point"),
+        ("query_spatial", {"point": [0, 0]}, "", "belong together"),
+        ("query_spatial", {"point": [0, 91], "distance_m": 1}, "point", "longitude first"),
+        ("query_spatial", {"point": [0, 0], "distance_m": 0}, "distance_m", "greater than 0"),
+        ("query_spatial", {"intersects": {"type": "Circle"}}, "intersects", "none of Point"),
+        ("query_spatial", {"intersects": {"type": "Feature", "geometry": None}}, "intersects", "is a Feature"),
+        ("query_spatial", {"intersects": {"type": "Polygon", "coordinates": [OPEN_RING]}}, "intersects", "not closed"),
+        ("query_spatial", {"intersects": {"type": "Point", "coordinates": [200, 0]}}, "intersects", "200, 0"),
+        ("export_metadata", {"format": "xlsx"}, "format", "'json', 'geojson', 'csv' or 'parquet'"),
+    ],
+)  # fmt: skip
+def test_what_is_no_question_is_refused_with_its_fault(
+    api: Api, job_type: str, parameters: Json, field: str, said: str
+) -> None:
+    body = problem_of(api.post(f"jobs/{job_type}", json=parameters), 400, "invalid_parameters")
+    assert [fault["field"] for fault in body["errors"]] == [field]
+    assert said in body["errors"][0]["message"]
+
+
+def test_a_geometry_that_crosses_itself_is_refused_with_the_place(api: Api) -> None:
+    bow_tie = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}
+    job = api.run("query_spatial", {"intersects": bow_tie})
+    assert (job["status"], job["error"]["code"]) == ("failed", "invalid_geometry")
+    assert "Self-intersection[0.5 0.5]" in job["error"]["message"]
+
+
+@pytest.mark.parametrize("change", ["flip", "cut", "other search", "other job type"])
+def test_a_cursor_that_was_tampered_with_is_refused(api: Api, change: str) -> None:
+    given = {"collection_id": "catalog-many", "limit": 5}
+    cursor = answer(api, "list_items", **given)["cursor"]
+    job_type = "list_items"
+    if change == "flip":
+        cursor = cursor[:30] + ("A" if cursor[30] != "A" else "B") + cursor[31:]
+    elif change == "cut":
+        cursor = cursor[:-4]
+    elif change == "other search":
+        given["collection_id"] = "catalog-places"
+    else:
+        job_type, given = "list_collections", {}
+    body = problem_of(api.post(f"jobs/{job_type}", json={**given, "cursor": cursor}), 400, "invalid_parameters")
+    assert [fault["field"] for fault in body["errors"]] == ["cursor"]
