@@ -28,7 +28,7 @@ def _moments(text: str) -> tuple[datetime, datetime]:
     try:
         if _DAY.fullmatch(text):
             day = datetime.fromisoformat(text).replace(tzinfo=UTC)
-            return day, day + timedelta(days=1) - timedelta(microseconds=1)
+            return day, day + timedelta(days=1, microseconds=-1)
         if _INSTANT.fullmatch(text):
             at = datetime.fromisoformat(text.upper()).astimezone(UTC)
             return at, at
