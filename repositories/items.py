@@ -68,7 +68,7 @@ def search(conn: Connection, filters: Filters, *, after: After | None, limit: in
         conditions.append(_queries[f"after_{by}"].format(key=key))
         params |= {"key": after.key, "after_collection": after.collection, "after_id": after.item}
     statement = _queries["search"].format(
-        key=key, conditions=sql.SQL(" AND ").join(conditions), order=_queries[f"order_by_{by}"]
+        item=_item(), key=key, conditions=sql.SQL(" AND ").join(conditions), order=_queries[f"order_by_{by}"]
     )
     yield from _stream(conn, "search", statement, params)
 
@@ -107,7 +107,7 @@ def measure_collection(conn: Connection, key: str) -> Json:
 
 def export(conn: Connection, filters: Filters) -> Generator[DictRow]:
     """Give all items that meet the filters, by collection and id: item, its geometry as WKB, its bounds."""
-    statement = _queries["export"].format(conditions=sql.SQL(" AND ").join(_conditions(filters)))
+    statement = _queries["export"].format(item=_item(), conditions=sql.SQL(" AND ").join(_conditions(filters)))
     yield from _stream(conn, "export", statement, asdict(filters))
 
 
@@ -115,6 +115,10 @@ def export_collections(conn: Connection, collection_id: str | None) -> Iterator[
     """Give all collections, or the one."""
     rows = _stream(conn, "export_collections", _queries["export_collections"], {"collection": collection_id})
     return (row["content"] for row in rows)
+
+
+def _item() -> sql.Composed:
+    return _queries["whole_item"].format()
 
 
 def _conditions(filters: Filters) -> list[Statement]:

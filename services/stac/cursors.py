@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 from schema.jobs import Json
 
-MAX_CURSOR_LENGTH = 4096
-MAX_ID_LENGTH = 1024
+MAX_CURSOR_LENGTH = 16_384
+MAX_ID_LENGTH = 2_800
+"""More than an index of PostgreSQL takes."""
 _TIME = re.compile(r"[0-9]{4,6}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,6})?\+00|-?infinity")
 """How PostgreSQL writes a timestamp with its time zone set to UTC."""
 _DIGEST_LENGTH = 16
@@ -29,7 +30,7 @@ class CursorError(ValueError):
 
 def encode(search: Json, place: Sequence[str | float]) -> str:
     """Make the cursor of a place in a search."""
-    body = json.dumps([_digest(search, list(place)), *place])
+    body = json.dumps([_digest(search, list(place)), *place], ensure_ascii=False)
     return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
 
 

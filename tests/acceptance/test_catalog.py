@@ -13,12 +13,14 @@ import geopandas
 import pystac
 import pytest
 from azure.storage.blob import BlobServiceClient
+from psycopg.types.json import Jsonb
 from pyproj import Geod
 
 from local.stack import Stack
+from repositories import catalog
 from repositories.postgres import Database
 from tests.acceptance.client import Api, Json, problem_of
-from tests.fixtures.items import COG, make_item, write_items
+from tests.fixtures.items import COG, make_collection, make_item, write_items
 
 PLACES = ("catalog-places", "catalog-globe", "catalog-many")
 NOT_NUMBERS = "must be four numbers"
@@ -135,6 +137,21 @@ def test_items_are_whole_records(api: Api) -> None:
     (item,) = answer(api, "list_items", collection_id="catalog-places", bbox=_around(7.1, 50.73))["items"]
     assert item == make_item("catalog-places", "bonn", _around(7.1, 50.73), at="2024-01-10T12:00:00Z",
                              crs="EPSG:32631", size=1)  # fmt: skip
+
+
+def test_items_are_what_pgstac_says_they_are(api: Api, database: Database) -> None:
+    described = {"data": {"type": COG, "title": "Said once for all"}}
+    write_items(database, [make_item("catalog-described", "old")], item_assets=described)
+    newer = make_collection("catalog-described", item_assets={"data": {"type": "image/png"}, "more": {"roles": ["x"]}})
+    bare = {key: value for key, value in make_item("catalog-described", "bare").items() if key != "stac_version"}
+    with database.transaction() as conn:
+        conn.execute("SELECT set_config('search_path', 'pgstac, public', true)")
+        conn.execute("SELECT pgstac.update_collection(%s)", [Jsonb(newer)])
+        conn.execute("SELECT pgstac.upsert_items(%s)", [Jsonb([bare, make_item("catalog-described", "new")])])
+    for name in (*PLACES, "catalog-described"):
+        for item in answer(api, "list_items", collection_id=name)["items"]:
+            with database.connection() as conn:
+                assert item == catalog.get_item(conn, name, item["id"])
 
 
 def test_pages_hold_every_item_once(api: Api) -> None:
