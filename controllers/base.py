@@ -73,3 +73,11 @@ class Controller:
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """Make the job's result of the last stage's tasks. An error in here fails the job."""
         raise NotImplementedError
+
+
+def schema_faults(schema: str | None, settings: Settings) -> list[Json]:
+    """Refuse a target_schema that is none of this deployment's: others may hold what is not the callers' business."""
+    if schema is None or schema in settings.target_schemas:
+        return []
+    allowed = ", ".join(settings.target_schemas)
+    return [{"field": "target_schema", "message": f"{schema!r} is not one of the allowed schemas: {allowed}"}]

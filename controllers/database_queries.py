@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from controllers.base import JobParameters
+from controllers.base import JobParameters, schema_faults
 from controllers.metadata import MetadataController
 from schema.jobs import Json
 from schema.settings import Settings
@@ -53,9 +53,5 @@ class DescribeTable(MetadataController):
     Parameters = DescribeTableParameters
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Refuse schemas that are none of this deployment's: others may hold what callers should not see."""
-        schema = getattr(parameters, "target_schema", None)
-        if schema is None or schema in settings.target_schemas:
-            return []
-        allowed = ", ".join(settings.target_schemas)
-        return [{"field": "target_schema", "message": f"{schema!r} is not one of the allowed schemas: {allowed}"}]
+        """Describe what jobs load, and nothing else."""
+        return schema_faults(getattr(parameters, "target_schema", None), settings)

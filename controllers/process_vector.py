@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 
-from controllers.base import Controller, JobOutcome, JobParameters
+from controllers.base import Controller, JobOutcome, JobParameters, schema_faults
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
 from services.vector import report
@@ -123,11 +123,7 @@ class ProcessVector(Controller):
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
         """Refuse a schema that this deployment does not load into."""
-        schema = getattr(parameters, "target_schema", "")
-        if schema in settings.target_schemas:
-            return []
-        allowed = ", ".join(settings.target_schemas)
-        return [{"field": "target_schema", "message": f"{schema!r} is not one of the allowed schemas: {allowed}"}]
+        return schema_faults(getattr(parameters, "target_schema", None), settings)
 
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the file."""

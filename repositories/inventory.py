@@ -6,23 +6,23 @@ from typing import Any
 
 from psycopg import sql
 
-from repositories.postgres import Connection, load_queries
+from repositories.postgres import Connection, Statements
 from schema.jobs import Json
 
-_queries = load_queries("inventory")
+_sql = Statements("inventory")
 
 
 def one(conn: Connection, name: str, **params: Any) -> Json:
     """Run a statement of inventory.sql and give its first row; empty when there is none."""
-    return conn.execute(_queries[name], params).fetchone() or {}
+    return _sql.first(conn, name, **params) or {}
 
 
 def many(conn: Connection, name: str, **params: Any) -> list[Json]:
     """Run a statement of inventory.sql and give its rows."""
-    return conn.execute(_queries[name], params).fetchall()
+    return _sql.rows(conn, name, **params)
 
 
 def exact_bounds(conn: Connection, schema: str, table: str, column: str) -> Json:
     """Read all geometries of a table and give their bounds, in the units of its CRS."""
-    statement = _queries["exact_bounds"].format(column=sql.Identifier(column), table=sql.Identifier(schema, table))
+    statement = _sql["exact_bounds"].format(column=sql.Identifier(column), table=sql.Identifier(schema, table))
     return conn.execute(statement).fetchone() or {}

@@ -10,13 +10,13 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
-from repositories.postgres import Connection, Database, first_row, load_queries
+from repositories.postgres import Connection, Database, Statements
 from schema.jobs import Json
 
 FETCH = 50
 """Rows that a cursor of the server brings at once: items may be large."""
 Statement = sql.SQL | sql.Composed
-_queries = load_queries("items")
+_sql = Statements("items")
 
 
 @dataclass(frozen=True)
@@ -53,77 +53,77 @@ def reading(database: Database, seconds: float, *, one_moment: bool = False) -> 
     """
     with database.transaction() as conn:
         if one_moment:
-            conn.execute(_queries["one_moment"])
-        conn.execute(_queries["begin_reading"], {"statement_ms": str(int(seconds * 1000))})
+            _sql.run(conn, "one_moment")
+        _sql.run(conn, "begin_reading", statement_ms=str(int(seconds * 1000)))
         yield conn
 
 
 def search(conn: Connection, filters: Filters, *, after: After | None, limit: int) -> Generator[DictRow]:
     """Give items in their order, newest or nearest first: collection, id, key, item. Close it when enough were read."""
     by = "time" if filters.distance is None else "distance"
-    key = _queries[f"key_of_{by}"]
+    key = _sql[f"key_of_{by}"]
     conditions = _conditions(filters)
     params: dict[str, Any] = {**asdict(filters), "limit": limit}
     if after:
-        conditions.append(_queries[f"after_{by}"].format(key=key))
+        conditions.append(_sql[f"after_{by}"].format(key=key))
         params |= {"key": after.key, "after_collection": after.collection, "after_id": after.item}
-    statement = _queries["search"].format(
-        item=_item(), key=key, conditions=sql.SQL(" AND ").join(conditions), order=_queries[f"order_by_{by}"]
+    statement = _sql["search"].format(
+        item=_item(), key=key, conditions=sql.SQL(" AND ").join(conditions), order=_sql[f"order_by_{by}"]
     )
     yield from _stream(conn, "search", statement, params)
 
 
 def why_invalid(conn: Connection, area: str) -> str | None:
     """Say why GeoJSON is no valid geometry; None when it is."""
-    row = first_row(conn, _queries["why_invalid"], {"area": area})
+    row = _sql.first(conn, "why_invalid", area=area)
     return row["reason"] if row else None
 
 
 def find_collection(conn: Connection, collection_id: str) -> DictRow | None:
     """Give a collection's record and pgSTAC's own key of it."""
-    return first_row(conn, _queries["find_collection"], {"collection": collection_id})
+    return _sql.first(conn, "find_collection", collection=collection_id)
 
 
 def list_collection_ids(conn: Connection, limit: int) -> list[str]:
     """List ids of collections."""
-    return [row["id"] for row in conn.execute(_queries["list_collection_ids"], {"limit": limit})]
+    return [row["id"] for row in _sql.rows(conn, "list_collection_ids", limit=limit)]
 
 
 def list_collections(conn: Connection, *, after: str | None, limit: int) -> Generator[DictRow]:
     """Give collections in the order of their ids: id, content."""
-    yield from _stream(conn, "collections", _queries["list_collections"], {"after_id": after, "limit": limit})
+    yield from _stream(conn, "collections", _sql["list_collections"], {"after_id": after, "limit": limit})
 
 
 def count_items(conn: Connection, collection_ids: Sequence[str]) -> dict[str, Json]:
     """Count the items of collections, with the span of their times; a collection without items is left out."""
-    rows = conn.execute(_queries["count_items"], {"collections": list(collection_ids)})
+    rows = _sql.rows(conn, "count_items", collections=list(collection_ids))
     return {row.pop("collection"): row for row in rows}
 
 
 def measure_collection(conn: Connection, key: str) -> Json:
     """Give partitions and bytes on disk of a collection, by pgSTAC's own key of it."""
-    return first_row(conn, _queries["measure_collection"], {"key": key}) or {}
+    return _sql.first(conn, "measure_collection", key=key) or {}
 
 
 def export(conn: Connection, filters: Filters) -> Generator[DictRow]:
     """Give all items that meet the filters, by collection and id: item, its geometry as WKB, its bounds."""
-    statement = _queries["export"].format(item=_item(), conditions=sql.SQL(" AND ").join(_conditions(filters)))
+    statement = _sql["export"].format(item=_item(), conditions=sql.SQL(" AND ").join(_conditions(filters)))
     yield from _stream(conn, "export", statement, asdict(filters))
 
 
 def export_collections(conn: Connection, collection_id: str | None) -> Iterator[Json]:
     """Give all collections, or the one."""
-    rows = _stream(conn, "export_collections", _queries["export_collections"], {"collection": collection_id})
+    rows = _stream(conn, "export_collections", _sql["export_collections"], {"collection": collection_id})
     return (row["content"] for row in rows)
 
 
 def _item() -> sql.Composed:
-    return _queries["whole_item"].format()
+    return _sql["whole_item"].format()
 
 
 def _conditions(filters: Filters) -> list[Statement]:
     chosen: list[Statement] = [
-        _queries[name]
+        _sql[name]
         for name, wanted in (
             ("in_collection", filters.collection),
             ("in_area", filters.area),
@@ -132,8 +132,8 @@ def _conditions(filters: Filters) -> list[Statement]:
         if wanted is not None
     ]
     if filters.distance is not None:
-        chosen.append(_queries["within_distance"].format(key=_queries["key_of_distance"]))
-    return chosen or [_queries["any_item"]]
+        chosen.append(_sql["within_distance"].format(key=_sql["key_of_distance"]))
+    return chosen or [_sql["any_item"]]
 
 
 def _stream(conn: Connection, name: str, statement: Statement, params: dict[str, Any]) -> Iterator[DictRow]:

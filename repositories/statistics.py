@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from repositories.postgres import Connection, load_queries
+from repositories.postgres import Connection, Statements
 from schema.jobs import Json
 
 Aspect = Literal["by_collection", "by_date", "by_file_type", "by_crs"]
 ASPECTS: tuple[Aspect, ...] = ("by_collection", "by_date", "by_file_type", "by_crs")
-_queries = load_queries("statistics")
+_sql = Statements("statistics")
 
 
 def count(conn: Connection, aspect: Aspect, *, collection_id: str | None, limit: int) -> list[Json]:
     """Count items by one aspect, the most frequent first: name, items, and what else the aspect has."""
-    return conn.execute(_queries[aspect], {"collection": collection_id, "limit": limit}).fetchall()
+    return _sql.rows(conn, aspect, collection=collection_id, limit=limit)

@@ -15,8 +15,11 @@ from azure.storage.queue import QueueServiceClient
 
 from local.paths import PROJECT
 from local.stack import Stack
+from repositories import inventory, items, statistics
+from repositories.postgres import Database
 from tests.acceptance.client import Api, Json, problem_of
 from tests.acceptance.conftest import client_of
+from tests.fixtures.items import make_item, write_items
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -293,8 +296,26 @@ def test_the_documented_rights_are_enough_for_the_app(own_stack: Stack) -> None:
                     break
             assert api.log_lines('"finish"')
             assert not api.log_lines("permission denied")
+        _ask_everything(f"postgresql://geostage_app:app@{address}")
     finally:
         host.stop()
+
+
+def _ask_everything(dsn: str) -> None:
+    """Read the catalogue, write to it, and look at the server, as a role that may do so."""
+    database = Database(dsn)
+    try:
+        write_items(database, [make_item("role", "one")])
+        with items.reading(database, 10) as conn:
+            assert [row["id"] for row in items.search(conn, items.Filters("role"), after=None, limit=5)] == ["one"]
+            assert statistics.count(conn, "by_file_type", collection_id="role", limit=5)
+            assert inventory.one(conn, "connections")["total"] >= 1
+            assert inventory.many(conn, "bloat", limit=5) is not None
+            assert inventory.one(conn, "count_catalog")["collections"] >= 1
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), items.reading(database, 10) as conn:
+            conn.execute("SELECT pgstac.delete_item('one', 'role')")
+    finally:
+        database.close()
 
 
 def test_a_missing_setting_is_named(own_stack: Stack) -> None:
