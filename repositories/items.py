@@ -7,16 +7,23 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.rows import DictRow, dict_row
 
 from repositories.postgres import Connection, Database, Statements
+from schema.errors import TransientError
 from schema.jobs import Json
 
 FETCH = 50
 """Rows that a cursor of the server brings at once: items may be large."""
 Statement = sql.SQL | sql.Composed
 _sql = Statements("items")
+
+
+class SlowQuestion(TransientError):
+    """A statement ran into its limit of time."""
+
+    code = "question_too_slow"
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,20 @@ class After:
 def reading(database: Database, seconds: float, *, one_moment: bool = False) -> Iterator[Connection]:
     """Give a transaction that cannot write, whose statements run no longer than `seconds`.
 
-    With `one_moment` all of its statements see the database as it was at the first.
+    With `one_moment` all of its statements see the database as it was at the first. Raises SlowQuestion.
     """
     with database.transaction() as conn:
         if one_moment:
             _sql.run(conn, "one_moment")
         _sql.run(conn, "begin_reading", statement_ms=str(int(seconds * 1000)))
-        yield conn
+        try:
+            yield conn
+        except errors.QueryCanceled as exc:
+            raise SlowQuestion(
+                f"The database did not answer within {seconds:g} s.",
+                remediation="It is tried again. If it stays so, ask for less: one collection, a smaller area or "
+                "distance, a shorter interval.",
+            ) from exc
 
 
 def search(conn: Connection, filters: Filters, *, after: After | None, limit: int) -> Generator[DictRow]:

@@ -18,7 +18,9 @@ from schema.jobs import Json
 MAX_CURSOR_LENGTH = 16_384
 MAX_ID_LENGTH = 2_800
 """More than an index of PostgreSQL takes."""
-_TIME = re.compile(r"[0-9]{4,6}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,6})?\+00|-?infinity")
+_TIME = re.compile(
+    r"[0-9]{4,6}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,6})?\+00( BC)?|-?infinity"
+)
 """How PostgreSQL writes a timestamp with its time zone set to UTC."""
 _DIGEST_LENGTH = 16
 Place = tuple[str | float, ...]

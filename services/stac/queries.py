@@ -16,7 +16,8 @@ from services.stac.filters import filters_of, place_kinds, search_of
 from services.stac.pages import fill
 
 READ_SECONDS = 60
-COUNT_SECONDS = 300
+COUNT_SECONDS = 120
+"""Four counts are made within the deadline of a task."""
 SHOWN_ROWS = 200
 KNOWN_IDS = 2000
 """Among so many ids the one that was meant is looked for."""

@@ -217,7 +217,10 @@ def test_a_job_posted_while_the_queues_are_away_is_started_later(probed: Api, ow
             assert body["retryable"] is True
             (job_id,) = re.findall("[0-9a-f]{32}", body["detail"])
             assert api.job(job_id)["status"] == "queued"
-            assert "has not been started" in api.get(f"jobs/{job_id}/explain").json()["summary"]
+            explained = api.get(f"jobs/{job_id}/explain").json()
+            assert "has not been started" in explained["summary"]
+            assert explained["start_message"]["content"] == {"job_id": job_id, "stage_n": 1}
+            assert explained["start_message"]["state"] == "unsent"
             health = api.get("health")
             assert (health.status_code, health.json()["checks"]["queues"]["status"]) == (503, "unavailable")
             assert health.json()["checks"]["containers"]["status"] == "unavailable"

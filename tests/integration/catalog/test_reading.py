@@ -12,7 +12,6 @@ from local.stack import Stack
 from repositories import items
 from repositories.migrate import migrate
 from repositories.postgres import Database, DatabaseNotMigrated
-from schema.errors import TransientError
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_a_reader_cannot_write(without_pgstac: Database) -> None:
 
 
 def test_a_statement_that_takes_too_long_is_ended(without_pgstac: Database) -> None:
-    with pytest.raises(TransientError, match="in time"), items.reading(without_pgstac, 0.05) as conn:
+    with pytest.raises(items.SlowQuestion, match="did not answer within"), items.reading(without_pgstac, 0.05) as conn:
         conn.execute("SELECT pg_sleep(10)")
 
 

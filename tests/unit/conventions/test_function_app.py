@@ -11,6 +11,7 @@ import sys
 
 import function_app
 from controllers import CONTROLLERS
+from controllers.metadata import MetadataController
 from controllers.openapi import document
 from local.host import hostjson, rules
 from local.host.functions import HostedFunction
@@ -86,6 +87,17 @@ def test_importing_the_app_loads_no_gdal_reads_no_setting_and_opens_no_connectio
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
     assert not loaded & set(HEAVY)
+
+
+def test_questions_are_answered_without_gdal() -> None:
+    light = [
+        c.job_type for c in CONTROLLERS.values() if isinstance(c, MetadataController) and c.stages[0].queue == "light"
+    ]
+    code = f"import json, sys; from services import resolve_handler; [resolve_handler(t) for t in {light}]"
+    command = [sys.executable, "-c", f"{code}; print(json.dumps(sorted(sys.modules)))"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert len(light) == 10
+    assert not set(json.loads(done.stdout)) & set(HEAVY)
 
 
 def test_every_registered_handler_resolves() -> None:
