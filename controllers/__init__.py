@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controllers.base import Controller
+from controllers.catalog_file import CatalogFile, StacItemFull, StacItemQuick, StacItemSmart
 from controllers.catalog_queries import (
     ExportMetadata,
     GetCollectionDetails,
@@ -15,10 +16,15 @@ from controllers.catalog_queries import (
 )
 from controllers.cog_conversion import CogConversion
 from controllers.database_queries import DatabaseHealth, DescribeTable, GetDatabaseSummary, GetPostgisInfo, ListSchemas
+from controllers.extract_metadata import ExtractMetadata
 from controllers.hello_world import HelloWorld
 from controllers.hello_world_sequential import HelloWorldSequential
+from controllers.list_container import ListContainer
 from controllers.process_raster import ProcessRaster
 from controllers.process_vector import ProcessVector
+from controllers.reproject_raster import ReprojectRaster
+from controllers.setup_stac_geo_schema import SetupStacGeoSchema
+from controllers.sync_container import SyncContainer
 from controllers.validate_raster import ValidateRaster
 
 CONTROLLERS: Mapping[str, Controller] = {
@@ -41,5 +47,14 @@ CONTROLLERS: Mapping[str, Controller] = {
         ListSchemas(),
         DescribeTable(),
         GetPostgisInfo(),
+        ReprojectRaster(),
+        ExtractMetadata(),
+        ListContainer(),
+        SyncContainer(),
+        CatalogFile(),
+        StacItemQuick(),
+        StacItemFull(),
+        StacItemSmart(),
+        SetupStacGeoSchema(),
     )
 }

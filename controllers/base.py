@@ -58,6 +58,11 @@ class Controller:
         del parameters
         return None
 
+    def container(self, parameters: JobParameters) -> str | None:
+        """Name the container whose blobs the job works through, if any; the POST looks whether it exists."""
+        del parameters
+        return None
+
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
         """Decide the tasks of a stage. `previous` are the ended tasks of the stage before, in order.
 

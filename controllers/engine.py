@@ -189,6 +189,9 @@ class Engine:
         parameters = intake.validate(controller, intake.parse_body(body), self.settings)
         named = controller.source(parameters)
         source = self.blobs.head(*named) if named else None
+        container = controller.container(parameters)
+        if container:
+            self.blobs.check_container(container)
         stored = parameters.model_dump(mode="json")
         return NewJob(
             job_id=new_job_id(),

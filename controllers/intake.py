@@ -102,10 +102,9 @@ def _other_faults(controller: Controller, body: Json, faults: list[Json], settin
 
 
 def _container_faults(controller: Controller, parameters: JobParameters, settings: Settings) -> list[Json]:
-    named = controller.source(parameters)
-    if not named:
+    container, blob = controller.source(parameters) or (controller.container(parameters), "")
+    if container is None:
         return []
-    container, blob = named
     if container == settings.work_container or container.startswith(SYSTEM_CONTAINER_PREFIX):
         return [{"field": "dataset_id", "message": f"{container} is reserved and never a source"}]
     # HTTP clients resolve such parts before they ask, so that the name could lead into another container.

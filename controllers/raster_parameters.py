@@ -12,6 +12,7 @@ from schema.jobs import Job, Json, Stage, TaskResult
 from schema.settings import Settings
 
 MAX_BLOB_NAME = 1024
+COLLECTION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$"
 CRS_PATTERN = r"^[A-Za-z][A-Za-z0-9_]*:[A-Za-z0-9_.]+$"
 Resampling = Literal[
     "nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode", "max", "min", "med", "q1", "q3",
@@ -69,7 +70,7 @@ class ProcessParameters(OutputParameters):
         default="lossless", description="lossless: the smallest integer type that holds every value and nodata exactly."
     )
     collection_id: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$", description="By default made of dataset_id."
+        default=None, pattern=COLLECTION_PATTERN, description="By default made of dataset_id."
     )
     max_raster_size_gb: float | None = Field(
         default=None, gt=0, le=1000, description="1e9 bytes of uncompressed pixels; by default the deployment's limit."

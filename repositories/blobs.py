@@ -16,7 +16,7 @@ from uuid import uuid4
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
-from azure.storage.blob import BlobBlock, BlobServiceClient, ContentSettings
+from azure.storage.blob import BlobBlock, BlobProperties, BlobServiceClient, ContentSettings
 
 from schema.errors import NotFound, SourceChanged, Unavailable
 from schema.jobs import Source
@@ -52,12 +52,22 @@ class BlobFacts:
     content_type: str | None
 
 
+@dataclass(frozen=True)
+class BlobFolder:
+    """What the names of further blobs begin with, up to and including a slash."""
+
+    name: str
+
+
 class Blobs(Protocol):
     """The seam to blob storage. Every method raises StorageUnavailable when the service cannot be reached."""
 
     @property
     def identity(self) -> str:
         """Tell this storage from any other whose containers have the same names; no secret."""
+
+    def check_container(self, container: str) -> None:
+        """See that a container exists. Raises NotFound."""
 
     def head(self, container: str, blob: str) -> Source:
         """Look at a blob. Raises NotFound (container_not_found or blob_not_found)."""
@@ -82,6 +92,9 @@ class Blobs(Protocol):
 
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         """List blobs in the order of their names. Raises NotFound."""
+
+    def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
+        """List what lies right below a prefix: blobs, and folders for all that lies deeper. Raises NotFound."""
 
     def delete_prefix(self, container: str, prefix: str) -> int:
         """Delete all blobs whose names begin with the prefix, and say how many; a missing container has none."""
@@ -110,9 +123,19 @@ class AzureBlobs:
         """See Blobs."""
         return str(self._service.url).partition("?")[0]
 
-    def head(self, container: str, blob: str) -> Source:
+    def check_container(self, container: str) -> None:
         """See Blobs."""
         # A name with a slash would lead into a container of another name.
+        if not CONTAINER_NAME.fullmatch(container):
+            raise container_not_found(container)
+        with _errors(container, ""):
+            try:
+                self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
+            except ResourceNotFoundError as exc:
+                raise container_not_found(container) from exc
+
+    def head(self, container: str, blob: str) -> Source:
+        """See Blobs."""
         if not CONTAINER_NAME.fullmatch(container):
             raise container_not_found(container)
         with _errors(container, blob):
@@ -184,8 +207,14 @@ class AzureBlobs:
         """See Blobs."""
         with _errors(container, prefix):
             for facts in self._service.get_container_client(container).list_blobs(name_starts_with=prefix or None):
-                kind = facts.content_settings.content_type
-                yield BlobFacts(facts.name, facts.size, facts.etag, facts.last_modified.astimezone(UTC), kind)
+                yield _facts_of(facts)
+
+    def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
+        """See Blobs."""
+        client = self._service.get_container_client(container)
+        with _errors(container, prefix):
+            for found in client.walk_blobs(name_starts_with=prefix or None, delimiter="/"):
+                yield _facts_of(found) if isinstance(found, BlobProperties) else BlobFolder(found.name)
 
     def delete_prefix(self, container: str, prefix: str) -> int:
         """See Blobs."""
@@ -221,6 +250,11 @@ class FakeBlobs:
     containers: dict[str, dict[str, tuple[bytes, BlobFacts]]] = field(default_factory=dict)
     identity: str = field(default_factory=lambda: uuid4().hex)
     """See Blobs."""
+
+    def check_container(self, container: str) -> None:
+        """See Blobs."""
+        if container not in self.containers:
+            raise container_not_found(container)
 
     def head(self, container: str, blob: str) -> Source:
         """See Blobs."""
@@ -262,10 +296,20 @@ class FakeBlobs:
 
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         """See Blobs."""
-        if container not in self.containers:
-            raise container_not_found(container)
+        self.check_container(container)
         blobs = self.containers[container]
         return (blobs[name][1] for name in sorted(blobs) if name.startswith(prefix))
+
+    def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
+        """See Blobs."""
+        folder = None
+        for facts in self.list_blobs(container, prefix):
+            name, slash, _ = facts.name[len(prefix) :].partition("/")
+            if not slash:
+                yield facts
+            elif folder != prefix + name + slash:
+                folder = prefix + name + slash
+                yield BlobFolder(folder)
 
     def delete_prefix(self, container: str, prefix: str) -> int:
         """See Blobs."""
@@ -275,11 +319,17 @@ class FakeBlobs:
         return len(names)
 
     def _find(self, container: str, blob: str) -> tuple[bytes, BlobFacts]:
-        if container not in self.containers:
-            raise container_not_found(container)
+        self.check_container(container)
         if blob not in self.containers[container]:
             raise blob_not_found(container, blob)
         return self.containers[container][blob]
+
+
+def _facts_of(found: BlobProperties) -> BlobFacts:
+    # A listing gives an ETag without the quotation marks that belong to it, and that a HEAD gives.
+    etag = f'"{found.etag.strip(chr(34))}"'
+    kind = found.content_settings.content_type
+    return BlobFacts(found.name, found.size, etag, found.last_modified.astimezone(UTC), kind)
 
 
 def container_not_found(container: str) -> NotFound:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -27,6 +29,20 @@ _PASSING = (
 )
 """What pgSTAC raises while another writer changes a partition: https://github.com/stac-utils/pgstac/issues"""
 _queries = load_queries("catalog")
+_PAGE = 1_000
+_NOWHERE: Json = {"type": "Polygon", "coordinates": []}
+"""pgSTAC's column takes no NULL, which STAC has for a place that is not known. RFC 7946, 3.1: it may be read as null;
+no search for a place finds it."""
+
+
+@dataclass(frozen=True)
+class CatalogedBlob:
+    """An item that was made of a blob as it is."""
+
+    item_id: str
+    blob: str
+    etag: str
+    """The blob's, when the item was made."""
 
 
 class CatalogBusy(TransientError):
@@ -52,13 +68,57 @@ def upsert_items(conn: Connection, items: list[Json], grow: Callable[[Json, Json
 def get_item(conn: Connection, collection_id: str, item_id: str) -> Json | None:
     """Give an item as pgSTAC has it."""
     row = first_row(conn, _queries["get_item"], {"collection": collection_id, "item": item_id})
-    return row["item"] if row else None
+    item: Json | None = row["item"] if row else None
+    return {**item, "geometry": None} if item and item["geometry"] == _NOWHERE else item
 
 
 def get_collection(conn: Connection, collection_id: str) -> Json | None:
     """Give a collection as pgSTAC has it."""
     row = first_row(conn, _queries["get_collection"], {"collection": collection_id})
     return row["content"] if row else None
+
+
+def find_sources(conn: Connection, collection_id: str, container: str, ids: Sequence[str]) -> dict[str, Json]:
+    """Give {etag, detail} of those of the items that exist and were made of blobs of a container, by id."""
+    given = {"collection": collection_id, "container": container, "ids": list(ids)}
+    with _migrated():
+        return {row["id"]: dict(row) for row in conn.execute(_queries["find_sources"], given)}
+
+
+def sources(conn: Connection, collection_id: str, container: str, prefix: str) -> Iterator[CatalogedBlob]:
+    """Go through the items that were made of blobs of a container, page by page; connections may be in autocommit."""
+    given = {"collection": collection_id, "container": container, "prefix": prefix, "limit": _PAGE, "after": ""}
+    while True:
+        with _migrated():
+            rows = conn.execute(_queries["page_sources"], given).fetchall()
+        yield from (CatalogedBlob(row["id"], row["blob"], row["etag"]) for row in rows)
+        if len(rows) < _PAGE:
+            return
+        given["after"] = rows[-1]["id"]
+
+
+def delete_sources(conn: Connection, collection_id: str, container: str, gone: Sequence[CatalogedBlob]) -> int:
+    """Delete items whose blobs are gone, in a transaction that is open, and say how many were still as they were seen.
+
+    It locks the catalogue until the transaction ends, so call it last.
+    """
+    deleted = 0
+
+    def delete() -> None:
+        nonlocal deleted
+        conn.execute(_queries["lock_catalog"])
+        conn.execute(_queries["use_pgstac"])
+        given = {
+            "collection": collection_id,
+            "container": container,
+            "ids": [one.item_id for one in gone],
+            "etags": [one.etag for one in gone],
+        }
+        deleted = conn.execute(_queries["delete_sources"], given).rowcount
+        conn.execute(_queries["use_public"])
+
+    _in_rounds(conn, delete)
+    return deleted
 
 
 def _upsert(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
@@ -68,7 +128,8 @@ def _upsert(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Js
     conn.execute(_queries["use_pgstac"])
     if found is None or extent != found["extent"]:
         conn.execute(_queries["upsert_collection"], {"collection": Jsonb({**(found or collection), "extent": extent})})
-    conn.execute(_queries["upsert_items"], {"items": Jsonb(items)})
+    placed = [item if item["geometry"] else {**item, "geometry": _NOWHERE} for item in items]
+    conn.execute(_queries["upsert_items"], {"items": Jsonb(placed)})
     conn.execute(_queries["use_public"])
 
 
@@ -85,9 +146,7 @@ def _in_rounds(conn: Connection, act: Callable[[], Any]) -> None:
                 act()
         except _PASSING as exc:
             if "pgstac.collections" in str(exc):
-                raise DatabaseNotMigrated(
-                    "The database has no pgSTAC.", remediation="Run python -m repositories.migrate."
-                ) from exc
+                raise _no_pgstac() from exc
             if number == ROUNDS:
                 raise CatalogBusy(
                     f"The catalogue did not take the items: {str(exc).splitlines()[0]}.",
@@ -97,3 +156,18 @@ def _in_rounds(conn: Connection, act: Callable[[], Any]) -> None:
             time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.0))  # noqa: S311
         else:
             return
+
+
+@contextmanager
+def _migrated() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as exc:
+        raise _no_pgstac() from exc
+
+
+def _no_pgstac() -> DatabaseNotMigrated:
+    return DatabaseNotMigrated(
+        "The database has no pgSTAC.",
+        remediation="Run python -m repositories.migrate, or submit setup_stac_geo_schema.",
+    )

@@ -23,3 +23,26 @@ SELECT pgstac.upsert_items(%(items)s::jsonb);
 
 -- get_item
 SELECT pgstac.get_item(%(item)s, %(collection)s) AS item;
+
+-- find_sources
+-- Items that were made of blobs of a container as they are, by id.
+SELECT id, content->'properties'->>'geostage:etag' AS etag, content->'properties'->>'geostage:detail' AS detail
+FROM pgstac.items
+WHERE collection = %(collection)s AND id = ANY(%(ids)s)
+  AND content->'properties'->>'geostage:container' = %(container)s;
+
+-- page_sources
+-- The same by their blob's name, a page at a time in the order of ids.
+SELECT id, content->'properties'->>'geostage:etag' AS etag, content->'properties'->>'geostage:blob' AS blob
+FROM pgstac.items
+WHERE collection = %(collection)s AND id > %(after)s
+  AND content->'properties'->>'geostage:container' = %(container)s
+  AND starts_with(content->'properties'->>'geostage:blob', %(prefix)s)
+ORDER BY id LIMIT %(limit)s;
+
+-- delete_sources
+-- Only what is still as it was seen, and was made of a blob of this container.
+SELECT pgstac.delete_item(i.id, i.collection)
+FROM pgstac.items AS i JOIN unnest(%(ids)s::text[], %(etags)s::text[]) AS gone (id, etag) ON i.id = gone.id
+WHERE i.collection = %(collection)s AND i.content->'properties'->>'geostage:etag' = gone.etag
+  AND i.content->'properties'->>'geostage:container' = %(container)s;

@@ -3,17 +3,74 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from repositories.pgstac import migrate_pgstac
-from repositories.postgres import Connection, load_queries
+from repositories.pgstac import migrate_pgstac, pgstac_target
+from repositories.postgres import Connection, DatabaseUnavailable, load_queries
+from schema.errors import GeostageError, PermanentError
+from schema.jobs import Json
 from schema.settings import get_settings
 
 MIGRATIONS = Path(__file__).parent.parent / "schema" / "migrations"
 _LOCK = 0x67656F73  # "geos": one migration run at a time
 _LEDGER = load_queries("migrations")
+
+
+class MigrationRefused(PermanentError):
+    """The database does not let this role change its schema."""
+
+    code = "migration_refused"
+    category = "configuration"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a run of all migrations did."""
+
+    names: list[str]
+    """Our migrations that were missing, and pgSTAC with its version."""
+    pgstac: str
+    """The version of pgSTAC that the database has now."""
+
+    def as_json(self) -> Json:
+        """Give it as it is reported."""
+        known = [path.name for path in migration_files()]
+        return {"applied": self.names, "migrations": known, "pgstac_version": self.pgstac}
+
+
+def migrate_all(dsn: str) -> Applied:
+    """Apply our migrations, then pgSTAC's, as far as they are missing; two runs at once wait for each other.
+
+    Raises
+    ------
+    MigrationRefused
+        The role may not, or the server lacks an extension.
+    DatabaseUnavailable
+        It cannot be reached.
+    """
+    with _refusals():
+        names = migrate(dsn)
+        catalog = migrate_pgstac(dsn)
+    return Applied([*names, *([f"pgSTAC {catalog}"] if catalog else [])], pgstac_target())
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported) as exc:
+        raise MigrationRefused(
+            f"The database role of this deployment may not apply the migrations: {str(exc).splitlines()[0]}.",
+            remediation="Allow-list the extensions postgis, btree_gist and unaccent on the server, and run "
+            "python -m repositories.migrate as a role that may create extensions, schemas and roles.",
+        ) from exc
+    except psycopg.OperationalError as exc:
+        raise DatabaseUnavailable("The database cannot be reached.", remediation="Try again in a few seconds.") from exc
 
 
 def migrate(dsn: str) -> list[str]:
@@ -48,11 +105,12 @@ def migration_names() -> list[str]:
 
 def main() -> int:
     """Migrate the database that GEOSTAGE_POSTGRES_DSN names: our migrations, then pgSTAC's."""
-    dsn = get_settings().postgres_dsn.get_secret_value()
-    applied = migrate(dsn)
-    catalog = migrate_pgstac(dsn)
-    applied += [f"pgSTAC {catalog}"] if catalog else []
-    sys.stdout.write("".join(f"applied {name}\n" for name in applied) or "up to date\n")
+    try:
+        applied = migrate_all(get_settings().postgres_dsn.get_secret_value())
+    except GeostageError as exc:
+        sys.stderr.write(f"{exc.message} {exc.remediation}\n")
+        return 1
+    sys.stdout.write("".join(f"applied {name}\n" for name in applied.names) or "up to date\n")
     return 0
 
 

@@ -22,7 +22,7 @@ def migrate_pgstac(dsn: str) -> str | None:
     It needs the extensions postgis, btree_gist and unaccent, and a role that may create roles. All steps of an upgrade
     are one transaction.
     """
-    target = version("pypgstac")
+    target = pgstac_target()
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as conn:
         conn.execute(_LEDGER["lock"], {"key": _LOCK})
         if installed_version(conn) == target:
@@ -30,6 +30,11 @@ def migrate_pgstac(dsn: str) -> str | None:
         conn.execute(_LEDGER["prepare_pgstac"])
         _run(dsn, target)
         return target
+
+
+def pgstac_target() -> str:
+    """Give the version of pgSTAC that this deployment works with."""
+    return version("pypgstac")
 
 
 def _run(dsn: str, target: str) -> None:

@@ -33,6 +33,14 @@ HANDLERS = {
     "database_health": "services.database.health:database_health",
     "list_schemas": "services.database.tables:list_schemas",
     "describe_table": "services.database.tables:describe_table",
+    "container_prefixes": "services.containers.tasks:prefixes",
+    "container_list": "services.containers.tasks:list_files",
+    "sync_list": "services.containers.sync:compare",
+    "sync_catalog": "services.stac.tasks:catalog_batch",
+    "sync_summarise": "services.containers.sync:summarise",
+    "catalog_file": "services.stac.tasks:catalog_file",
+    "extract_metadata": "services.stac.tasks:extract_metadata",
+    "setup_stac_geo_schema": "services.stac.setup:setup",
 }
 """Task type -> "package.module:function"; imported on first use, so that an HTTP instance never loads GDAL."""
 

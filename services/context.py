@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +71,10 @@ class TaskContext:
         if self._transaction is None:
             self._transaction = self._exit.enter_context(self.database.transaction())
         return self._transaction
+
+    def of(self, source: Source) -> TaskContext:
+        """Give the same try with another source, for a task that works on several."""
+        return replace(self, source=source)
 
     def check(self) -> None:
         """Stop if the task was cancelled or taken over; call it at every batch or block. Raises TaskInterrupted."""

@@ -1,13 +1,15 @@
-"""Names of outputs: blobs, and the ids of STAC items and collections. Pure."""
+"""Names: blobs of outputs, and the ids of STAC items and collections. Pure."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from pathlib import PurePosixPath
 
 DEFAULT_VERSION = "v1"
 MAX_SLUG = 200
+RASTER_EXTENSIONS = (".tif", ".tiff", ".gtiff", ".geotiff")
 
 
 def cog_blob(dataset_id: str, resource_id: str, version_id: str | None) -> str:
@@ -20,6 +22,14 @@ def item_id(resource_id: str, version_id: str | None) -> str:
     return slug(f"{stem_of(resource_id)}-{version_id or DEFAULT_VERSION}")
 
 
+def source_item_id(resource_id: str) -> str:
+    """Name the STAC item of a file as it is: unlike that of any other file, and the same whenever it is catalogued.
+
+    The name's digest tells files apart whose names differ only in what an id may not hold.
+    """
+    return f"{slug(resource_id)}-{hashlib.sha256(resource_id.encode()).hexdigest()[:10]}"
+
+
 def collection_id(dataset_id: str, wished: str | None) -> str:
     """Name the STAC collection: the caller's, else made of the dataset's name."""
     return wished or slug(dataset_id)
@@ -28,7 +38,7 @@ def collection_id(dataset_id: str, wished: str | None) -> str:
 def stem_of(resource_id: str) -> str:
     """Give a blob's name without its extension; folders stay."""
     path = PurePosixPath(resource_id.strip("/"))
-    return str(path.with_suffix("")) if path.suffix.lower() in (".tif", ".tiff", ".gtiff", ".geotiff") else str(path)
+    return str(path.with_suffix("")) if path.suffix.lower() in RASTER_EXTENSIONS else str(path)
 
 
 def slug(text: str) -> str:

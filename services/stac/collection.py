@@ -11,16 +11,21 @@ import pystac
 from schema.jobs import Json
 
 Bbox = Sequence[float]
+_WORLD = [-180.0, -90.0, 180.0, 90.0]
+_UNKNOWN = "geostage:unknown"
+"""Marks an extent that is the world because no item says where it lies; STAC wants a box."""
 
 
-def new_collection(collection_id: str, item: pystac.Item) -> Json:
+def new_collection(collection_id: str, item: Json) -> Json:
     """Make the collection of a first item."""
-    assert item.bbox is not None
-    assert item.datetime is not None
-    extent = pystac.Extent(pystac.SpatialExtent([list(item.bbox)]), pystac.TemporalExtent([[item.datetime] * 2]))
+    at = datetime.fromisoformat(item["properties"]["datetime"])
+    box = item.get("bbox")
+    extent = pystac.Extent(pystac.SpatialExtent([box or _WORLD]), pystac.TemporalExtent([[at, at]]))
+    if not box:
+        extent.spatial.extra_fields[_UNKNOWN] = True
     collection = pystac.Collection(
         id=collection_id,
-        description=f"Rasters of {collection_id}, processed by Geostage.",
+        description=f"Files of {collection_id}, catalogued by Geostage.",
         extent=extent,
         title=collection_id,
         license="other",
@@ -31,11 +36,13 @@ def new_collection(collection_id: str, item: pystac.Item) -> Json:
 
 def grown(extent: Json, item: Json) -> Json:
     """Give an extent that covers an item too. Further boxes and intervals of it stay as they are."""
-    boxes, intervals = extent["spatial"]["bbox"], extent["temporal"]["interval"]
-    first_box = union(boxes[0], item["bbox"]) if boxes else item["bbox"]
+    spatial, intervals = dict(extent["spatial"]), extent["temporal"]["interval"]
+    if item.get("bbox"):
+        boxes = [] if spatial.pop(_UNKNOWN, False) else spatial["bbox"]
+        spatial["bbox"] = [union(boxes[0], item["bbox"]) if boxes else list(item["bbox"]), *boxes[1:]]
     first_interval = _span(intervals[0] if intervals else [None, None], item["properties"]["datetime"])
     return {
-        "spatial": {**extent["spatial"], "bbox": [list(first_box), *boxes[1:]]},
+        "spatial": spatial,
         "temporal": {**extent["temporal"], "interval": [first_interval, *intervals[1:]]},
     }
 

@@ -1,11 +1,13 @@
-"""Footprints: where on Earth a raster lies, right across the antimeridian and at the poles. Pure.
+"""Footprints: where on Earth a file lies, right across the antimeridian and at the poles. Pure.
 
 RFC 7946, section 3.1.9: what crosses the antimeridian is cut there; 5.2: its bounding box has west > east.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,13 @@ from affine import Affine
 from pyproj import CRS, Transformer
 from shapely import MultiPolygon, Polygon, box, make_valid
 from shapely.affinity import translate
-from shapely.geometry import mapping
+from shapely.geometry import mapping, shape
 from shapely.geometry.polygon import orient
 from shapely.ops import unary_union
 
-from services.raster.georeference import Points, check_transformable, places, pole_inside
+from services.raster.errors import crs_not_transformable
+from services.raster.georeference import Points, check_transformable, label_of, places, pole_inside
+from services.stac.collection import union
 
 EDGE_POINTS = 33
 WGS84 = CRS("EPSG:4326")
@@ -25,6 +29,7 @@ _STRAIGHT = 1e-8
 """Degrees that a point may be off a straight line to be left out of it: a millimetre."""
 _DIGITS = 9
 """A tenth of a millimetre on the ground."""
+_CORNERS = 3
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,36 @@ def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> 
     """Give the outline of a grid. Raises PermanentError where the CRS has no way to WGS 84."""
     to_geographic = check_transformable(label, crs, WGS84)
     ring = _unwrapped_ring(affine, width, height, to_geographic)
+    if len(ring) < _CORNERS:
+        raise crs_not_transformable(label, label_of(crs), "EPSG:4326")
     pole = pole_inside(width, height, affine, to_geographic)
     if pole:
         ring = _over_pole(ring, pole)
     drawn = Polygon(ring)
     outline = drawn if drawn.is_valid else make_valid(drawn)
     return Footprint(_geojson(_wrapped(outline)), _bbox(outline, everywhere=bool(pole)))
+
+
+def extent_footprint(label: str, crs: CRS, bounds: tuple[float, float, float, float]) -> Footprint:
+    """Give the outline of an extent in a CRS: left, bottom, right, top. A point, or a line along an axis, is widened.
+
+    Raises PermanentError where the CRS has no way to WGS 84, or none from there.
+    """
+    left, bottom, right, top = bounds
+    least = 1e-6 if crs.is_geographic else 0.1
+    across, down = max(right - left, least), max(top - bottom, least)
+    corner = (left + right - across) / 2, (bottom + top + down) / 2
+    return footprint(label, crs, Affine(across, 0.0, corner[0], 0.0, -down, corner[1]), 1, 1)
+
+
+def joined(footprints: Sequence[Footprint]) -> Footprint:
+    """Give the outline of several together."""
+    if len(footprints) == 1:
+        return footprints[0]
+    parts = [part for one in footprints for part in _polygons(shape(one.geometry))]
+    whole = _polygons(unary_union(parts))
+    bbox = reduce(union, [list(one.bbox) for one in footprints])
+    return Footprint(_geojson(MultiPolygon(whole)), tuple(bbox))  # type: ignore[arg-type]
 
 
 def _unwrapped_ring(affine: Affine, width: int, height: int, to_geographic: Transformer) -> Points:
@@ -102,8 +131,8 @@ def _bbox(outline: Any, *, everywhere: bool) -> tuple[float, float, float, float
 def _geojson(geometry: Polygon | MultiPolygon) -> dict[str, Any]:
     # RFC 7946, 3.1.6: outer rings run counter-clockwise.
     parts = [orient(part) for part in _polygons(geometry)]
-    shape = mapping(parts[0] if len(parts) == 1 else MultiPolygon(parts))
-    return {"type": shape["type"], "coordinates": _rounded(shape["coordinates"])}
+    outline = mapping(parts[0] if len(parts) == 1 else MultiPolygon(parts))
+    return {"type": outline["type"], "coordinates": _rounded(outline["coordinates"])}
 
 
 def _rounded(value: Any) -> Any:

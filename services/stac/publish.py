@@ -11,15 +11,17 @@ import pystac
 import rasterio
 
 from repositories import catalog
+from schema.jobs import Json
 from services.context import TaskContext
-from services.raster.facts import facts_of
+from services.raster.facts import RasterFacts, facts_of
 from services.raster.gdal import gdal_environment, open_tiff
 from services.raster.names import collection_id, item_id
 from services.raster.source import label_of, source_of
 from services.raster.statistics import RasterStatistics
 from services.stac.collection import grown, new_collection
-from services.stac.item import OutputFile, make_item
+from services.stac.item import Making, StoredFile, record_of
 from services.stac.moments import moment_of
+from services.stac.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
 
 _SHA2_256 = "1220"
 """Multihash code and length of SHA-256: https://github.com/multiformats/multicodec"""
@@ -32,34 +34,34 @@ def publish_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStat
     holds, because pgSTAC's locks are taken before the job's row, which is locked last, in the finish; who holds a job's
     row never waits for pgSTAC. The file itself is published before, and replaced by the next attempt.
     """
-    item = make_item(describe(ctx, path, blob, statistics))
-    catalog.upsert_items(
-        ctx.transaction,
-        [item.to_dict(include_self_link=False, transform_hrefs=False)],
-        grown,
-        new_collection(item.collection_id or "", item),
-    )
+    # The output is read back: the item says what was written.
+    with gdal_environment(), open_tiff(path) as dataset:
+        facts = facts_of(dataset)
+    item = make_raster_item(describe(ctx, path, blob, facts), RasterContent(facts, statistics))
+    write_items(ctx, [record_of(item)])
     return item
 
 
-def describe(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics) -> OutputFile:
-    """Read an output back and gather what its item says."""
+def write_items(ctx: TaskContext, items: list[Json]) -> None:
+    """Write items of one collection in the transaction that finishes the task; make the collection if it is missing."""
+    catalog.upsert_items(ctx.transaction, items, grown, new_collection(items[0]["collection"], items[0]))
+
+
+def describe(ctx: TaskContext, path: Path, blob: str, facts: RasterFacts) -> StoredFile:
+    """Gather what the item of an output says besides its pixels."""
     source, wished = source_of(ctx), ctx.parameters
-    with gdal_environment(), open_tiff(path) as dataset:
-        facts = facts_of(dataset)
     now = datetime.now(UTC)
-    return OutputFile(
+    return StoredFile(
         item_id=item_id(source.blob, wished.get("version_id")),
         collection_id=collection_id(source.container, wished.get("collection_id")),
         href=href_of(ctx.settings.asset_base_url, ctx.settings.output_container, blob),
         source=label_of(source),
-        facts=facts,
-        statistics=statistics,
         size=path.stat().st_size,
         checksum=checksum_of(path),
         moment=moment_of(dict(facts.tags), source.blob, source.last_modified, now),
-        processed_at=now,
-        software={"geostage": "0.1.0", "GDAL": rasterio.__gdal_version__},
+        media_type=COG_TYPE,
+        title=COG_TITLE,
+        making=Making(now, {"geostage": "0.1.0", "GDAL": rasterio.__gdal_version__}),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -45,9 +45,7 @@ def fetched(ctx: TaskContext, parts: Sequence[Source] = ()) -> Iterator[Path]:
     """
     source = source_of(ctx)
     account = ctx.blobs.identity
-    with cache.cached(
-        account, (source, *parts), lambda folder: _fetch(ctx, source, parts, folder), ctx.check
-    ) as folder:
+    with cache.cached(account, (source, *parts), lambda folder: fetch_to(ctx, parts, folder), ctx.check) as folder:
         yield folder
 
 
@@ -94,11 +92,19 @@ def find_parts(ctx: TaskContext) -> tuple[Source, ...]:
     return tuple(ctx.blobs.head(source.container, name) for suffix, name in sorted(found.items()) if suffix != ".shp")
 
 
-def _fetch(ctx: TaskContext, source: Source, parts: Sequence[Source], folder: Path) -> None:
+def fetch_to(
+    ctx: TaskContext, parts: Sequence[Source], folder: Path, look: Callable[[Path], None] = lambda _: None
+) -> None:
+    """Fetch the task's source and its parts into a folder, unpacked; `look` sees the file as it was fetched.
+
+    Raises what `fetched` raises.
+    """
+    source = source_of(ctx)
     known = format_of_source(source)
     path = folder / _FETCHED
     ctx.blobs.download(source, path)
     ctx.check()
+    look(path)
     _check_head(source.blob, known, path)
     name = PurePosixPath(source.blob).stem
     if known is ZIP:

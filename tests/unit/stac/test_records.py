@@ -13,12 +13,14 @@ from jsonschema.exceptions import ValidationError
 from pyproj import CRS
 
 from schema.errors import PermanentError
+from schema.jobs import Json
 from services.raster.facts import BandFacts, RasterFacts
 from services.raster.statistics import RasterStatistics
 from services.stac.collection import grown, new_collection, union
-from services.stac.item import OutputFile, make_item
+from services.stac.item import Making, StoredFile, record_of
 from services.stac.moments import Moment, moment_of
 from services.stac.publish import href_of
+from services.stac.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
 from tests.unit.raster.facts import facts
 from tests.unit.stac.schemas import EXTENSIONS, validate
 
@@ -27,16 +29,19 @@ DEGREES: dict[str, Any] = {"crs_wkt": CRS("EPSG:4326").to_wkt(), "transform": (0
 UTM: dict[str, Any] = {"crs_wkt": CRS("EPSG:32632").to_wkt()}
 
 
-def output(raster: RasterFacts | None = None, values: float = 5, **changes: Any) -> OutputFile:
+OUTPUT = StoredFile(
+    item_id="a-v1", collection_id="bronze", href="/silver/bronze/a/v1.tif", source="bronze/a.tif", size=99,
+    checksum="1220" + "ab" * 32, moment=Moment(NOW, "metadata"), media_type=COG_TYPE, title=COG_TITLE,
+    making=Making(NOW, {"geostage": "0.1.0"}),
+)  # fmt: skip
+
+
+def output(raster: RasterFacts | None = None, values: float = 5) -> Json:
+    """The record of an output."""
     raster = raster or facts(**DEGREES)
     statistics = RasterStatistics.empty(raster.count)
     statistics.add(np.full((raster.count, 2, 2), values), None)
-    fields: dict[str, Any] = {
-        "item_id": "a-v1", "collection_id": "bronze", "href": "/silver/bronze/a/v1.tif", "source": "bronze/a.tif",
-        "facts": raster, "statistics": statistics, "size": 99, "checksum": "1220" + "ab" * 32,
-        "moment": Moment(NOW, "metadata"), "processed_at": NOW, "software": {"geostage": "0.1.0"},
-    }  # fmt: skip
-    return OutputFile(**{**fields, **changes})
+    return record_of(make_raster_item(OUTPUT, RasterContent(raster, statistics)))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,7 @@ def output(raster: RasterFacts | None = None, values: float = 5, **changes: Any)
     ],
 )
 def test_items_are_valid_against_the_core_and_their_extensions(raster: RasterFacts, values: float) -> None:
-    record = make_item(output(raster, values)).to_dict(include_self_link=False)
+    record = output(raster, values)
     json.dumps(record, allow_nan=False)
     unchecked = validate(record)
     assert len(record["stac_extensions"]) == 5
@@ -76,7 +81,7 @@ def test_items_are_valid_against_the_core_and_their_extensions(raster: RasterFac
     ],
 )
 def test_the_validation_would_notice(spoil: Any) -> None:
-    record = make_item(output()).to_dict(include_self_link=False)
+    record = output()
     spoil(record)
     with pytest.raises(ValidationError):
         validate(record)
@@ -84,7 +89,7 @@ def test_the_validation_would_notice(spoil: Any) -> None:
 
 def test_an_item_says_what_the_file_says() -> None:
     raster = facts(**UTM, nodata=0.0, bands=(BandFacts("gray", "height", "metre", 0.1, 5.0, ()),))
-    record = make_item(output(raster)).to_dict(include_self_link=False)
+    record = output(raster)
     asset, properties = record["assets"]["data"], record["properties"]
     assert properties["proj:code"] == "EPSG:32632"
     assert properties["proj:shape"] == [800, 1000]
@@ -102,7 +107,7 @@ def test_an_item_says_what_the_file_says() -> None:
 
 
 def test_a_crs_without_a_code_is_written_out() -> None:
-    record = make_item(output(facts(crs_wkt=CRS("+proj=laea +lat_0=10 +lon_0=20").to_wkt()))).to_dict()
+    record = output(facts(crs_wkt=CRS("+proj=laea +lat_0=10 +lon_0=20").to_wkt()))
     assert record["properties"].get("proj:code") is None
     assert record["properties"]["proj:wkt2"].startswith("PROJCRS")
 
@@ -110,14 +115,13 @@ def test_a_crs_without_a_code_is_written_out() -> None:
 @pytest.mark.parametrize("changes", [{}, {"georeference": "none", **UTM}, {"georeference": "gcps", **UTM}])
 def test_a_raster_without_a_place_never_becomes_an_item(changes: dict[str, Any]) -> None:
     with pytest.raises((ValueError, PermanentError), match="place"):
-        make_item(output(facts(**changes)))
+        output(facts(**changes))
 
 
 def test_collections_are_valid_and_grow() -> None:
-    item = make_item(output())
-    collection = new_collection("bronze", item)
+    record = output()
+    collection = new_collection("bronze", record)
     assert validate(collection) == []
-    record = item.to_dict()
     later = {
         **record,
         "bbox": [20, 40, 30, 45],

@@ -1,0 +1,19 @@
+"""Details: how thoroughly a file is looked at for its record. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from services.containers.kinds import Kind
+
+Detail = Literal["quick", "header", "smart", "full"]
+"""quick: what storage says. header: what the file's header says. full: all of its data. smart: one of the last two."""
+SMART_BYTES = 64 * 10**6
+"""A raster that is larger is not read as a whole for a smart record."""
+
+
+def effective(detail: Detail, kind: Kind, size: int) -> Detail:
+    """Choose what smart means for a file; the other details mean themselves."""
+    if detail != "smart":
+        return detail
+    return "header" if kind == "raster" and size > SMART_BYTES else "full"

@@ -1,0 +1,25 @@
+"""Kinds of files, by extension: what can be catalogued, what belongs to another file, and all the rest. Pure."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Literal
+
+from services.raster.names import RASTER_EXTENSIONS
+from services.vector.formats import EXTENSIONS as VECTOR_EXTENSIONS
+
+Kind = Literal["raster", "vector", "sidecar", "other"]
+SIDECARS = (".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix", ".qmd", ".ovr", ".msk", ".tfw", ".aux.xml")
+"""Parts of a shapefile, and files beside a raster: nothing by themselves."""
+CATALOGUED = (*RASTER_EXTENSIONS, *VECTOR_EXTENSIONS)
+
+
+def kind_of(name: str) -> Kind:
+    """Tell what a blob is likely to be; only reading it would tell for certain."""
+    lower = name.lower()
+    if lower.endswith(SIDECARS):
+        return "sidecar"
+    suffix = PurePosixPath(lower).suffix
+    if suffix in RASTER_EXTENSIONS:
+        return "raster"
+    return "vector" if suffix in VECTOR_EXTENSIONS else "other"

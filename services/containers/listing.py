@@ -1,0 +1,106 @@
+"""Listings: what a container holds, added up blob by blob, and the list itself as far as a result may hold it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from repositories.blobs import BlobFacts
+from schema.jobs import Json
+from services.containers.kinds import kind_of
+
+MAX_EXTENSIONS = 100
+MAX_EXTENSION_LENGTH = 16
+NO_EXTENSION, OTHER_EXTENSIONS = "(none)", "(other)"
+
+
+def describe(facts: BlobFacts) -> Json:
+    """Give a blob as a listing shows it."""
+    return {
+        "name": facts.name,
+        "size": facts.size,
+        "last_modified": facts.last_modified.isoformat(),
+        "content_type": facts.content_type,
+        "etag": facts.etag,
+        "kind": kind_of(facts.name),
+    }
+
+
+@dataclass
+class Summary:
+    """Sums over blobs; its size does not grow with their number."""
+
+    total_files: int = 0
+    total_bytes: int = 0
+    extensions: Counter[str] = field(default_factory=Counter)
+    largest: Json | None = None
+    """name, size."""
+    newest: Json | None = None
+    """name, last_modified."""
+
+    def add(self, file: Json) -> None:
+        """Add a blob, as describe gives it."""
+        self.total_files += 1
+        self.total_bytes += file["size"]
+        self._count(extension_of(file["name"]), 1)
+        self._compare({"name": file["name"], "size": file["size"]}, None)
+        self._compare(None, {"name": file["name"], "last_modified": file["last_modified"]})
+
+    def join(self, other: Summary) -> None:
+        """Add what another summary has."""
+        self.total_files += other.total_files
+        self.total_bytes += other.total_bytes
+        for extension, number in other.extensions.items():
+            self._count(extension, number)
+        self._compare(other.largest, other.newest)
+
+    def as_json(self) -> Json:
+        """Give the summary as it is reported. A megabyte is 1e6 bytes."""
+        return {
+            "total_files": self.total_files,
+            "total_bytes": self.total_bytes,
+            "total_size_mb": round(self.total_bytes / 1e6, 3),
+            "file_extensions": dict(self.extensions.most_common()),
+            "largest_file": self.largest,
+            "newest_file": self.newest,
+        }
+
+    @classmethod
+    def from_json(cls, data: Json) -> Summary:
+        """Read what as_json gave."""
+        return cls(
+            data["total_files"],
+            data["total_bytes"],
+            Counter(data["file_extensions"]),
+            data["largest_file"],
+            data["newest_file"],
+        )
+
+    def _count(self, extension: str, number: int) -> None:
+        known = extension in self.extensions or len(self.extensions) < MAX_EXTENSIONS
+        self.extensions[extension if known else OTHER_EXTENSIONS] += number
+
+    def _compare(self, largest: Json | None, newest: Json | None) -> None:
+        if largest and (self.largest is None or largest["size"] > self.largest["size"]):
+            self.largest = largest
+        if newest and (self.newest is None or newest["last_modified"] > self.newest["last_modified"]):
+            self.newest = newest
+
+
+def extension_of(name: str) -> str:
+    """Give the extension of a blob in lower case; one word stands for none, and for what is too long to be one."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return (
+        suffix
+        if len(suffix) <= MAX_EXTENSION_LENGTH and suffix != "."
+        else OTHER_EXTENSIONS
+        if suffix
+        else NO_EXTENSION
+    )
+
+
+def size_of(file: Json) -> int:
+    """Give the bytes that a blob takes in a result."""
+    return len(json.dumps(file)) + 2

@@ -1,0 +1,65 @@
+"""Metadata: everything that a file's header says, and where it lies as far as it says that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyproj import CRS
+from rasterio.io import DatasetReader
+
+from schema.errors import PermanentError
+from schema.jobs import Json
+from services.containers.kinds import kind_of
+from services.context import TaskContext
+from services.raster.facts import RasterFacts, describe, facts_of
+from services.raster.gdal import gdal_environment
+from services.raster.georeference import label_of, source_crs
+from services.raster.source import label_of as blob_label
+from services.raster.source import open_remote, source_of
+from services.stac.footprint import Footprint, footprint, joined
+from services.stac.layers import contents_of, describe_read, read_layers
+from services.stac.raster_item import bounds_of
+from services.stac.sources import has_cog_layout, outline_of_points
+
+
+def describe_file(ctx: TaskContext) -> Json:
+    """Describe the task's source, a raster by its header and a file of features by one pass. Raises PermanentError."""
+    if kind_of(source_of(ctx).blob) == "raster":
+        with gdal_environment(), open_remote(ctx.blobs, source_of(ctx)) as dataset:
+            return _raster(blob_label(source_of(ctx)), dataset)
+    layers = read_layers(ctx)
+    label = blob_label(source_of(ctx))
+    place = _place(lambda: joined([content.outline for content in contents_of(label, layers)]))
+    return {"vector": {"layers": [describe_read(layer) for layer in layers]}, "place": place}
+
+
+def _raster(label: str, dataset: DatasetReader) -> Json:
+    facts = facts_of(dataset)
+    crs = CRS.from_wkt(facts.crs_wkt) if facts.crs_wkt else None
+    placed = facts.georeference in ("north_up", "rotated")
+    more = {
+        "crs": label_of(crs) if crs else None,
+        "crs_wkt": facts.crs_wkt,
+        "bounds": bounds_of(facts.affine, facts.width, facts.height) if placed else None,
+        "control_points": len(facts.gcps),
+        "cog_layout": has_cog_layout(dataset),
+        "other_images": facts.other_images,
+        "image_structure": dict(dataset.tags(ns="IMAGE_STRUCTURE")),
+        "band_tags": [dict(band.tags) for band in facts.bands],
+    }
+    return {"raster": {**describe(facts), **more}, "place": _place(lambda: _outline(label, dataset, facts))}
+
+
+def _outline(label: str, dataset: DatasetReader, facts: RasterFacts) -> Footprint:
+    crs = source_crs(label, facts, None).crs
+    points = outline_of_points(label, dataset, facts, crs)
+    return points or footprint(label, crs, facts.affine, facts.width, facts.height)
+
+
+def _place(outline: Callable[[], Footprint]) -> Json:
+    """Say where a file lies in longitude and latitude, or why that is not known."""
+    try:
+        found = outline()
+    except PermanentError as exc:
+        return {"known": False, "code": exc.error_code, "reason": exc.message}
+    return {"known": True, "bbox": list(found.bbox), "geometry": found.geometry}

@@ -1,0 +1,144 @@
+"""The handlers that catalogue files as they are, one or a batch of them, and the one that only tells what it read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from repositories import catalog, progress
+from schema.errors import GeostageError, NotFound, PermanentError
+from schema.jobs import Json, Source
+from services.containers.batches import SourceFile, read_batch
+from services.containers.details import Detail
+from services.containers.kinds import kind_of
+from services.context import TaskContext
+from services.raster.errors import DiskFull
+from services.raster.names import source_item_id
+from services.raster.source import source_of
+from services.stac.item import record_of
+from services.stac.metadata import describe_file
+from services.stac.publish import write_items
+from services.stac.sources import make_record
+
+FILE_ERRORS = (PermanentError, NotFound, DiskFull)
+"""What one file of a batch may fail with, while the others are catalogued."""
+KILLER = "Reading it ended the process that read it: {reason}"
+KILLER_REMEDY = "Check the file with gdalinfo or ogrinfo, write it anew, and upload it."
+
+
+def catalog_file(ctx: TaskContext) -> Json:
+    """Catalogue the job's file."""
+    source, collection = source_of(ctx), ctx.parameters["collection_id"]
+    detail: Detail = ctx.parameters["detail"]
+    file = SourceFile(source, _content_type(ctx, source))
+    if detail == "quick" and (known := _known_better(ctx, source, collection)):
+        return {"status": "unchanged", **_outcome(source, collection, known)}
+    record = record_of(make_record(ctx, file, collection, detail))
+    write_items(ctx, [record])
+    return {
+        "status": "catalogued",
+        **_outcome(source, collection, record["properties"]["geostage:detail"]),
+        "item": record,
+    }
+
+
+def _content_type(ctx: TaskContext, source: Source) -> str | None:
+    """Ask storage for the content type, which the job does not keep."""
+    listed = ctx.blobs.list_blobs(source.container, source.blob)
+    return next((facts.content_type for facts in listed if facts.name == source.blob), None)
+
+
+def _known_better(ctx: TaskContext, source: Source, collection: str) -> str | None:
+    """Give the detail in which these very bytes are catalogued already, if it is more than a quick one."""
+    item_id = source_item_id(source.blob)
+    with ctx.database.connection() as conn:
+        known = catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)
+    better = known and known["etag"] == source.etag and known["detail"] != "quick"
+    return str(known["detail"]) if known and better else None
+
+
+def _outcome(source: Source, collection: str, detail: str) -> Json:
+    return {
+        "stac_id": source_item_id(source.blob),
+        "collection_id": collection,
+        "source": f"{source.container}/{source.blob}",
+        "kind": kind_of(source.blob),
+        "detail": detail,
+    }
+
+
+@dataclass
+class _Batch:
+    """What became of the files of a batch."""
+
+    records: list[Json] = field(default_factory=list)
+    failed: list[Json] = field(default_factory=list)
+
+    def refuse(self, file: SourceFile, code: str, message: str, remediation: str) -> None:
+        kind = kind_of(file.source.blob)
+        said = {"code": code, "message": message, "remediation": remediation}
+        self.failed.append({"name": file.source.blob, "kind": kind, **said})
+
+
+def catalog_batch(ctx: TaskContext) -> Json:
+    """Catalogue the files of a batch; one that cannot be read becomes an entry of the report.
+
+    A file whose reading killed an earlier try is passed over. All items are made before the transaction begins, which
+    holds pgSTAC's lock.
+    """
+    killers = progress.begin(ctx.database, ctx.task)
+    batch = _Batch()
+    for file in read_batch(ctx.blobs, ctx.settings.work_container, ctx.parameters["batch"]):
+        ctx.check()
+        name = file.source.blob
+        if name in killers:
+            batch.refuse(file, "file_kills_reader", KILLER.format(reason=killers[name]), KILLER_REMEDY)
+            continue
+        progress.note(ctx.database, ctx.task, name)
+        _add(ctx, batch, file)
+    progress.note(ctx.database, ctx.task, None)
+    ctx.check()
+    failed_blob = _write_failed(ctx, batch.failed) if batch.failed else None
+    if batch.records:
+        write_items(ctx, batch.records)
+    return {"catalogued": len(batch.records), "failed": len(batch.failed), "failed_blob": failed_blob}
+
+
+def _add(ctx: TaskContext, batch: _Batch, file: SourceFile) -> None:
+    try:
+        item = make_record(ctx, file, ctx.parameters["collection_id"], "header")
+        batch.records.append(record_of(item))
+    except FILE_ERRORS as exc:
+        error: GeostageError = exc
+        batch.refuse(file, error.error_code, error.message, error.remediation)
+
+
+def _write_failed(ctx: TaskContext, failed: list[Json]) -> str:
+    blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/failed-{ctx.task.task_index:06d}.json"
+    ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(failed).encode())
+    return blob
+
+
+def extract_metadata(ctx: TaskContext) -> Json:
+    """Tell what the job's file says about itself, and whether the catalogue knows it."""
+    source, collection = source_of(ctx), ctx.parameters["collection_id"]
+    item_id = source_item_id(source.blob)
+    with ctx.database.connection() as conn:
+        known = catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)
+    return {
+        "source": f"{source.container}/{source.blob}",
+        "kind": kind_of(source.blob),
+        "blob": {
+            "size": source.size,
+            "etag": source.etag,
+            "last_modified": source.last_modified,
+            "content_type": _content_type(ctx, source),
+        },
+        **describe_file(ctx),
+        "catalogue": {
+            "collection_id": collection,
+            "stac_id": item_id,
+            "catalogued": known is not None,
+            "up_to_date": known is not None and known["etag"] == source.etag,
+        },
+    }
