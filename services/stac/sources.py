@@ -43,8 +43,8 @@ _REMEDIES = {
     "or load it with process_raster or process_vector, which take source_crs.",
     "raster_too_large": "Submit stac_item_smart or catalog_file, which read only the header of a large raster.",
     "crs_unknown": "Correct the CRS in the file, or load it with process_vector, which takes source_crs.",
-    "coordinates_missing": "Name the columns latitude and longitude, or wkt, or load it with process_vector, which takes "
-    "latitude_column, longitude_column and wkt_column.",
+    "coordinates_missing": "Name the columns latitude and longitude, or wkt, or load it with process_vector, which "
+    "takes latitude_column, longitude_column and wkt_column.",
 }
 """What helps here; the usual advice names parameters that catalogue jobs do not have."""
 _MEDIA_TYPES = {

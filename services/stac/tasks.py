@@ -9,7 +9,7 @@ from repositories import catalog, progress
 from schema.errors import GeostageError, NotFound, PermanentError
 from schema.jobs import Json, Source
 from services.containers.batches import SourceFile, read_batch
-from services.containers.details import Detail
+from services.containers.details import Detail, effective, rank
 from services.containers.kinds import kind_of
 from services.context import TaskContext
 from services.raster.errors import DiskFull
@@ -31,7 +31,8 @@ def catalog_file(ctx: TaskContext) -> Json:
     source, collection = source_of(ctx), ctx.parameters["collection_id"]
     detail: Detail = ctx.parameters["detail"]
     file = SourceFile(source, _content_type(ctx, source))
-    if detail == "quick" and (known := _known_better(ctx, source, collection)):
+    known = _known_better(ctx, source, collection, effective(detail, kind_of(source.blob), source.size))
+    if known:
         return {"status": "unchanged", **_outcome(source, collection, known)}
     record = record_of(make_record(ctx, file, collection, detail))
     write_items(ctx, [record])
@@ -48,13 +49,14 @@ def _content_type(ctx: TaskContext, source: Source) -> str | None:
     return next((facts.content_type for facts in listed if facts.name == source.blob), None)
 
 
-def _known_better(ctx: TaskContext, source: Source, collection: str) -> str | None:
-    """Give the detail in which these very bytes are catalogued already, if it is more than a quick one."""
+def _known_better(ctx: TaskContext, source: Source, collection: str, detail: Detail) -> str | None:
+    """Give the detail in which these very bytes are catalogued already, if that is more than is asked for."""
     item_id = source_item_id(source.blob)
     with ctx.database.connection() as conn:
         known = catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)
-    better = known and known["etag"] == source.etag and known["detail"] != "quick"
-    return str(known["detail"]) if known and better else None
+    if known is None or known["etag"] != source.etag or rank(known["detail"]) <= rank(detail):
+        return None
+    return str(known["detail"])
 
 
 def _outcome(source: Source, collection: str, detail: str) -> Json:
