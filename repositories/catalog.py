@@ -86,10 +86,11 @@ def find_sources(conn: Connection, collection_id: str, container: str, ids: Sequ
 
 
 def sources(conn: Connection, collection_id: str, container: str, prefix: str) -> Iterator[CatalogedBlob]:
-    """Go through the items that were made of blobs of a container, page by page; connections may be in autocommit."""
+    """Go through the items that were made of blobs of a container, page by page; the connection is in autocommit."""
     given = {"collection": collection_id, "container": container, "prefix": prefix, "limit": _PAGE, "after": ""}
     while True:
-        with _migrated():
+        with _migrated(), conn.transaction():
+            conn.execute(_queries["in_order"])
             rows = conn.execute(_queries["page_sources"], given).fetchall()
         yield from (CatalogedBlob(row["id"], row["blob"], row["etag"]) for row in rows)
         if len(rows) < _PAGE:

@@ -12,7 +12,9 @@ from pystac.extensions.file import FileExtension
 from pystac.extensions.processing import ProcessingExtension
 from pystac.extensions.projection import ProjectionExtension
 
+from schema.errors import PermanentError
 from schema.jobs import Json
+from schema.jsonb import to_jsonb
 from services.stac.footprint import Footprint
 from services.stac.moments import Moment
 
@@ -84,6 +86,14 @@ def project(item: pystac.Item, crs: CRS, **fields: Any) -> None:
 
 
 def record_of(item: pystac.Item) -> Json:
-    """Give an item as pgSTAC takes it."""
+    """Give an item as pgSTAC takes it. Raises PermanentError when the file has put something in that it cannot."""
     record: Json = item.to_dict(include_self_link=False, transform_hrefs=False)
+    try:
+        to_jsonb(record)
+    except ValueError as exc:
+        raise PermanentError(
+            f"The record of {item.properties['geostage:source']} cannot be stored: {exc}.",
+            remediation="Look for odd characters and numbers in its metadata, and write the file anew.",
+            code="record_not_storable",
+        ) from exc
     return record
