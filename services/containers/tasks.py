@@ -67,17 +67,19 @@ class _Parts:
 
     ctx: TaskContext
     room: int
-    """Bytes that the result has left."""
+    """Bytes that the result has left; none once a blob did not fit."""
     inline: list[Json] = field(default_factory=list)
     written: list[Json] = field(default_factory=list)
     _held: list[Json] = field(default_factory=list)
 
     def add(self, file: Json) -> None:
-        size = size_of(file)
-        if not self._held and not self.written and size <= self.room:
-            self.inline.append(file)
-            self.room -= size
-            return
+        if self.room:
+            size = size_of(file)
+            if size <= self.room:
+                self.inline.append(file)
+                self.room -= size
+                return
+            self.room = 0
         self._held.append(file)
         if len(self._held) == PART_FILES:
             self._write()

@@ -1,0 +1,40 @@
+"""A database with pgSTAC of its own, whose jobs and items are removed before each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.stack import Stack
+from repositories.migrate import migrate_all
+from repositories.postgres import Database
+from tests.integration.containers.world import Containers, world_settings
+from tests.integration.protocol.conftest import new_database
+
+
+@pytest.fixture(scope="session")
+def containers_dsn(stack: Stack) -> str:
+    """A migrated database beside the stack's own."""
+    dsn = new_database(stack, "containers")
+    migrate_all(dsn)
+    return dsn
+
+
+@pytest.fixture(scope="session")
+def containers_database(containers_dsn: str) -> Iterator[Database]:
+    """The connections of all tests."""
+    database = Database(containers_dsn)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def world(containers_dsn: str, containers_database: Database, tmp_path: Path) -> Containers:
+    """A deployment with an empty container and an empty catalogue."""
+    with containers_database.transaction() as conn:
+        conn.execute("TRUNCATE app.jobs, app.tasks, app.poison")
+        conn.execute("SELECT set_config('search_path', 'pgstac, public', true)")
+        conn.execute("DELETE FROM pgstac.collections")
+    return Containers(world_settings(containers_dsn), containers_database, folder=tmp_path)

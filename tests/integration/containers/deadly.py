@@ -1,0 +1,38 @@
+"""What the child processes of these tests are built of: the real engine, to which some files are deadly."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from controllers import CONTROLLERS
+from controllers.engine import Engine
+from repositories.blobs import AzureBlobs
+from repositories.postgres import Database
+from repositories.queues import FakeQueues
+from schema.settings import get_settings
+from services import resolve_handler
+from services.stac import sources, tasks
+
+BUILDER = "tests.integration.containers.deadly:build"
+
+
+def make_record(ctx: Any, file: Any, collection: str, detail: Any) -> Any:
+    """Do to this process what a library may do to it, if the file's name says so."""
+    name = file.source.blob
+    if "abort" in name:
+        os.abort()
+    if "hang" in name:
+        time.sleep(600)
+    if "bug" in name:
+        raise KeyError("nobody thought of this")
+    return sources.make_record(ctx, file, collection, detail)
+
+
+def build() -> Engine:
+    """Make the engine of a child."""
+    settings = get_settings()
+    tasks.make_record = make_record  # type: ignore[assignment]
+    database = Database(settings.postgres_dsn.get_secret_value())
+    return Engine(settings, database, FakeQueues(), AzureBlobs(settings), CONTROLLERS, resolve_handler)

@@ -1,0 +1,268 @@
+"""sync_container: the catalogue follows the container, twice changes nothing, and a bad file is an entry."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from repositories import catalog
+from repositories.blobs import BlobFacts
+from schema.jobs import Json
+from services.containers import batches, sync
+from services.raster.names import source_item_id
+from tests.integration.containers.world import CONTAINER, POINT, Containers
+from tests.unit.stac.schemas import validate
+
+MANY = 100_000
+
+
+def figures(result: Json, *names: str) -> list[int]:
+    return [result["summary"][name] for name in names]
+
+
+def failures(result: Json) -> dict[str, str]:
+    return {entry["name"]: entry["code"] for entry in result["failed_files"]}
+
+
+def contents(world: Containers, collection: str = CONTAINER) -> list[Json]:
+    """The rows of a collection, to the last byte."""
+    columns = "id, content, geometry::text, datetime::text, xmin::text"
+    return world.sql(f"SELECT {columns} FROM pgstac.items WHERE collection = %s ORDER BY id", [collection])
+
+
+def test_every_raster_and_vector_becomes_a_valid_item(world: Containers) -> None:
+    world.put_raster("r/a.tif")
+    world.put("v/a.geojson")
+    world.put("readme.txt")
+    result = world.sync()
+    assert figures(result, "blobs", "rasters", "vectors", "ignored", "catalogued", "failed") == [3, 1, 1, 1, 2, 0]
+    found = world.items()
+    assert set(found) == {"r/a.tif", "v/a.geojson"}
+    for blob, item in found.items():
+        validate(item)
+        assert item["properties"]["geostage:etag"] == world.blobs.head(CONTAINER, blob).etag
+        assert item["assets"]["data"]["href"] == f"/{CONTAINER}/{blob}"
+    with world.database.connection() as conn:
+        collection = catalog.get_collection(conn, CONTAINER)
+    assert collection
+    validate(collection)
+    west, south, east, north = collection["extent"]["spatial"]["bbox"][0]
+    assert west <= 7 <= east
+    assert south <= 51 <= north
+
+
+def test_the_second_time_nothing_is_changed(world: Containers) -> None:
+    world.put_raster("a.tif")
+    world.put("a.geojson")
+    world.sync()
+    before = contents(world)
+    job = world.run_job("sync_container")
+    assert job.result_data
+    assert figures(job.result_data, "new", "changed", "unchanged", "catalogued") == [0, 0, 2, 0]
+    assert [entry["task_count"] for entry in job.stage_history] == [1, 0, 1]
+    assert contents(world) == before
+
+
+def test_a_blob_that_was_replaced_is_catalogued_anew(world: Containers) -> None:
+    world.put("a.geojson")
+    world.put("b.geojson")
+    world.sync()
+    world.put("a.geojson", POINT.replace(b"7, 51", b"8, 52"))
+    result = world.sync()
+    assert figures(result, "new", "changed", "unchanged", "catalogued") == [0, 1, 1, 1]
+    assert world.items()["a.geojson"]["bbox"] == pytest.approx([8, 52, 8, 52], abs=1e-5)
+    assert len(world.items()) == 2
+
+
+def test_files_that_differ_in_little_have_items_of_their_own(world: Containers) -> None:
+    names = ["a.tif", "a.TIF", "a.tiff", "a.geojson", "a b.geojson", "a-b.geojson", "x/a.geojson", "x-a.geojson"]
+    for name in names:
+        if "tif" in name.lower():
+            world.put_raster(name)
+        else:
+            world.put(name)
+    world.sync()
+    assert set(world.items()) == set(names)
+
+
+def test_a_file_that_cannot_be_read_is_an_entry_with_what_to_do(world: Containers) -> None:
+    world.put("good.geojson")
+    world.put("broken.tif", b"II*\0garbage")
+    world.put("empty.tif", b"")
+    world.put_raster("nocrs.tif", crs=None)
+    world.put("lonely.shp", b"\0\0\x27\x0a" + b"\0" * 96)
+    world.put("nothing.csv", b"a,b\n1,2\n")
+    world.put("object.json", b'{"a": 1}')
+    world.put("bomb.zip", b"PK\x03\x04 no zip")
+    world.put("empty.geojson", b'{"type": "FeatureCollection", "features": []}')
+    world.put("nowhere.geojson", POINT.replace(b"7, 51", b"7, 151"))
+    result = world.sync()
+    assert set(world.items()) == {"good.geojson"}
+    assert failures(result) == {
+        "broken.tif": "raster_unreadable", "empty.tif": "file_empty", "nocrs.tif": "crs_missing",
+        "lonely.shp": "shapefile_incomplete", "nothing.csv": "coordinates_missing", "object.json": "source_unreadable",
+        "bomb.zip": "archive_damaged", "empty.geojson": "layer_empty", "nowhere.geojson": "coordinates_not_on_earth",
+    }  # fmt: skip
+    assert all(entry["remediation"] and str(world.folder) not in entry["message"] for entry in result["failed_files"])
+    remedy = next(entry["remediation"] for entry in result["failed_files"] if entry["name"] == "nocrs.tif")
+    assert "Submit it with source_crs" not in remedy, "there is no such parameter here"
+
+
+def test_unreadable_files_are_a_warning_of_a_job_that_completed(world: Containers) -> None:
+    world.put("broken.tif", b"II*\0garbage")
+    job = world.run_job("sync_container")
+    assert job.status == "completed"
+    assert [(w["code"], w["count"]) for w in job.warnings] == [("files_not_catalogued", 1)]
+
+
+def test_items_whose_blob_has_gone_are_reported_and_removed_on_request(world: Containers) -> None:
+    for name in ("a.geojson", "b.geojson"):
+        world.put(name)
+    world.sync()
+    del world.blobs.containers[CONTAINER]["a.geojson"]
+    reported = world.sync()
+    assert figures(reported, "missing", "removed") == [1, 0]
+    assert [entry["name"] for entry in reported["missing_items"]] == ["a.geojson"]
+    assert set(world.items()) == {"a.geojson", "b.geojson"}
+    removed = world.sync(remove_missing=True)
+    assert figures(removed, "missing", "removed") == [1, 1]
+    assert set(world.items()) == {"b.geojson"}
+    assert figures(world.sync(remove_missing=True), "missing", "removed") == [0, 0]
+
+
+def test_only_items_that_were_made_of_this_container_are_ever_removed(world: Containers) -> None:
+    world.blobs.containers["other"] = {}
+    world.put("theirs.geojson", container="other")
+    world.sync(dataset_id="other", collection_id=CONTAINER)
+    raster = world.put_raster("made.tif")
+    made = world.result("process_raster", resource_id=raster)
+    world.put("ours.geojson")
+    world.sync()
+    del world.blobs.containers[CONTAINER]["made.tif"]
+    del world.blobs.containers[CONTAINER]["ours.geojson"]
+    assert figures(world.sync(remove_missing=True), "removed") == [2]
+    left = {row["id"] for row in world.sql("SELECT id FROM pgstac.items")}
+    assert left == {made["stac_id"], source_item_id("theirs.geojson")}
+
+
+def test_an_item_that_was_made_anew_meanwhile_is_not_removed(world: Containers) -> None:
+    world.put("back.geojson")
+    world.sync()
+    del world.blobs.containers[CONTAINER]["back.geojson"]
+    job = world.start_job("sync_container", remove_missing=True)
+    deliver_until_stage(world, job, 3)
+    world.put("back.geojson")
+    world.result("catalog_file", resource_id="back.geojson")
+    world.run_all()
+    ended = world.job(job)
+    assert ended.result_data
+    assert figures(ended.result_data, "missing", "removed") == [1, 0]
+    assert set(world.items()) == {"back.geojson"}
+
+
+def deliver_until_stage(world: Containers, job: Any, stage_n: int) -> None:
+    """Deliver messages until a stage is current, and lose the message that starts it."""
+    while world.job(job).current_stage_n < stage_n:
+        for message in world.drain():
+            world.deliver(message)
+    world.lose_messages()
+    world.queues.send("geo-jobs", [json.dumps({"job_id": job.job_id, "stage_n": stage_n})])
+    held = world.drain()
+    world.queues.send(held[0][0], [held[0][1]])
+
+
+def test_a_prefix_limits_what_is_catalogued_and_what_counts_as_gone(world: Containers) -> None:
+    for name in ("a/1.geojson", "b/1.geojson"):
+        world.put(name)
+    assert figures(world.sync(resource_id="a/"), "blobs", "catalogued") == [1, 1]
+    world.sync()
+    del world.blobs.containers[CONTAINER]["b/1.geojson"]
+    assert figures(world.sync(resource_id="a/", remove_missing=True), "missing", "removed") == [0, 0]
+    assert set(world.items()) == {"a/1.geojson", "b/1.geojson"}
+
+
+def test_a_collection_can_be_named(world: Containers) -> None:
+    world.put("a.geojson")
+    assert world.sync(collection_id="Mine-1")["collection_id"] == "Mine-1"
+    assert set(world.items("Mine-1")) == {"a.geojson"}
+    assert world.items() == {}
+
+
+def test_files_go_in_batches_side_by_side(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MAX_FILES", 3)
+    for number in range(10):
+        world.put(f"{number}.geojson")
+    job = world.run_job("sync_container")
+    assert [entry["task_count"] for entry in job.stage_history] == [1, 4, 1]
+    assert len(world.items()) == 10
+
+
+def test_large_files_are_batches_by_themselves(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "MAX_BYTES", 2 * len(POINT))
+    for number in range(5):
+        world.put(f"{number}.geojson")
+    job = world.run_job("sync_container")
+    assert [entry["task_count"] for entry in job.stage_history] == [1, 3, 1]
+
+
+def test_a_long_report_is_a_blob_whose_beginning_stands_in_the_result(
+    world: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "SHOWN", 2)
+    monkeypatch.setattr(batches, "MAX_FILES", 3)
+    for number in range(7):
+        world.put(f"{number}.tif", b"no raster")
+    result = world.sync()
+    lines = [json.loads(line) for line in world.read(result["report_path"]).splitlines()]
+    assert [line["name"] for line in lines] == [f"{number}.tif" for number in range(7)]
+    assert result["failed_files"] == lines[:2]
+    assert figures(result, "failed") == [7]
+
+
+def test_the_work_area_is_gone_when_the_job_has_ended(world: Containers) -> None:
+    world.put("a.geojson")
+    world.put("b.tif", b"no raster")
+    job = world.run_job("sync_container")
+    assert world.blobs.containers.get("geostage-work", {}) == {}
+    tables = "SELECT relname FROM pg_class WHERE starts_with(relname, %s)"
+    assert world.sql(tables, [f"s_{job.job_id}"]) == []
+
+
+def test_a_blob_that_changes_while_it_is_catalogued_is_an_entry(world: Containers) -> None:
+    world.put("a.geojson")
+    world.put("b.geojson")
+    job = world.start_job("sync_container")
+    deliver_until_stage(world, job, 2)
+    world.put("a.geojson", POINT + b" ")
+    del world.blobs.containers[CONTAINER]["b.geojson"]
+    world.run_all()
+    ended = world.job(job)
+    assert ended.result_data
+    assert failures(ended.result_data) == {"a.geojson": "source_changed", "b.geojson": "source_changed"}
+
+
+def test_an_item_says_nothing_of_where_geostage_runs(world: Containers) -> None:
+    world.put_raster("a.tif")
+    world.sync()
+    text = json.dumps(world.items())
+    assert str(world.folder.parent) not in text
+    assert "postgres" not in text
+
+
+def test_a_hundred_thousand_blobs_are_compared_in_bounded_memory(world: Containers) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    names = [f"{number:06d}.tif" for number in range(MANY)]
+    world.blobs.containers[CONTAINER] = {name: (b"", BlobFacts(name, 10, '"1"', at, None)) for name in names}
+    job = world.start_job("sync_container")
+    tracemalloc.start()
+    deliver_until_stage(world, job, 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    written = world.blobs.containers["geostage-work"].values()
+    assert len(written) == MANY / batches.MAX_FILES
+    assert peak - sum(len(data) for data, _ in written) < 30e6
+    world.engine.cancel(job.job_id)
