@@ -92,13 +92,9 @@ class Summary:
 def extension_of(name: str) -> str:
     """Give the extension of a blob in lower case; one word stands for none, and for what is too long to be one."""
     suffix = PurePosixPath(name).suffix.lower()
-    return (
-        suffix
-        if len(suffix) <= MAX_EXTENSION_LENGTH and suffix != "."
-        else OTHER_EXTENSIONS
-        if suffix
-        else NO_EXTENSION
-    )
+    if suffix in ("", "."):
+        return NO_EXTENSION
+    return suffix if len(suffix) <= MAX_EXTENSION_LENGTH else OTHER_EXTENSIONS
 
 
 def size_of(file: Json) -> int:

@@ -22,7 +22,7 @@ from services.stac.sources import make_record
 
 FILE_ERRORS = (PermanentError, NotFound, DiskFull)
 """What one file of a batch may fail with, while the others are catalogued."""
-KILLER = "Reading it ended the process that read it: {reason}"
+KILLER = "An earlier try ended while it read this file: {reason}"
 KILLER_REMEDY = "Check the file with gdalinfo or ogrinfo, write it anew, and upload it."
 
 

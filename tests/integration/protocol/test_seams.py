@@ -10,9 +10,10 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 
 from local.stack import Stack
-from repositories.blobs import AzureBlobs, Blobs, FakeBlobs
+from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs, FakeBlobs
 from repositories.queues import AzureQueues, FakeQueues, Queues
 from schema.errors import NotFound, SourceChanged, Unavailable
+from schema.jobs import Source
 from schema.settings import Settings
 from tests.integration.protocol.world import at_once
 
@@ -226,3 +227,39 @@ def test_a_blob_service_that_is_down_is_said_without_its_address(away: Settings,
     with pytest.raises(Unavailable) as refused:
         AzureBlobs(away).head(name, "a")
     assert "127.0.0.1" not in refused.value.message
+
+
+def test_a_level_is_listed_with_its_blobs_and_what_lies_deeper(blobs: Blobs, name: str) -> None:
+    for blob in ("a/1", "a/b/2", "a-", "c", "d/e/f", "ä/ö"):
+        blobs.write(name, blob, b"x")
+    found = list(blobs.list_level(name))
+    assert {one.name for one in found if isinstance(one, BlobFacts)} == {"a-", "c"}
+    assert {one.name for one in found if isinstance(one, BlobFolder)} == {"a/", "d/", "ä/"}
+    assert [one.name for one in blobs.list_level(name, "a/")] in (["a/1", "a/b/"], ["a/b/", "a/1"])
+    assert [one.name for one in blobs.list_level(name, "d")] == ["d/"]
+    assert list(blobs.list_level(name, "nothing")) == []
+
+
+def test_a_listing_has_the_etag_that_a_look_at_the_blob_has(blobs: Blobs, name: str) -> None:
+    blobs.write(name, "a", b"x")
+    (listed,), (level,) = blobs.list_blobs(name), blobs.list_level(name)
+    assert isinstance(level, BlobFacts)
+    head = blobs.head(name, "a")
+    assert listed.etag == level.etag == head.etag
+    assert blobs.read_range(Source(name, "a", listed.etag, 1), 0, 1) == b"x"
+
+
+def test_a_container_is_there_or_is_not(blobs: Blobs, name: str) -> None:
+    blobs.write(name, "a", b"x")
+    blobs.check_container(name)
+    for missing in (f"{name}x", f"{name}/a", "UPPER", "a", "..", "x" * 64):
+        with pytest.raises(NotFound) as raised:
+            blobs.check_container(missing)
+        assert raised.value.error_code == "container_not_found"
+    with pytest.raises(NotFound):
+        list(blobs.list_level(f"{name}x"))
+
+
+def test_storage_that_is_away_tells_nothing_of_a_container(away: Settings) -> None:
+    with pytest.raises(Unavailable):
+        AzureBlobs(away).check_container("bronze")

@@ -17,10 +17,19 @@ from schema.jobs import Json
 from services.raster.facts import BandFacts, RasterFacts
 from services.raster.statistics import RasterStatistics
 from services.stac.collection import grown, new_collection, union
-from services.stac.item import Making, StoredFile, record_of
+from services.stac.footprint import extent_footprint
+from services.stac.item import Making, StoredFile, new_item, record_of
 from services.stac.moments import Moment, moment_of
 from services.stac.publish import href_of
-from services.stac.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
+from services.stac.raster_item import (
+    COG_TITLE,
+    COG_TYPE,
+    TIFF_TITLE,
+    TIFF_TYPE,
+    RasterContent,
+    make_raster_item,
+)
+from services.stac.vector_item import LayerContent, make_vector_item
 from tests.unit.raster.facts import facts
 from tests.unit.stac.schemas import EXTENSIONS, validate
 
@@ -116,6 +125,83 @@ def test_a_crs_without_a_code_is_written_out() -> None:
 def test_a_raster_without_a_place_never_becomes_an_item(changes: dict[str, Any]) -> None:
     with pytest.raises((ValueError, PermanentError), match="place"):
         output(facts(**changes))
+
+
+SOURCE = StoredFile(
+    item_id="a.tif-1", collection_id="bronze", href="/bronze/a.tif", source="bronze/a.tif", size=9,
+    moment=Moment(NOW, "blob"), media_type=TIFF_TYPE, title=TIFF_TITLE, properties={"geostage:etag": '"1"'},
+)  # fmt: skip
+
+
+def test_a_source_whose_header_alone_was_read_has_no_statistics_and_is_valid() -> None:
+    record = record_of(make_raster_item(SOURCE, RasterContent(facts(**UTM))))
+    validate(record)
+    assert "statistics" not in record["assets"]["data"]["bands"][0]
+    assert "file:checksum" not in record["assets"]["data"]
+    assert "renders" not in record["properties"]
+    assert "processing:lineage" not in record["properties"]
+    assert record["properties"]["geostage:etag"] == '"1"'
+
+
+def test_a_source_with_control_points_has_the_outline_that_they_give() -> None:
+    outline = extent_footprint("a", CRS("EPSG:4326"), (9, 46, 10, 47))
+    content = RasterContent(facts(georeference="gcps", **DEGREES), outline=outline)
+    record = record_of(make_raster_item(SOURCE, content))
+    validate(record)
+    assert record["bbox"] == [9, 46, 10, 47]
+    assert "proj:transform" not in record["properties"]
+
+
+def test_a_file_whose_place_is_not_known_has_no_geometry_and_no_box() -> None:
+    record = record_of(new_item(SOURCE, None))
+    validate(record)
+    assert record["geometry"] is None
+    assert "bbox" not in record
+
+
+def layer(name: str, bounds: tuple[float, float, float, float], crs: str = "EPSG:4326", **kinds: int) -> LayerContent:
+    outline = extent_footprint(name, CRS(crs), bounds)
+    return LayerContent(name, sum(kinds.values()), kinds, (("name", "string"),), CRS(crs), crs, bounds, outline)
+
+
+def test_an_item_of_a_vector_file_is_valid_and_tells_of_its_columns() -> None:
+    record = record_of(make_vector_item(SOURCE, [layer("roads", (5, 50, 6, 51), LineString=3)]))
+    validate(record)
+    properties = record["properties"]
+    assert properties["table:columns"] == [
+        {"name": "geometry", "type": "LineString"}, {"name": "name", "type": "string"}
+    ]  # fmt: skip
+    assert (properties["table:row_count"], properties["table:primary_geometry"]) == (3, "geometry")
+    assert (properties["proj:code"], properties["proj:bbox"]) == ("EPSG:4326", [5, 50, 6, 51])
+    assert record["bbox"] == [5, 50, 6, 51]
+
+
+def test_an_item_of_several_layers_tells_of_each_and_covers_all() -> None:
+    layers = [layer("a", (5, 50, 6, 51), Point=3), layer("b", (0, 0, 1e5, 1e5), "EPSG:3857", Point=1, Polygon=2)]
+    record = record_of(make_vector_item(SOURCE, layers))
+    validate(record)
+    assert record["geometry"]["type"] == "MultiPolygon"
+    assert record["bbox"] == pytest.approx([0, 0, 6, 51])
+    assert "proj:code" not in record["properties"]
+    assert record["properties"]["table:row_count"] == 6
+    assert [(one["name"], one["row_count"]) for one in record["properties"]["geostage:layers"]] == [("a", 3), ("b", 3)]
+
+
+def test_what_jsonb_cannot_hold_is_the_files_fault() -> None:
+    item = make_vector_item(SOURCE, [layer("ro\0ads", (5, 50, 6, 51), Point=1)])
+    with pytest.raises(PermanentError, match="cannot be stored"):
+        record_of(item)
+
+
+def test_a_collection_of_items_without_a_place_covers_the_world_until_one_has_one() -> None:
+    nowhere = record_of(new_item(SOURCE, None))
+    collection = new_collection("bronze", nowhere)
+    validate(collection)
+    assert collection["extent"]["spatial"]["bbox"] == [[-180, -90, 180, 90]]
+    assert grown(collection["extent"], nowhere) == collection["extent"]
+    extent = grown(collection["extent"], output())
+    assert extent["spatial"] == {"bbox": [[9, 39, 19, 47]]}
+    assert grown(extent, nowhere)["spatial"] == extent["spatial"]
 
 
 def test_collections_are_valid_and_grow() -> None:
