@@ -39,7 +39,7 @@ from services.vector.formats import format_of
 
 _WGS84 = CRS("EPSG:4326")
 _REMEDIES = {
-    "crs_missing": "Write the CRS into the file (gdal_edit.py -a_srs EPSG:32633 FILE; for a shapefile add its .prj), "
+    "crs_missing": "Write the CRS into the file (gdal_translate -a_srs EPSG:32633; for a shapefile add its .prj), "
     "or load it with process_raster or process_vector, which take source_crs.",
     "raster_too_large": "Submit stac_item_smart or catalog_file, which read only the header of a large raster.",
     "crs_unknown": "Correct the CRS in the file, or load it with process_vector, which takes source_crs.",

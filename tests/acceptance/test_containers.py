@@ -122,7 +122,9 @@ def test_pystac_client_sees_what_sync_container_wrote(
     assert set(found) == {"rasters/plain 1.tif", "rasters/cog.tif"}
     assert "cloud-optimized" in str(found["rasters/cog.tif"].assets["data"].media_type)
     assert "cloud-optimized" not in str(found["rasters/plain 1.tif"].assets["data"].media_type)
-    west, south, east, north = catalogue.get_collection("synced").extent.spatial.bboxes[0]
+    collection = catalogue.get_collection("synced")
+    assert collection
+    west, south, east, north = collection.extent.spatial.bboxes[0]
     assert (west, south) == pytest.approx((6.08, 50.73), abs=0.01)
     assert (east, north) == pytest.approx((7.64, 51.5), abs=0.1)
 
