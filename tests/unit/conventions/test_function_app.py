@@ -38,6 +38,7 @@ QUEUE_FUNCTIONS = {
     "on_raster_task": "geo-raster-tasks",
     "on_light_task": "geo-light-tasks",
 }
+LIGHT_TASKS = ("hello", "container_prefixes", "container_list", "sync_list", "sync_summarise")
 HEAVY = ("rasterio", "pyogrio", "geopandas", "shapely", "pyarrow", "pyproj", "pandas")
 IMPORT = """
 import builtins, json, os, socket, sys
@@ -97,6 +98,13 @@ def test_questions_are_answered_without_gdal() -> None:
     command = [sys.executable, "-c", f"{code}; print(json.dumps(sorted(sys.modules)))"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert len(light) == 10
+    assert not set(json.loads(done.stdout)) & set(HEAVY)
+
+
+def test_light_handlers_load_no_gdal() -> None:
+    imports = "".join(f"import {HANDLERS[task_type].partition(':')[0]}\n" for task_type in LIGHT_TASKS)
+    command = [sys.executable, "-c", f"{imports}import json, sys; print(json.dumps(sorted(sys.modules)))"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert not set(json.loads(done.stdout)) & set(HEAVY)
 
 
