@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pystac_client
 import pytest
 
 from local.hosts import Host
+from local.stac_api import PYTHON, stac_api
 from local.stack import Stack
 from tests.acceptance.client import Api
+from tests.conftest import must_run
 
 APP = Path(__file__).parent / "app"
 QUICK = {
@@ -32,6 +35,15 @@ def api(host: Host) -> Iterator[Api]:
     """The real application."""
     with client_of(host) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def catalogue(stack: Stack) -> Iterator[pystac_client.Client]:
+    """The catalogue as pystac-client sees it."""
+    if not PYTHON.exists() and not must_run():
+        pytest.skip("stac-fastapi-pgstac is not installed: ./dev test installs it")
+    with stac_api(stack) as url:
+        yield pystac_client.Client.open(url)
 
 
 @pytest.fixture(scope="session")

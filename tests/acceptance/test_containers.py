@@ -15,10 +15,8 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from rasterio.transform import from_origin
 from shapely.geometry import box
 
-from local.stac_api import PYTHON, stac_api
 from local.stack import Stack
 from tests.acceptance.client import Api, Json, problem_of
-from tests.conftest import must_run
 
 CONTAINER = "mixed"
 POINTS = b"name,latitude,longitude\nBonn,50.73,7.1\nAachen,50.78,6.08\n"
@@ -71,15 +69,6 @@ def container(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for name, data in files.items():
             client.upload_blob(name, data)
         yield client
-
-
-@pytest.fixture(scope="module")
-def catalogue(stack: Stack) -> Iterator[pystac_client.Client]:
-    """The catalogue as pystac-client sees it."""
-    if not PYTHON.exists() and not must_run():
-        pytest.skip("stac-fastapi-pgstac is not installed: ./dev test installs it")
-    with stac_api(stack) as url:
-        yield pystac_client.Client.open(url)
 
 
 def completed(api: Api, job_type: str, resource_id: str | None = None, **more: object) -> Json:

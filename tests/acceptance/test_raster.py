@@ -13,10 +13,8 @@ from azure.storage.blob import BlobServiceClient
 from rio_cogeo.cogeo import cog_validate
 
 from local.samples import elevation
-from local.stac_api import PYTHON, stac_api
 from local.stack import Stack
 from tests.acceptance.client import Api, problem_of
-from tests.conftest import must_run
 
 CONTAINER = "rasters"
 
@@ -31,15 +29,6 @@ def blobs(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bl
         container.upload_blob("survey 2019/höhe.tif", file.read_bytes())
         container.upload_blob("text.tif", b"no raster at all")
         yield service
-
-
-@pytest.fixture(scope="module")
-def catalogue(stack: Stack) -> Iterator[pystac_client.Client]:
-    """The catalogue as pystac-client sees it."""
-    if not PYTHON.exists() and not must_run():
-        pytest.skip("stac-fastapi-pgstac is not installed: ./dev test installs it")
-    with stac_api(stack) as url:
-        yield pystac_client.Client.open(url)
 
 
 def parameters(resource_id: str, **more: object) -> dict[str, object]:
