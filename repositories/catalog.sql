@@ -45,8 +45,9 @@ WHERE collection = %(collection)s AND id > %(after)s
 ORDER BY id LIMIT %(limit)s;
 
 -- delete_sources
--- Only what is still as it was seen, and was made of a blob of this container.
-SELECT pgstac.delete_item(i.id, i.collection)
-FROM pgstac.items AS i JOIN unnest(%(ids)s::text[], %(etags)s::text[]) AS gone (id, etag) ON i.id = gone.id
-WHERE i.collection = %(collection)s AND i.content->'properties'->>'geostage:etag' = gone.etag
+-- Only what is still as it was seen, and was made of a blob of this container. It is what pgSTAC's delete_item does,
+-- for all of them at once: its triggers look after the partitions once a statement, at 5 ms each.
+DELETE FROM pgstac.items AS i
+USING unnest(%(ids)s::text[], %(etags)s::text[]) AS gone (id, etag)
+WHERE i.id = gone.id AND i.collection = %(collection)s AND i.content->'properties'->>'geostage:etag' = gone.etag
   AND i.content->'properties'->>'geostage:container' = %(container)s;
