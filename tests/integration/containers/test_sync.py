@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,9 @@ from repositories import catalog
 from repositories.blobs import BlobFacts
 from schema.jobs import Json
 from services.containers import batches, sync
+from services.context import TaskContext
 from services.raster.names import source_item_id
+from services.stac import tasks
 from tests.integration.containers.world import CONTAINER, POINT, Containers
 from tests.unit.stac.schemas import validate
 
@@ -149,28 +152,31 @@ def test_only_items_that_were_made_of_this_container_are_ever_removed(world: Con
     assert left == {made["stac_id"], source_item_id("theirs.geojson")}
 
 
-def test_an_item_that_was_made_anew_meanwhile_is_not_removed(world: Containers) -> None:
+def test_an_item_that_was_made_anew_meanwhile_is_not_removed(
+    world: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def come_back() -> None:
+        world.put("back.geojson")
+        world.result("catalog_file", resource_id="back.geojson")
+
     world.put("back.geojson")
     world.sync()
     del world.blobs.containers[CONTAINER]["back.geojson"]
-    job = world.start_job("sync_container", remove_missing=True)
-    deliver_until_stage(world, job, 3)
-    world.put("back.geojson")
-    world.result("catalog_file", resource_id="back.geojson")
-    world.start_stage(job)
-    world.run_all()
-    ended = world.job(job)
-    assert ended.result_data
-    assert figures(ended.result_data, "missing", "removed") == [1, 0]
+    happens_before(monkeypatch, sync, "summarise", come_back)
+    assert figures(world.sync(remove_missing=True), "missing", "removed") == [1, 0]
     assert set(world.items()) == {"back.geojson"}
 
 
-def deliver_until_stage(world: Containers, job: Any, stage_n: int) -> None:
-    """Deliver messages until a stage is current, and lose the message that starts it."""
-    while world.job(job).current_stage_n < stage_n:
-        for message in world.drain():
-            world.deliver(message)
-    world.lose_messages()
+def happens_before(monkeypatch: pytest.MonkeyPatch, module: Any, handler: str, act: Callable[[], None]) -> None:
+    """Have something happen when a handler begins."""
+    handle = getattr(module, handler)
+
+    def act_and_handle(ctx: TaskContext) -> Json:
+        act()
+        result: Json = handle(ctx)
+        return result
+
+    monkeypatch.setattr(module, handler, act_and_handle)
 
 
 def test_a_prefix_limits_what_is_catalogued_and_what_counts_as_gone(world: Containers) -> None:
@@ -230,18 +236,17 @@ def test_the_work_area_is_gone_when_the_job_has_ended(world: Containers) -> None
     assert world.sql(tables, [f"s_{job.job_id}"]) == []
 
 
-def test_a_blob_that_changes_while_it_is_catalogued_is_an_entry(world: Containers) -> None:
+def test_a_blob_that_changes_while_it_is_catalogued_is_an_entry(
+    world: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change() -> None:
+        world.put("a.geojson", POINT + b" ")
+        del world.blobs.containers[CONTAINER]["b.geojson"]
+
     world.put("a.geojson")
     world.put("b.geojson")
-    job = world.start_job("sync_container")
-    deliver_until_stage(world, job, 2)
-    world.put("a.geojson", POINT + b" ")
-    del world.blobs.containers[CONTAINER]["b.geojson"]
-    world.start_stage(job)
-    world.run_all()
-    ended = world.job(job)
-    assert ended.result_data
-    assert failures(ended.result_data) == {"a.geojson": "source_changed", "b.geojson": "source_changed"}
+    happens_before(monkeypatch, tasks, "catalog_batch", change)
+    assert failures(world.sync()) == {"a.geojson": "source_changed", "b.geojson": "source_changed"}
 
 
 def test_an_item_says_nothing_of_where_geostage_runs(world: Containers) -> None:
@@ -252,16 +257,25 @@ def test_an_item_says_nothing_of_where_geostage_runs(world: Containers) -> None:
     assert "postgres" not in text
 
 
-def test_a_hundred_thousand_blobs_are_compared_in_bounded_memory(world: Containers) -> None:
+def test_a_hundred_thousand_blobs_are_compared_in_bounded_memory(
+    world: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     names = [f"{number:06d}.tif" for number in range(MANY)]
     world.blobs.containers[CONTAINER] = {name: (b"", BlobFacts(name, 10, '"1"', at, None)) for name in names}
     job = world.start_job("sync_container")
+    written: list[int] = []
+
+    def stop() -> None:
+        blobs = world.blobs.containers["geostage-work"].values()
+        written.extend(len(data) for data, _ in blobs)
+        world.engine.cancel(job.job_id)
+
+    happens_before(monkeypatch, tasks, "catalog_batch", stop)
     tracemalloc.start()
-    deliver_until_stage(world, job, 2)
+    world.run_all()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    written = world.blobs.containers["geostage-work"].values()
     assert len(written) == MANY / batches.MAX_FILES
-    assert peak - sum(len(data) for data, _ in written) < 30e6
-    world.engine.cancel(job.job_id)
+    # The blobs in memory keep what is written to them.
+    assert peak - sum(written) < 30e6
