@@ -25,6 +25,7 @@ _HARMLESS_BYTES = 2**28
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 REQUIRED_PARTS = (".shp", ".shx", ".dbf")
 _END_BYTES = 22 + 65_535
+_FEWER = "Upload an archive that holds nothing but the files of the layers."
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Member:
     """Path below the folder of the unpacked source."""
     entry: str = ""
     """Where it stood in its archive."""
-    fault: tuple[str, str] | None = None
-    """Error code and message, when it cannot be loaded; it matters only if this member is chosen."""
+    fault: tuple[str, str, str] | None = None
+    """Error code, message and remedy, when it cannot be loaded; it matters only if this member is chosen."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class _Found:
     name: str
     known: Format
     parts: dict[str, zipfile.ZipInfo]
-    fault: tuple[str, str] | None
+    fault: tuple[str, str, str] | None
 
     def member(self, number: int) -> Member:
         entry = self.parts[self.known.extensions[0]].filename
@@ -63,8 +64,8 @@ def unpack(archive: Path, folder: Path) -> list[Member]:
         return [one.member(number) for number, one in enumerate(found)]
 
 
-def unpack_kmz(archive: Path, into: Path) -> None:
-    """Take the document out of a KMZ: doc.kml, else its first .kml. Raises PermanentError."""
+def unpack_kmz(archive: Path, into: Path) -> str:
+    """Take the document out of a KMZ: doc.kml, else its first .kml; gives its name. Raises PermanentError."""
     with _opened(archive) as opened:
         entries = [entry for entry in _judge(opened.infolist()) if format_of(entry.filename) is KML]
         if not entries:
@@ -73,6 +74,7 @@ def unpack_kmz(archive: Path, into: Path) -> None:
             )
         main = next((entry for entry in entries if entry.filename.lower() == "doc.kml"), entries[0])
         _extract(opened, main, into)
+        return main.filename
 
 
 @contextmanager
@@ -102,7 +104,9 @@ def _check_directory(archive: Path) -> None:
     if length > MAX_DIRECTORY_BYTES:
         # Of more than 65,535 entries this record says only that there are as many.
         at_least = "at least " if entries == 0xFFFF else ""
-        raise _refused(f"The archive's table of contents names {at_least}{entries} entries; {MAX_ENTRIES} are allowed.")
+        raise _refused(
+            f"The archive's table of contents names {at_least}{entries} entries; {MAX_ENTRIES} are allowed.", _FEWER
+        )
 
 
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> None:
@@ -113,10 +117,14 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> Non
 def _judge(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
     """Refuse what is no honest archive, and leave out folders and what file managers add."""
     if len(entries) > MAX_ENTRIES:
-        raise _refused(f"The archive has {len(entries)} entries; {MAX_ENTRIES} are allowed.")
+        raise _refused(f"The archive has {len(entries)} entries; {MAX_ENTRIES} are allowed.", _FEWER)
     packed, unpacked = sum(e.compress_size for e in entries), sum(e.file_size for e in entries)
     if unpacked > MAX_UNPACKED_BYTES or unpacked > max(_HARMLESS_BYTES, MAX_RATIO * packed):
-        raise _refused(f"The archive would unpack from {packed} to {unpacked} bytes.")
+        raise _refused(
+            f"The archive would unpack from {packed} to {unpacked} bytes.",
+            f"Leave out what is no layer, or split it: {MAX_UNPACKED_BYTES} bytes are allowed, {MAX_RATIO} times what "
+            "is packed.",
+        )
     for entry in entries:
         _judge_entry(entry)
     kept = [entry for entry in entries if not entry.is_dir() and not _is_clutter(entry.filename)]
@@ -127,11 +135,19 @@ def _judge(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
 def _judge_entry(entry: zipfile.ZipInfo) -> None:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or _has_drive(path):
-        raise _refused(f"The archive's entry {entry.filename!r} points outside of it.")
+        raise _refused(
+            f"The archive's entry {entry.filename!r} points outside of it.",
+            "Make the archive again from within the folder, so that names are relative and without '..'.",
+        )
     if entry.flag_bits & 1:
-        raise _refused(f"The archive's entry {entry.filename!r} is encrypted.")
+        raise _refused(
+            f"The archive's entry {entry.filename!r} is encrypted.", "Make the archive again without a password."
+        )
     if path.suffix.lower() in ARCHIVES:
-        raise _refused(f"The archive's entry {entry.filename!r} is an archive itself.")
+        raise _refused(
+            f"The archive's entry {entry.filename!r} is an archive itself.",
+            "Upload that archive by itself, or put its files in its place.",
+        )
 
 
 def _has_drive(path: PurePosixPath) -> bool:
@@ -180,12 +196,9 @@ def _find_parts(name: str, main: zipfile.ZipInfo, known: Format, entries: list[z
     }
     missing = [f"{main.filename[:-4]}{suffix}" for suffix in REQUIRED_PARTS if suffix not in parts]
     text = f"The shapefile is not complete: the archive has no {' and no '.join(missing)}."
-    return _Found(name, known, parts, ("shapefile_incomplete", text) if missing else None)
+    remedy = "Zip all parts of the shapefile together (.shp, .shx, .dbf, .prj), and upload the archive anew."
+    return _Found(name, known, parts, ("shapefile_incomplete", text, remedy) if missing else None)
 
 
-def _refused(message: str) -> PermanentError:
-    return PermanentError(
-        message,
-        remediation="Upload an archive that holds nothing but the files of the layers.",
-        code="archive_refused",
-    )
+def _refused(message: str, remedy: str) -> PermanentError:
+    return PermanentError(message, remediation=remedy, code="archive_refused")

@@ -49,18 +49,18 @@ class Operation:
         return cls(**{**data, "missing_grids": tuple(data["missing_grids"])})
 
 
-def parse_crs(definition: str | None) -> pyproj.CRS:
+def parse_crs(definition: str | None, layer: str = "The layer") -> pyproj.CRS:
     """Read a layer's CRS, without its vertical part. Raises PermanentError: missing, or not to be transformed."""
     if not definition:
-        raise _missing("The layer has no coordinate reference system.")
+        raise _missing(f"{layer} has no coordinate reference system.")
     try:
         crs = pyproj.CRS.from_user_input(definition)
     except CRSError as exc:
-        raise _missing(f"The layer's coordinate reference system cannot be read: {str(exc)[:200]}.") from exc
+        raise _missing(f"{layer} has a coordinate reference system that cannot be read: {str(exc)[:200]}.") from exc
     if crs.is_compound:
         crs = crs.sub_crs_list[0]
     if crs.name.lower().startswith(("undefined", "unknown engineering")) or crs.is_engineering:
-        raise _missing(f"The layer's coordinate reference system is {crs.name!r}: it has no place on Earth.")
+        raise _missing(f"{layer} has the coordinate reference system {crs.name!r}, which has no place on Earth.")
     return crs.to_2d()
 
 

@@ -71,7 +71,7 @@ def decide(
             remediation="Upload a file with features.",
             code="layer_empty",
         )
-    original = parse_crs(layer.crs)
+    original = parse_crs(layer.crs, f"The layer {layer.name!r}")
     final = parse_target(options.target_crs)
     family = decide_family(found, options.geometry_type)
     promote, guessed = _decide_promotion(found, family, target, allowed_rejects(found.rows, options.max_rejected))

@@ -13,21 +13,23 @@ from schema.errors import PermanentError
 from services.vector.formats import FLATGEOBUF, GEOPACKAGE, SHAPEFILE, Format
 from services.vector.gdal import pyogrio
 from services.vector.layer import SourceBatch
+from services.vector.origin import Origin
 
 _SHX_HEADER, _SHX_ENTRY = 100, 8
 _DELETED = ord("*")
 
 
-def checked(path: Path, known: Format, layer: str | None, batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
+def checked(path: Path, known: Format, origin: Origin, batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
     """Give all batches of a layer, and check at their end that no feature is missing. Raises PermanentError."""
     rows = 0
     for batch in batches:
         rows += len(batch.fids)
         yield batch
-    expected = count(path, known, layer)
+    expected = count(path, known, origin.layer)
     if expected is not None and rows != expected:
         raise PermanentError(
-            f"The file says that it has {expected} features, but only {rows} can be read: it is cut off or damaged.",
+            f"The file says that layer {origin.name!r} has {expected} features, but only {rows} can be read: it is cut "
+            "off or damaged.",
             remediation="Check that the file opens in QGIS, write it again, and upload it anew.",
             code="source_unreadable",
         )

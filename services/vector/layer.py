@@ -71,6 +71,7 @@ class _Shape:
 def open_layer(
     path: Path,
     known: Format,
+    label: str,
     *,
     name: str | None = None,
     chunk: Chunk | None = None,
@@ -79,19 +80,23 @@ def open_layer(
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a layer for one pass over its rows, or over those of a chunk. Raises PermanentError when GDAL cannot.
 
+    `label` is the layer as people know it.
     With `geometry_only` the batches have no attributes, and the layer names no fields.
     """
     with ExitStack() as stack:
-        with _readable(path):
+        with _readable(path, label):
             # GeoJSON would be parsed once more from front to back for what this says.
             streamed = known in (GEOJSON, GEOJSON_LINES)
-            info = {} if streamed else pyogrio.read_info(path, layer=name or list_layers(path)[0])
+            info = {} if streamed else pyogrio.read_info(path, layer=name or list_layers(path, label)[0])
             opened = _open(path, known, info, chunk, geometry_only=geometry_only, encoding=encoding)
             meta, reader = stack.enter_context(opened)
             shape = _shape_of(reader.schema, meta)
         fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in shape.fields)
         layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, _bounds_of(info))
-        yield layer, (_without_curves(path, layer, batch) for batch in _batches(path, reader, shape, chunk))
+        yield (
+            layer,
+            (_without_curves(path, label, layer, batch) for batch in _batches(path, label, reader, shape, chunk)),
+        )
 
 
 def typed_kinds(geometry: pa.Array) -> npt.NDArray[np.uint8]:
@@ -128,13 +133,13 @@ def _open(
     )
 
 
-def list_layers(path: Path) -> list[str]:
+def list_layers(path: Path, label: str) -> list[str]:
     """Name the layers with geometries. Raises PermanentError when there are none."""
-    with _readable(path):
+    with _readable(path, label):
         layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     if not layers:
         raise PermanentError(
-            "The file has no layer with geometries.",
+            f"{label} has no layer with geometries.",
             remediation="Check in QGIS that the file holds a spatial layer, and upload it anew.",
             code="no_layer",
         )
@@ -171,10 +176,12 @@ def _shape_of(schema: pa.Schema, meta: dict[str, Any]) -> _Shape:
     return _Shape(fid, geometry, tuple(i for i in range(len(schema)) if i not in (fid, geometry)))
 
 
-def _batches(path: Path, reader: pa.RecordBatchReader, shape: _Shape, chunk: Chunk | None) -> Iterator[SourceBatch]:
+def _batches(
+    path: Path, label: str, reader: pa.RecordBatchReader, shape: _Shape, chunk: Chunk | None
+) -> Iterator[SourceBatch]:
     seen, left = 0, chunk.rows if chunk else None
     while True:
-        with _readable(path):
+        with _readable(path, label):
             batch = next(iter(reader), None)
         if batch is None:
             return
@@ -189,13 +196,13 @@ def _batches(path: Path, reader: pa.RecordBatchReader, shape: _Shape, chunk: Chu
                 return
 
 
-def _without_curves(path: Path, layer: SourceLayer, batch: SourceBatch) -> SourceBatch:
+def _without_curves(path: Path, label: str, layer: SourceLayer, batch: SourceBatch) -> SourceBatch:
     """Turn curves into lines of short steps (4 degrees, GDAL's and ogr2ogr's default)."""
     curved = (batch.kinds >= wkb.FIRST_CURVE) & (batch.kinds <= wkb.LAST_CURVE)
     if not curved.any():
         return batch
     fids = batch.fids[curved]
-    with _readable(path):
+    with _readable(path, label):
         # Only this way of reading, row by row, has GDAL linearise; the Arrow way hands curves on as they are.
         _, found, shapes, _ = pyogrio.raw.read(path, layer=layer.name, columns=[], fids=fids, return_fids=True)
     if not np.array_equal(found, fids):
@@ -205,13 +212,13 @@ def _without_curves(path: Path, layer: SourceLayer, batch: SourceBatch) -> Sourc
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Path, label: str) -> Iterator[None]:
     try:
         yield
     except (DataSourceError, DataLayerError, pa.ArrowException, OSError) as exc:
-        reason = str(exc).replace(str(path), "the file").replace(str(path.parent), "")
+        reason = str(exc).partition("; It might help")[0].replace(str(path), "the file").replace(str(path.parent), "")
         raise PermanentError(
-            f"The file cannot be read: {reason[:500]}.",
+            f"The layer {label!r} cannot be read: {reason[:500].rstrip('.')}.",
             remediation="Check that the file opens in QGIS, write it again, and upload it anew.",
             code="source_unreadable",
         ) from exc

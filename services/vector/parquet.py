@@ -66,7 +66,7 @@ def read_geometry(path: Path) -> Geometry:
         return _geometry_of(geo["columns"], column, schema)
     except (ValueError, KeyError, TypeError, AttributeError, CRSError) as exc:
         raise PermanentError(
-            f"The geo metadata of the Parquet file cannot be understood: {type(exc).__name__} {str(exc)[:200]}.",
+            f"The geo metadata of the Parquet file cannot be understood: {_what(exc)}.",
             remediation="Write the file again as GeoParquet 1.0 or 1.1, and upload it anew.",
             code="geo_metadata_invalid",
         ) from exc
@@ -77,7 +77,7 @@ def _geometry_of(columns: dict[str, dict[str, Any]], column: str, schema: pa.Sch
     if column not in schema.names:
         raise KeyError(column)
     if about["encoding"] not in (_WKB, *_NATIVE):
-        raise ValueError(f"encoding {about['encoding']!r}")
+        raise ValueError(f"column {column!r} has the encoding {about['encoding']!r}, which is not known")
     kind = schema.field(column).type
     if not _fits(kind, about["encoding"]):
         raise ValueError(f"column {column!r} is of type {str(kind)[:100]}, which is not encoded as {about['encoding']}")
@@ -212,9 +212,17 @@ def _decoded(values: pa.Array) -> pa.Array:
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
 
 
+def _what(exc: Exception) -> str:
+    if isinstance(exc, KeyError):
+        return f"there is no {exc.args[0]!r}"
+    if isinstance(exc, TypeError | AttributeError):
+        return "it is not laid out as GeoParquet says"
+    return str(exc)[:200].rstrip(".")
+
+
 def _unreadable(exc: Exception) -> PermanentError:
     return PermanentError(
-        f"The Parquet file is damaged or was cut off: {str(exc).splitlines()[0][:200]}.",
+        f"The Parquet file is damaged or was cut off: {str(exc).splitlines()[0][:200].rstrip('.')}.",
         remediation="Write the file again, and upload it anew.",
         code="source_unreadable",
     )

@@ -55,8 +55,8 @@ def _choose_members(members: list[Member], wanted: str | None) -> list[Member]:
 
 def _sound(member: Member) -> Member:
     if member.fault:
-        code, message = member.fault
-        raise PermanentError(message, remediation="Write the file anew, complete, and upload it.", code=code)
+        code, message, remedy = member.fault
+        raise PermanentError(message, remediation=remedy, code=code)
     return member
 
 
@@ -69,7 +69,7 @@ def _origins(folder: Path, member: Member, wanted: str | None, parts: tuple[Sour
         if wanted not in (None, ALL_LAYERS, member.name, member.entry):
             _ask([member.name], wanted)
         return [Origin(member.name, member.file, None, parts)]
-    layers = layer.list_layers(folder / member.file)
+    layers = layer.list_layers(folder / member.file, member.entry or member.name)
     if wanted == ALL_LAYERS:
         return [Origin(name, member.file, name, parts) for name in layers]
     if (wanted is None and len(layers) > 1) or wanted not in (None, *layers):
@@ -117,7 +117,7 @@ def open_origin(
             crsmember.check_known(path)
         encoding = _encoding_of(path, hints) if known is SHAPEFILE else None
         opened = layer.open_layer(
-            path, known, name=origin.layer, chunk=chunk, geometry_only=geometry_only, encoding=encoding
+            path, known, origin.name, name=origin.layer, chunk=chunk, geometry_only=geometry_only, encoding=encoding
         )
     with opened as (found, batches):
         whole = batches if chunk else _whole(path, known, origin, batches)
@@ -128,7 +128,7 @@ def _whole(path: Path, known: Format, origin: Origin, batches: Iterator[SourceBa
     """Have the rows counted where the file itself tells how many there are."""
     if known is GEOJSON_LINES:
         return lines.counted(path, batches)
-    return headcount.checked(path, known, origin.layer, batches)
+    return headcount.checked(path, known, origin, batches)
 
 
 def describe(folder: Path, origin: Origin, hints: Hints, check: Callable[[], None]) -> SourceLayer:

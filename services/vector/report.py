@@ -10,6 +10,8 @@ from schema.errors import GeostageError, PermanentError
 from schema.jobs import Json
 
 _COUNTERS = ("counts", "reasons", "source_kinds", "nulled")
+FIRST = 5
+"""Rejected rows that an error names."""
 
 
 class BooksDoNotBalance(GeostageError):
@@ -20,7 +22,7 @@ class BooksDoNotBalance(GeostageError):
 
 def add_up(results: Iterable[Json]) -> Json:
     """Add the results of upload tasks: numbers, counters, and the box around their bounds."""
-    totals: dict[str, Any] = {"rows": 0, "loaded": 0, "rejected": 0, "multi": 0, "bounds": None}
+    totals: dict[str, Any] = {"rows": 0, "loaded": 0, "rejected": 0, "multi": 0, "bounds": None, "first_rejected": []}
     counters: dict[str, Counter[str]] = {name: Counter() for name in _COUNTERS}
     for result in results:
         for name in ("rows", "loaded", "rejected", "multi"):
@@ -28,6 +30,7 @@ def add_up(results: Iterable[Json]) -> Json:
         for name, counter in counters.items():
             counter.update(result[name])
         totals["bounds"] = _join(totals["bounds"], result["bounds"])
+        totals["first_rejected"] = sorted([*totals["first_rejected"], *result.get("first_rejected", [])])[:FIRST]
     return {**totals, **{name: dict(counter) for name, counter in counters.items()}}
 
 
@@ -79,9 +82,10 @@ def check_rejected(rows_in: int, totals: Json, max_rejected: int | str) -> None:
     if totals["rejected"] <= allowed:
         return
     reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(totals["reasons"].items()))
+    first = ", ".join(f"row {number} ({reason})" for number, reason in totals["first_rejected"])
     raise PermanentError(
         f"{totals['rejected']} of {rows_in} rows were rejected ({reasons}); {allowed} are allowed "
-        f"(max_rejected {max_rejected}). The table was left as it was.",
+        f"(max_rejected {max_rejected}). The first: {first}. The table was left as it was.",
         remediation="Correct these rows in the file, or submit the job again with a higher max_rejected.",
         code="too_many_rejected",
     )

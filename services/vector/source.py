@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
 from schema.errors import PermanentError
@@ -114,7 +114,7 @@ def fetch_to(
         members = [Member(name, f"0/data{(KML if known is KMZ else known).extensions[0]}")]
         (folder / "0").mkdir()
         if known is KMZ:
-            archive.unpack_kmz(path, folder / members[0].file)
+            members = [replace(members[0], entry=archive.unpack_kmz(path, folder / members[0].file))]
             path.unlink()
         else:
             path.rename(folder / members[0].file)
@@ -151,5 +151,6 @@ def _prepare(ctx: TaskContext, folder: Path, member: Member) -> Member:
         elif known is PARQUET:
             parquet.convert(path, path.with_suffix(CONVERTED), ctx.check, MAX_UNPACKED_BYTES)
     except PermanentError as exc:
-        return Member(member.name, member.file, member.entry, (exc.error_code, exc.message))
+        message = exc.message if member.entry in exc.message else f"{member.entry}: {exc.message}"
+        return replace(member, fault=(exc.error_code, message, exc.remediation))
     return member

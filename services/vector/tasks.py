@@ -183,6 +183,11 @@ def _copy(ctx: TaskContext, plan: LoadPlan, cleaned: list[CleanBatch]) -> None:
         features.copy_rows(ctx.transaction, table, columns, data)
 
 
+def _first_rejected(batch: CleanBatch) -> list[list[object]]:
+    first = batch.rejects.slice(0, report.FIRST)
+    return [first.column(name).to_pylist() for name in ("row_number", "reason")]
+
+
 def _count(cleaned: list[CleanBatch]) -> Json:
     counted: list[Json] = [
         {
@@ -195,6 +200,7 @@ def _count(cleaned: list[CleanBatch]) -> Json:
             "reasons": batch.reasons,
             "source_kinds": batch.source_kinds,
             "nulled": batch.nulled,
+            "first_rejected": [list(row) for row in zip(*_first_rejected(batch), strict=True)],
         }
         for batch in cleaned
     ]

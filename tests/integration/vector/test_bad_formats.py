@@ -40,6 +40,19 @@ def test_a_vrt_under_another_name_is_never_opened(loader: Loader, name: str) -> 
     fails(loader, name, VRT, "wrong_format", name)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline ! read /etc/passwd ! write - "},
+        {"type": "Topology", "objects": {"a": {"type": "Point", "coordinates": [1, 2]}}, "arcs": []},
+        {"geometryType": "esriGeometryPoint", "features": [{"geometry": {"x": 1, "y": 2}, "attributes": {}}]},
+    ],
+    ids=["a pipeline of GDAL", "TopoJSON", "Esri JSON"],
+)
+def test_json_that_another_driver_of_gdal_would_open(loader: Loader, data: object) -> None:
+    fails(loader, "a.geojson", json.dumps(data).encode(), "source_unreadable", "'a' cannot be read")
+
+
 def test_xml_that_is_no_kml(loader: Loader) -> None:
     fails(loader, "a.kml", VRT, "wrong_format", "no KML")
 

@@ -15,7 +15,7 @@ from shapely.geometry import Point
 
 from schema.errors import PermanentError, SourceChanged
 from services.context import TaskContext
-from services.vector import layer
+from services.vector import archive, layer
 from services.vector.gdal import pyogrio
 from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
 from tests.integration.vector.loading import CONTAINER, Loader
@@ -68,6 +68,12 @@ def test_a_zip_with_several_shapefiles(loader: Loader) -> None:
 @pytest.mark.parametrize("name", ["../a.shp", "/a.shp", "c:/a.shp", "..\\a.shp"])
 def test_a_zip_that_points_outside(loader: Loader, name: str) -> None:
     fails(loader, "a.zip", zipped({name: b"x"}), "archive_refused")
+
+
+def test_a_zip_that_would_fill_the_disk(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 1_000_000)
+    noise = np.random.default_rng(1).bytes(1_000_001)
+    fails(loader, "a.zip", zipped({"a.shp": noise}), "archive_refused", "would unpack from", "to 1000001 bytes")
 
 
 def test_a_zip_bomb(loader: Loader) -> None:
@@ -124,7 +130,7 @@ def test_a_zip_with_very_many_entries(loader: Loader) -> None:
 
 def test_a_shapefile_without_crs(loader: Loader) -> None:
     data = shapefile(boxes(3), loader.folder, leave_out=[".prj"])
-    fails(loader, "a.zip", data, "crs_missing", "no coordinate reference")
+    fails(loader, "a.zip", data, "crs_missing", "The layer 'made' has no coordinate reference")
 
 
 @pytest.mark.filterwarnings("ignore:'crs' was not provided")

@@ -16,7 +16,7 @@ from shapely.geometry import LineString, Point, Polygon, box
 from schema.errors import PermanentError, SourceChanged
 from services.context import TaskContext
 from services.vector.gdal import pyogrio
-from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
+from tests.fixtures.vector import BOWTIE, boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
 from tests.integration.vector.loading import Loader
 
 
@@ -38,16 +38,24 @@ def parquet(data: gpd.GeoDataFrame, folder: Path, **options: Any) -> bytes:
 
 def csv_of_shapes(data: gpd.GeoDataFrame, folder: Path, delimiter: str = ",") -> bytes:
     del folder
-    lines = [f"name{delimiter}wkt"]
-    lines += [f'{name}{delimiter}"{shape.wkt}"' for name, shape in zip(data["name"], data.geometry, strict=True)]
+    column = data.columns[0]
+    shapes = [shape.wkt if shape else "" for shape in data.geometry]
+    lines = [f"{column}{delimiter}wkt"]
+    lines += [f'{value}{delimiter}"{shape}"' for value, shape in zip(data[column], shapes, strict=True)]
     return "\n".join(lines).encode()
 
 
 def kml(data: gpd.GeoDataFrame, folder: Path) -> bytes:
     del folder
+    column = data.columns[0]
+    about = (
+        "<name>{}</name>"
+        if column == "name"
+        else f'<ExtendedData><Data name="{column}"><value>{{}}</value></Data></ExtendedData>'
+    )
     marks = [
-        f"<Placemark><name>{name}</name>{ring(shape)}</Placemark>"
-        for name, shape in zip(data["name"], data.geometry, strict=True)
+        f"<Placemark>{about.format(value)}{ring(shape) if shape else ''}</Placemark>"
+        for value, shape in zip(data[column], data.geometry, strict=True)
     ]
     return document(f"<Folder><name>all</name>{''.join(marks)}</Folder>")
 
@@ -63,7 +71,8 @@ def document(inside: str, head: str = '<?xml version="1.0" encoding="UTF-8"?>') 
 
 
 def in_zip(name: str, write: Callable[[gpd.GeoDataFrame, Path], bytes]) -> Callable[[gpd.GeoDataFrame, Path], bytes]:
-    return lambda data, folder: zipped({name: write(data, folder), "__MACOSX/._x": b"x", "readme.txt": b"x"})
+    clutter = dict.fromkeys(("__MACOSX/._x", "__MACOSX/made.shp", ".hidden.shp", "a/.DS_Store", "readme.txt"), b"x")
+    return lambda data, folder: zipped({name: write(data, folder), **clutter})
 
 
 WRITERS: dict[str, Callable[[gpd.GeoDataFrame, Path], bytes]] = {
@@ -96,6 +105,28 @@ def test_every_format_is_loaded_whole_and_in_order(loader: Loader, name: str) ->
     rows = loader.rows("SELECT id, name, ST_XMin(geom), ST_YMin(geom) FROM geo.made ORDER BY id")
     assert rows == [(n + 1, f"feature {n + 1}", n % 100, n // 100) for n in range(250)]
     assert loader.work_tables() == []
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_accounts_for_every_row(loader: Loader, name: str) -> None:
+    shapes = [box(0, 0, 1, 1), BOWTIE, None, box(2, 2, 3, 3)]
+    rows = gpd.GeoDataFrame({"Größe": ["a", "b", "c", "d"]}, geometry=shapes, crs="EPSG:4326")
+    loader.put(name, WRITERS[name](rows, loader.folder))
+    books = loader.load(name, max_rejected=1, target_table="made")["conservation"]
+    assert (books["rows_in"], books["rows_loaded"], books["rows_rejected"], books["repaired"]) == (4, 3, 1, 1)
+    assert books["reasons"] == {"null_geometry": 1}
+    assert books["columns_renamed"] == {"Größe": "größe"}
+    assert loader.rows('SELECT id, "größe" FROM geo.made ORDER BY id') == [(1, "a"), (2, "b"), (4, "d")]
+    rejected = "SELECT row_number, reason, raw_row -> 'properties' ->> 'Größe' FROM geo.made__rejects"
+    assert loader.rows(rejected) in ([(3, "null_geometry", "c")], [(3, "null_geometry", None)])
+
+
+def test_a_null_geometry_in_a_flatgeobuf_leaves_the_others_where_they_are(loader: Loader) -> None:
+    shapes = [Point(1, 1), Point(2, 2), None, Point(4, 4), Point(5, 5)]
+    loader.put("a.fgb", written(".fgb", SPATIAL_INDEX="NO")(frame(shapes), loader.folder))
+    loader.load("a.fgb", max_rejected=1)
+    rows = loader.rows("SELECT id, ST_X(geom)::int FROM geo.a ORDER BY id")
+    assert rows == [(1, 1), (2, 2), (4, 4), (5, 5)]
 
 
 def test_a_flatgeobuf_with_an_index_is_loaded_in_the_order_of_the_file(loader: Loader) -> None:

@@ -104,11 +104,13 @@ def test_results_of_tasks_are_added_up() -> None:
         "rows": 3, "loaded": 2, "rejected": 1, "multi": 1, "bounds": [0, 0, 1, 1],
         "counts": {"repaired": 1}, "reasons": {"null_geometry": 1}, "source_kinds": {"Polygon": 2}, "nulled": {"a": 1},
     }  # fmt: skip
-    other = {**one, "bounds": [-1, 0.5, 0.5, 2], "reasons": {"empty_geometry": 1}}
+    other = {**one, "bounds": [-1, 0.5, 0.5, 2], "reasons": {"empty_geometry": 1}, "first_rejected": [[3, "b"]]}
+    one["first_rejected"] = [[number, "a"] for number in (1, 2, 5, 6, 7)]
     total = report.add_up([one, other, report.add_up([])])
     assert (total["rows"], total["loaded"], total["rejected"], total["multi"]) == (6, 4, 2, 2)
     assert total["bounds"] == [-1, 0, 1, 2]
     assert total["reasons"] == {"null_geometry": 1, "empty_geometry": 1}
+    assert total["first_rejected"] == [[1, "a"], [2, "a"], [3, "b"], [5, "a"], [6, "a"]]
     assert report.type_changes(total["source_kinds"], "MultiPolygon") == {"Polygon->MultiPolygon": 4}
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 
-from local.paths import PROJECT
+import pytest
+
 from services.vector import gdal
 from services.vector.formats import FORMATS
+from tests.unit.conventions.source import PROJECT, Module, imports, modules
 
 
-def test_no_other_driver_is_loaded() -> None:
-    # In a process that loads what a worker's child does, in its order: the first import of GDAL decides.
-    loads = "import json, services.vector.tasks, services.vector.gdal as gdal"
-    look = f"{loads}; print(json.dumps([*gdal.pyogrio.list_drivers()]))"
-    done = subprocess.run([sys.executable, "-c", look], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert set(json.loads(done.stdout)) == gdal.ALLOWED_DRIVERS
+@pytest.mark.parametrize("first", ["services.vector.tasks", "services.vector.gdal", "geopandas, services.vector.layer"])
+def test_no_other_driver_is_loaded_whatever_is_imported_first(first: str) -> None:
+    # In a fresh process, as a worker's child is: the first import of GDAL decides.
+    program = f"import {first}, sys; print(*sys.modules['pyogrio'].list_drivers(), sep=',')"
+    found = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert set(found.stdout.strip().split(",")) == gdal.ALLOWED_DRIVERS
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_pyogrio_is_imported_in_one_place(module: Module) -> None:
+    assert module.name == "services/vector/gdal.py" or not imports(module, "pyogrio")
 
 
 def test_every_format_that_gdal_reads_has_its_driver() -> None:
