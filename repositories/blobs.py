@@ -263,17 +263,11 @@ class FakeBlobs:
 
     def download(self, source: Source, path: Path) -> None:
         """See Blobs."""
-        data, facts = self.containers.get(source.container, {}).get(source.blob, (b"", None))
-        if facts is None or facts.etag != source.etag:
-            raise source_changed(source)
-        path.write_bytes(data)
+        path.write_bytes(self._accepted(source))
 
     def read_range(self, source: Source, offset: int, length: int) -> bytes:
         """See Blobs."""
-        data, facts = self._find(source.container, source.blob)
-        if facts.etag != source.etag:
-            raise source_changed(source)
-        return data[offset : offset + length]
+        return self._accepted(source)[offset : offset + length]
 
     def read(self, container: str, blob: str) -> bytes:
         """See Blobs."""
@@ -317,6 +311,12 @@ class FakeBlobs:
         for name in names:
             del self.containers[container][name]
         return len(names)
+
+    def _accepted(self, source: Source) -> bytes:
+        data, facts = self.containers.get(source.container, {}).get(source.blob, (b"", None))
+        if facts is None or facts.etag != source.etag:
+            raise source_changed(source)
+        return data
 
     def _find(self, container: str, blob: str) -> tuple[bytes, BlobFacts]:
         self.check_container(container)

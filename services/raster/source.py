@@ -31,22 +31,22 @@ class RangeFile:
 
     def __init__(self, blobs: Blobs, source: Source) -> None:
         self._blobs = blobs
-        self._source = source
+        self.source = source
         self._parts: OrderedDict[int, bytes] = OrderedDict()
         self._at = 0
         self.error: GeostageError | None = None
-        """GDAL swallows what is raised inside a read; this is what it was."""
+        """What made a read fail: GDAL, which calls it, must be told by too few bytes, and swallows what is raised."""
 
     def read(self, size: int = -1) -> bytes:
         """Read from the current place."""
-        end = self._source.size if size < 0 else min(self._at + size, self._source.size)
-        data = self._read(self._at, end) if end > self._at else b""
+        end = self.source.size if size < 0 else min(self._at + size, self.source.size)
+        data = self._try(self._at, end) if end > self._at else b""
         self._at += len(data)
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a place."""
-        self._at = offset + (0, self._at, self._source.size)[whence]
+        self._at = offset + (0, self._at, self.source.size)[whence]
         return self._at
 
     def tell(self) -> int:
@@ -55,7 +55,7 @@ class RangeFile:
 
     def get_byte_ranges(self, offsets: list[int], sizes: list[int]) -> list[bytes]:
         """Read several parts at once."""
-        return [self._read(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True)]
+        return [self._try(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True)]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -65,6 +65,13 @@ class RangeFile:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _try(self, begin: int, end: int) -> bytes:
+        try:
+            return self._read(begin, end)
+        except GeostageError as exc:
+            self.error = exc
+            return b""
 
     def _read(self, begin: int, end: int) -> bytes:
         if end - begin > PART_BYTES:
@@ -82,11 +89,7 @@ class RangeFile:
         return self._parts[number]
 
     def _fetch(self, offset: int, length: int) -> bytes:
-        try:
-            return self._blobs.read_range(self._source, offset, length)
-        except GeostageError as exc:
-            self.error = exc
-            raise
+        return self._blobs.read_range(self.source, offset, length)
 
 
 class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
@@ -137,8 +140,8 @@ def label_of(source: Source) -> str:
 
 
 @contextmanager
-def open_remote(blobs: Blobs, source: Source) -> Iterator[DatasetReader]:
-    """Open a source where it is; only what is read is transferred. Not for several threads.
+def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> Iterator[DatasetReader]:
+    """Open a source where it is; only what is read is transferred, by `file` if one is given. Not for several threads.
 
     Raises
     ------
@@ -147,18 +150,22 @@ def open_remote(blobs: Blobs, source: Source) -> Iterator[DatasetReader]:
     SourceChanged
         The blob is not the one that was accepted.
     """
-    file = RangeFile(blobs, source)
-    check_magic(label_of(source), file.read(64))
+    file = file or RangeFile(blobs, source)
+    head = file.read(64)
     try:
-        with (
-            errors.reading(label_of(source)),
-            rasterio.open(_NAME, driver="GTiff", opener=_Opener(file, source.size)) as dataset,
-        ):
-            yield dataset
+        if not file.error:
+            check_magic(label_of(source), head)
+            with (
+                errors.reading(label_of(source)),
+                rasterio.open(_NAME, driver="GTiff", NUM_THREADS="1", opener=_Opener(file, source.size)) as dataset,
+            ):
+                yield dataset
     except PermanentError as exc:
         if file.error:
             raise file.error from exc
         raise
+    if file.error:
+        raise file.error
 
 
 def look(ctx: TaskContext) -> RasterFacts:
