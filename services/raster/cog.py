@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rasterio
@@ -15,6 +16,7 @@ from services.raster.dtype import smallest_dtype
 from services.raster.errors import OutputFailed, writing
 from services.raster.facts import ITEM_BYTES
 from services.raster.gdal import WRITE_CACHE_BYTES, gdal_environment, threads
+from services.raster.georeference import Grid, Transform
 from services.raster.plan import Profile, RasterPlan
 from services.raster.statistics import RasterStatistics
 from services.raster.vrt import OutputHeader, vrt_text
@@ -44,26 +46,44 @@ def plan_cog(plan: RasterPlan, statistics: RasterStatistics) -> CogPlan:
     nodata = _kept_nodata(plan, statistics)
     if plan.options.optimize == "lossless":
         dtype = smallest_dtype(facts, statistics.bands, nodata)
-    header = OutputHeader(
-        width=warp.grid.width if warp else facts.width,
-        height=warp.grid.height if warp else facts.height,
-        dtype=dtype,
+    size = (warp.grid.width, warp.grid.height) if warp else (facts.width, facts.height)
+    place = warp.grid.transform if warp else None if facts.georeference in ("gcps", "none") else facts.transform
+    header = replace(_header(plan, size, place), dtype=dtype, nodata=nodata, with_mask=_with_mask(plan, statistics))
+    first = statistics.bands[0]
+    return _cog(plan, header, plan.overviews(first.minimum, first.maximum))
+
+
+def plan_tile_cog(plan: RasterPlan, grid: Grid) -> CogPlan:
+    """Decide the same for a tile, of which `grid` are the pixels: by the source's header alone.
+
+    So all tiles of a raster are alike: data type, nodata, mask and overviews do not depend on what is in a tile. Pure.
+    """
+    size = grid.width, grid.height
+    return _cog(plan, _header(plan, size, grid.transform), plan.overviews(None, None))
+
+
+def _header(plan: RasterPlan, size: tuple[int, int], place: Transform | None) -> OutputHeader:
+    facts, warp = plan.facts, plan.warp
+    return OutputHeader(
+        width=size[0],
+        height=size[1],
+        dtype=facts.dtype,
         crs_wkt=warp.grid.crs_wkt if warp else plan.native_crs_wkt,
-        transform=warp.grid.transform if warp else None if facts.georeference in ("gcps", "none") else facts.transform,
+        transform=place,
         gcps=() if warp else facts.gcps,
         bands=facts.bands,
-        nodata=nodata,
-        with_mask=_with_mask(plan, statistics),
+        nodata=plan.nodata.nodata,
+        with_mask=plan.nodata.validity == "mask" or (plan.nodata.validity == "all" and warp is not None),
         palette=facts.palette,
         tags=facts.tags,
         area_or_point="Area" if warp else facts.area_or_point,
     )
-    profile, warnings = _profile(plan.options.profile, dtype)
-    first = statistics.bands[0]
-    item_bytes = ITEM_BYTES.get(dtype, facts.item_bytes)
-    return CogPlan(
-        header, profile, plan.overviews(first.minimum, first.maximum), block_side(item_bytes * facts.count), warnings
-    )
+
+
+def _cog(plan: RasterPlan, header: OutputHeader, overviews: str) -> CogPlan:
+    profile, warnings = _profile(plan.options.profile, header.dtype)
+    item_bytes = ITEM_BYTES.get(header.dtype, plan.facts.item_bytes)
+    return CogPlan(header, profile, overviews, block_side(item_bytes * plan.facts.count), warnings)
 
 
 def write_cog(cog: CogPlan, pixels: Path, target: Path) -> None:
@@ -85,7 +105,7 @@ def creation_options(cog: CogPlan) -> dict[str, str]:
     options = {
         "COMPRESS": compression,
         "OVERVIEW_COMPRESS": compression,
-        "BLOCKSIZE": str(cog.side),
+        "BLOCKSIZE": str(stored_side(cog)),
         **overview_options(cog),
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": threads(),
@@ -99,13 +119,29 @@ def creation_options(cog: CogPlan) -> dict[str, str]:
 
 def overview_options(cog: CogPlan) -> dict[str, str]:
     """Give the options of overviews: each half of the one before, until one tile holds it or a side is one pixel."""
+    count = overview_count(cog)
+    if not count:
+        return {"OVERVIEWS": "NONE"}
+    return {"OVERVIEWS": "IGNORE_EXISTING", "OVERVIEW_COUNT": str(count), "OVERVIEW_RESAMPLING": cog.overviews}
+
+
+def overview_count(cog: CogPlan) -> int:
+    """Count the overviews."""
     width, height = cog.header.width, cog.header.height
     count = 0
     while max(width, height) >> count > cog.side and min(width, height) >> (count + 1):
         count += 1
-    if not count:
-        return {"OVERVIEWS": "NONE"}
-    return {"OVERVIEWS": "IGNORE_EXISTING", "OVERVIEW_COUNT": str(count), "OVERVIEW_RESAMPLING": cog.overviews}
+    return count
+
+
+def stored_side(cog: CogPlan) -> int:
+    """Choose the side of the blocks in the file: `side`, or three quarters of it.
+
+    A level that is exactly as wide as its blocks and higher counts as one in strips, for rio-cogeo and rasterio alike.
+    No level has both widths.
+    """
+    widths = {math.ceil(cog.header.width / 2**level) for level in range(overview_count(cog) + 1)}
+    return cog.side * 3 // 4 if cog.side in widths and cog.header.height > cog.side else cog.side
 
 
 def validate_cog(path: Path) -> Json:

@@ -62,6 +62,11 @@ damaged = Fault(
     "{} is damaged or cut off: {} of its blocks cannot be read; the first is {}.",
     "Upload the file again; if it is damaged at its origin, make it anew. validate_raster lists the damaged blocks.",
 )
+tile_damaged = Fault(
+    "raster_damaged",
+    "{} is damaged or cut off: pixels that tile {} is made of cannot be read ({}).",
+    "Upload the file again; if it is damaged at its origin, make it anew. validate_raster lists the damaged blocks.",
+)
 crs_missing = Fault(
     "crs_missing",
     "{} has no coordinate reference system, so its place on Earth is not known.",
@@ -97,6 +102,26 @@ raster_too_large = Fault(
     "{} has {:.6g} GB of pixels; a single task processes at most {:g} GB.",
     "Submit it as process_large_raster, which works in tiles.",
 )
+raster_too_small = Fault(
+    "raster_too_small",
+    "{} has {:.6g} GB of pixels; process_large_raster is for those of more than {:g} GB.",
+    "Submit it as process_raster, or as tile_raster, which makes tiles of a raster of any size.",
+)
+plan_not_found = Fault(
+    "plan_not_found",
+    "There is no tiling plan {}.",
+    "Give the plan_id of a generate_tiling_plan job that has completed, or none to make a new plan.",
+)
+plan_of_another_source = Fault(
+    "plan_of_another_source",
+    "The tiling plan {} was not made for {} as it is now, but for {}.",
+    "Submit generate_tiling_plan for the file, or leave plan_id out.",
+)
+plan_taken = Fault(
+    "plan_taken",
+    "The tiling plan {} was taken by {}.",
+    "Wait until that job has ended, or leave plan_id out to make a plan of your own.",
+)
 output_too_large = Fault(
     "output_too_large",
     "Reprojected to {}, the raster would have {:.3g} GB of pixels, mostly empty; the limit is {:.3g} GB.",
@@ -125,7 +150,7 @@ def reading(label: str) -> Iterator[None]:
     try:
         yield
     except GDAL_ERRORS as exc:
-        raise unreadable(label, _first_line(exc)) from exc
+        raise unreadable(label, first_line(exc)) from exc
 
 
 @contextmanager
@@ -140,12 +165,13 @@ def writing(folder: Path) -> Iterator[None]:
                 remediation="Give the worker more temporary storage, or run fewer tasks at once on it.",
             ) from exc
         raise OutputFailed(
-            f"An output could not be written: {_first_line(exc)}.",
+            f"An output could not be written: {first_line(exc)}.",
             remediation="It is tried again; if it keeps happening, look at the worker's disk and memory.",
         ) from exc
 
 
-def _first_line(exc: BaseException) -> str:
+def first_line(exc: BaseException) -> str:
+    """Give the first line of what GDAL said."""
     # Paths of the work folder say nothing to the reader.
     cause = exc.__cause__ or exc
     text = str(cause).strip().splitlines()

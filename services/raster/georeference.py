@@ -16,6 +16,7 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from schema.jobs import Json
 from services.raster import errors
@@ -23,6 +24,8 @@ from services.raster.facts import RasterFacts
 
 SAMPLES = 21
 Points = npt.NDArray[np.float64]
+Transform = tuple[float, float, float, float, float, float]
+"""a, b, c, d, e, f of affine.Affine: x = a col + b row + c."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Grid:
     """The pixels of an output: CRS, geotransform and size."""
 
     crs_wkt: str
-    transform: tuple[float, float, float, float, float, float]
+    transform: Transform
     width: int
     height: int
 
@@ -38,6 +41,12 @@ class Grid:
     def affine(self) -> Affine:
         """The geotransform."""
         return Affine(*self.transform)
+
+    def part(self, window: Window) -> Grid:
+        """Give the grid of a window of this one."""
+        a, b, _, d, e, _ = self.transform
+        x, y = self.affine @ (int(window.col_off), int(window.row_off))
+        return Grid(self.crs_wkt, (a, b, x, d, e, y), int(window.width), int(window.height))
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def plan_grid(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, 
     return Grid(target.to_wkt(), transform, width, height)
 
 
-Suggestion = tuple[tuple[float, float, float, float, float, float], int, int]
+Suggestion = tuple[Transform, int, int]
 
 
 def _suggested(label: str, dataset: DatasetReader, crs: CRS, target: CRS) -> Suggestion:

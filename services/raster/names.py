@@ -17,6 +17,21 @@ def cog_blob(dataset_id: str, resource_id: str, version_id: str | None) -> str:
     return f"{dataset_id}/{stem_of(resource_id)}/{version_id or DEFAULT_VERSION}.tif"
 
 
+def version_folder(dataset_id: str, resource_id: str, version_id: str | None) -> str:
+    """Name the folder of a source's tiles and mosaics: what the COG of the whole is called, less extension."""
+    return cog_blob(dataset_id, resource_id, version_id).removesuffix(".tif")
+
+
+def tile_blob(folder: str, tile_id: str) -> str:
+    """Name the COG of a tile, below the folder of its version."""
+    return f"{folder}/tiles/{tile_id}.tif"
+
+
+def tile_item_id(resource_id: str, version_id: str | None, tile_id: str) -> str:
+    """Name the STAC item of a tile; the tile's own name is kept when the rest is too long."""
+    return f"{item_id(resource_id, version_id)[: MAX_SLUG - len(tile_id) - 1]}-{tile_id}"
+
+
 def item_id(resource_id: str, version_id: str | None) -> str:
     """Name the STAC item of a source and version."""
     return slug(f"{stem_of(resource_id)}-{version_id or DEFAULT_VERSION}")

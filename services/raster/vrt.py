@@ -1,6 +1,6 @@
-"""A VRT of our own over the pixels of one file: it bears all that is set before the COG is written. Pure.
+"""VRTs of our own: over the pixels of one file, from which a COG is written, and over the tiles of a mosaic. Pure.
 
-Data type, nodata, mask, colours, scale and offset, names, metadata, CRS and place stand in it, so that the COG is
+Data type, nodata, mask, colours, scale and offset, names, metadata, CRS and place stand in it, so that a COG is
 written once, in order; stamped on afterwards they would break its layout.
 Format: https://gdal.org/en/stable/drivers/raster/vrt.html
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -44,17 +45,39 @@ class OutputHeader:
     area_or_point: str
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A file, and the pixels of the VRT that it holds: as many as its own."""
+
+    name: str
+    col: int
+    row: int
+    width: int
+    height: int
+    block_side: int | None = None
+    """Of a tile beside the VRT: what it is like stands in the VRT, so that it is opened only when it is read."""
+
+
 def vrt_text(header: OutputHeader, pixels: Path) -> str:
     """Write the VRT over a file of the same size and number of bands."""
+    return "".join(vrt_parts(header, [Placed(str(pixels), 0, 0, header.width, header.height)]))
+
+
+def vrt_parts(header: OutputHeader, sources: Sequence[Placed]) -> Iterator[str]:
+    """Write a VRT over files of the same bands, a band at a time, since there may be many of both."""
     root = ET.Element("VRTDataset", rasterXSize=str(header.width), rasterYSize=str(header.height))
     _place(root, header)
     _metadata(root, (*header.tags, ("AREA_OR_POINT", header.area_or_point)))
+    yield ET.tostring(root, encoding="unicode").removesuffix(f"</{root.tag}>")
     for number, band in enumerate(header.bands, start=1):
-        _band(root, header, band, number, pixels)
+        yield ET.tostring(_band(header, band, number, sources), encoding="unicode")
     if header.with_mask:
-        mask = ET.SubElement(ET.SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
-        _simple_source(mask, header, pixels, "mask,1")
-    return ET.tostring(root, encoding="unicode")
+        parent = ET.Element("MaskBand")
+        mask = ET.SubElement(parent, "VRTRasterBand", dataType="Byte")
+        for source in sources:
+            _simple_source(mask, source, "mask,1", "Byte")
+        yield ET.tostring(parent, encoding="unicode")
+    yield f"</{root.tag}>"
 
 
 def _place(root: ET.Element, header: OutputHeader) -> None:
@@ -79,8 +102,8 @@ def _metadata(parent: ET.Element, tags: tuple[tuple[str, str], ...]) -> None:
             ET.SubElement(metadata, "MDI", key=_NO_XML.sub("", key)).text = _NO_XML.sub("", value)
 
 
-def _band(root: ET.Element, header: OutputHeader, band: BandFacts, number: int, pixels: Path) -> None:
-    element = ET.SubElement(root, "VRTRasterBand", dataType=GDAL_TYPES[header.dtype], band=str(number))
+def _band(header: OutputHeader, band: BandFacts, number: int, sources: Sequence[Placed]) -> ET.Element:
+    element = ET.Element("VRTRasterBand", dataType=GDAL_TYPES[header.dtype], band=str(number))
     _metadata(element, band.tags)
     if band.description:
         ET.SubElement(element, "Description").text = _NO_XML.sub("", band.description)
@@ -97,15 +120,23 @@ def _band(root: ET.Element, header: OutputHeader, band: BandFacts, number: int, 
     if (band.scale, band.offset) != (1.0, 0.0):
         ET.SubElement(element, "Offset").text = repr(band.offset)
         ET.SubElement(element, "Scale").text = repr(band.scale)
-    _simple_source(element, header, pixels, str(number))
+    for source in sources:
+        _simple_source(element, source, str(number), GDAL_TYPES[header.dtype])
+    return element
 
 
-def _simple_source(parent: ET.Element, header: OutputHeader, pixels: Path, band: str) -> None:
-    source = ET.SubElement(parent, "SimpleSource")
-    ET.SubElement(source, "SourceFilename", relativeToVRT="0").text = str(pixels)
-    ET.SubElement(source, "SourceBand").text = band
-    for name in ("SrcRect", "DstRect"):
-        ET.SubElement(source, name, xOff="0", yOff="0", xSize=str(header.width), ySize=str(header.height))
+def _simple_source(parent: ET.Element, source: Placed, band: str, data_type: str) -> None:
+    element = ET.SubElement(parent, "SimpleSource")
+    beside = source.block_side is not None
+    ET.SubElement(element, "SourceFilename", relativeToVRT=str(int(beside))).text = source.name
+    ET.SubElement(element, "SourceBand").text = band
+    size = {"xSize": str(source.width), "ySize": str(source.height)}
+    if beside:
+        side = str(source.block_side)
+        raster = {"RasterXSize": size["xSize"], "RasterYSize": size["ySize"], "DataType": data_type}
+        ET.SubElement(element, "SourceProperties", {**raster, "BlockXSize": side, "BlockYSize": side})
+    ET.SubElement(element, "SrcRect", {"xOff": "0", "yOff": "0", **size})
+    ET.SubElement(element, "DstRect", {"xOff": str(source.col), "yOff": str(source.row), **size})
 
 
 def _number(value: float, dtype: str) -> str:

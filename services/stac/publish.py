@@ -34,12 +34,17 @@ def publish_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStat
     holds, because pgSTAC's locks are taken before the job's row, which is locked last, in the finish; who holds a job's
     row never waits for pgSTAC. The file itself is published before, and replaced by the next attempt.
     """
+    item = item_of(ctx, path, blob, statistics, item_id(source_of(ctx).blob, ctx.parameters.get("version_id")))
+    write_items(ctx, [record_of(item)])
+    return item
+
+
+def item_of(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics, name: str) -> pystac.Item:
+    """Describe an output as the item of that name."""
     # The output is read back: the item says what was written.
     with gdal_environment(), open_tiff(path) as dataset:
         facts = facts_of(dataset)
-    item = make_raster_item(describe(ctx, path, blob, facts), RasterContent(facts, statistics))
-    write_items(ctx, [record_of(item)])
-    return item
+    return make_raster_item(describe(ctx, path, blob, facts, name), RasterContent(facts, statistics))
 
 
 def write_items(ctx: TaskContext, items: list[Json]) -> None:
@@ -47,12 +52,12 @@ def write_items(ctx: TaskContext, items: list[Json]) -> None:
     catalog.upsert_items(ctx.transaction, items, grown, new_collection(items[0]["collection"], items[0]))
 
 
-def describe(ctx: TaskContext, path: Path, blob: str, facts: RasterFacts) -> StoredFile:
+def describe(ctx: TaskContext, path: Path, blob: str, facts: RasterFacts, name: str) -> StoredFile:
     """Gather what the item of an output says besides its pixels."""
     source, wished = source_of(ctx), ctx.parameters
     now = datetime.now(UTC)
     return StoredFile(
-        item_id=item_id(source.blob, wished.get("version_id")),
+        item_id=name,
         collection_id=collection_id(source.container, wished.get("collection_id")),
         href=href_of(ctx.settings.asset_base_url, ctx.settings.output_container, blob),
         source=label_of(source),
