@@ -17,14 +17,17 @@ from controllers.catalog_queries import (
 from controllers.cog_conversion import CogConversion
 from controllers.database_queries import DatabaseHealth, DescribeTable, GetDatabaseSummary, GetPostgisInfo, ListSchemas
 from controllers.extract_metadata import ExtractMetadata
+from controllers.generate_tiling_plan import GenerateTilingPlan
 from controllers.hello_world import HelloWorld
 from controllers.hello_world_sequential import HelloWorldSequential
 from controllers.list_container import ListContainer
+from controllers.process_large_raster import ProcessLargeRaster
 from controllers.process_raster import ProcessRaster
 from controllers.process_vector import ProcessVector
 from controllers.reproject_raster import ReprojectRaster
 from controllers.setup_stac_geo_schema import SetupStacGeoSchema
 from controllers.sync_container import SyncContainer
+from controllers.tile_raster import TileRaster
 from controllers.validate_raster import ValidateRaster
 
 CONTROLLERS: Mapping[str, Controller] = {
@@ -56,5 +59,8 @@ CONTROLLERS: Mapping[str, Controller] = {
         StacItemFull(),
         StacItemSmart(),
         SetupStacGeoSchema(),
+        GenerateTilingPlan(),
+        ProcessLargeRaster(),
+        TileRaster(),
     )
 }

@@ -15,7 +15,7 @@ from services.vector import report
 from services.vector.encodings import known_name
 from services.vector.formats import EXTENSIONS, format_of
 from services.vector.hints import HINT_NAMES
-from services.vector.names import MAX_TABLE_BYTES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
+from services.vector.names import MAX_TABLE_BYTES, OWN_TABLES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
 
 PERCENT_PATTERN = r"^(100(\.0+)?|\d{1,2}(\.\d+)?)%$"
 CRS_PATTERN = r"^EPSG:\d{4,6}$"
@@ -122,8 +122,11 @@ class ProcessVector(Controller):
     stages = (Stage("preprocess", queue="vector"), Stage("upload", queue="vector"), Stage("publish", queue="vector"))
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Refuse a schema that this deployment does not load into."""
-        return schema_faults(getattr(parameters, "target_schema", None), settings)
+        """Refuse a schema that this deployment does not load into, and a table of our own."""
+        schema, table = (getattr(parameters, name, None) for name in ("target_schema", "target_table"))
+        if (schema, table) in OWN_TABLES:
+            return [{"field": "target_table", "message": f"{schema}.{table} is a table of Geostage's own"}]
+        return schema_faults(schema, settings)
 
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the file."""

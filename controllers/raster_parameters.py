@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -80,7 +80,7 @@ class ProcessParameters(OutputParameters):
 class RasterController(Controller):
     """A job of one task on one raster."""
 
-    stages = (Stage("execute", queue="raster"),)
+    stages: ClassVar[tuple[Stage, ...]] = (Stage("execute", queue="raster"),)
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
         """Refuse names that would make the output's name longer than a blob's may be."""

@@ -12,7 +12,7 @@ from controllers.journal import describe, record, where
 from repositories import jobs, tasks
 from repositories.postgres import Connection
 from repositories.tasks import StageSummary, WakeUp
-from schema.errors import ErrorInfo, NotFound, PermanentError
+from schema.errors import ErrorInfo, NotFound, PermanentError, TransientError
 from schema.jobs import Job, JobStatus, Json, Stage, Task, TaskResult
 from schema.settings import Settings
 
@@ -151,7 +151,7 @@ def history_entry(job: Job, summary: StageSummary, status: JobStatus) -> Json:
 
 def controller_error(error: Exception, doing: str, job: Job) -> ErrorInfo:
     """Make the job's error out of what its controller raised."""
-    if isinstance(error, PermanentError):
+    if isinstance(error, (PermanentError, TransientError)):
         return error.info(stage_n=job.current_stage_n)
     return ErrorInfo(
         code="controller_error",

@@ -22,7 +22,7 @@ Connection: TypeAlias = psycopg.Connection[DictRow]
 
 POOL_SIZE = 20
 CONNECT_SECONDS = 5
-_OURS = re.compile(r'"(?:app|geostage_migrations|pgstac)\.')
+_OURS = re.compile(r'"(?:(?:app|geostage_migrations|pgstac)\.|geo\.(?:tiles|tiling_plans)")')
 CHECK_AFTER_SECONDS = 1
 _used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 _OPTIONS = {

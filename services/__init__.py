@@ -41,6 +41,9 @@ HANDLERS = {
     "catalog_file": "services.stac.tasks:catalog_file",
     "extract_metadata": "services.stac.tasks:extract_metadata",
     "setup_stac_geo_schema": "services.stac.setup:setup",
+    "raster_plan_tiles": "services.raster.tiling_tasks:plan_tiles",
+    "raster_tile": "services.raster.tiling_tasks:make_tile",
+    "raster_collect": "services.raster.collect:collect",
 }
 """Task type -> "package.module:function"; imported on first use, so that an HTTP instance never loads GDAL."""
 

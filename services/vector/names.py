@@ -12,6 +12,8 @@ from repositories.identifiers import MAX_NAME_BYTES, cut
 MAX_TABLE_BYTES = 50
 TABLE_PATTERN = r"^[a-z][a-z0-9_]*$"
 REJECTS_SUFFIX = "__rejects"
+OWN_TABLES = frozenset((("geo", "tiling_plans"), ("geo", "tiles")))
+"""Schema and name of tables that Geostage keeps beside those that it loads."""
 _EXTENSIONS = r"\.(zip|shp|gpkg|geojsonl|geojson|ndjson|json|kml|kmz|csv|tsv|fgb|geoparquet|parquet)$"
 
 OWN_COLUMNS = frozenset(("id", "geom", "fid"))

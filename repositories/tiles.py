@@ -1,0 +1,154 @@
+"""Plans of tiles: the grid that a large raster is cut into, and what became of each tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from repositories.postgres import Connection, first_row, load_queries
+from schema.jobs import Json
+
+ITEMS_AT_ONCE = 200
+_queries = load_queries("tiles")
+
+
+@dataclass(frozen=True)
+class TilingPlan:
+    """A row of geo.tiling_plans: a source, the output grid, and the size of the tiles that it is cut into."""
+
+    plan_id: str
+    container: str
+    blob: str
+    etag: str
+    options: Json
+    crs_wkt: str
+    transform: list[float]
+    """a, b, c, d, e, f: x = a col + b row + c, y = d col + e row + f."""
+    width: int
+    height: int
+    pixel_bytes: int
+    """Of one pixel in all bands, uncompressed."""
+    block_side: int
+    """Of the blocks that tiles are made of."""
+    tile_width: int
+    tile_height: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of tiles."""
+        return -(-self.height // self.tile_height)
+
+    @property
+    def cols(self) -> int:
+        """Columns of tiles."""
+        return -(-self.width // self.tile_width)
+
+    @property
+    def raw_bytes(self) -> int:
+        """Uncompressed bytes of the output grid."""
+        return self.width * self.height * self.pixel_bytes
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A row of geo.tiles."""
+
+    tile_id: str
+    row: int
+    col: int
+    col_off: int
+    row_off: int
+    width: int
+    height: int
+    bounds: tuple[float, float, float, float]
+    """West, south, east, north in the plan's CRS."""
+    status: str
+    skipped: bool | None
+    """Nothing but nodata is in it; None: not looked at yet."""
+    cog_path: str | None
+    stac_id: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class MadeTile:
+    """What became of a tile; all None but the seconds for one that was skipped."""
+
+    seconds: float
+    cog_path: str | None = None
+    stac_id: str | None = None
+    item: Json | None = None
+
+
+def insert_plan(conn: Connection, plan: TilingPlan, authority: tuple[str, str] | None) -> None:
+    """Store a plan and have PostGIS cut its grid into tiles. `authority` names its CRS, such as ("EPSG", "4326")."""
+    conn.execute(_queries["delete_plan"], {"plan_id": plan.plan_id})
+    conn.execute(_queries["insert_plan"], {**asdict(plan), "options": Jsonb(plan.options)})
+    name, code = authority or (None, None)
+    conn.execute(_queries["insert_tiles"], {"plan_id": plan.plan_id, "authority": name, "code": code})
+
+
+def get_plan(conn: Connection, plan_id: str) -> TilingPlan | None:
+    """Give a plan."""
+    row = first_row(conn, _queries["get_plan"], {"plan_id": plan_id})
+    return TilingPlan(**{key: row[key] for key in TilingPlan.__dataclass_fields__}) if row else None
+
+
+def take_plan(conn: Connection, plan_id: str, job_id: str) -> str | None:
+    """Give a plan to a job, with no tile made; gives the id of the job that has it then: another one that still runs.
+
+    None: there is no such plan. A job that has the plan already keeps it as it is.
+    """
+    row = first_row(conn, _queries["lock_plan"], {"plan_id": plan_id})
+    if row is None or row["job_id"] == job_id or row["busy"]:
+        return str(row["job_id"]) if row else None
+    conn.execute(_queries["give_plan"], {"plan_id": plan_id, "job_id": job_id})
+    conn.execute(_queries["reset_tiles"], {"plan_id": plan_id})
+    return job_id
+
+
+def holds_plan(conn: Connection, plan_id: str, job_id: str) -> bool:
+    """Tell whether a job has a plan, and keep it so until the transaction ends."""
+    row = first_row(conn, _queries["hold_plan"], {"plan_id": plan_id, "job_id": job_id})
+    return bool(row and row["held"])
+
+
+def get_tile(conn: Connection, plan_id: str, row: int, col: int) -> Tile | None:
+    """Give a tile of a plan."""
+    found = first_row(conn, _queries["get_tile"], {"plan_id": plan_id, "row": row, "col": col})
+    return _tile(found) if found else None
+
+
+def list_tiles(conn: Connection, plan_id: str) -> list[Tile]:
+    """Give the tiles of a plan, row by row."""
+    return [_tile(row) for row in conn.execute(_queries["list_tiles"], {"plan_id": plan_id})]
+
+
+def record_tile(conn: Connection, plan_id: str, tile: Tile, made: MadeTile) -> None:
+    """Write down what became of a tile."""
+    params = {"plan_id": plan_id, "row": tile.row, "col": tile.col, **asdict(made)}
+    params |= {"skipped": made.cog_path is None, "item": Jsonb(made.item) if made.item else None}
+    conn.execute(_queries["record_tile"], params)
+
+
+def list_items(conn: Connection, plan_id: str, *, at_once: int = ITEMS_AT_ONCE) -> Iterator[list[Json]]:
+    """Give the items of a plan's tiles, row by row, so many at once."""
+    place: dict[str, Any] = {"row": -1, "col": -1}
+    while rows := conn.execute(_queries["list_items"], {"plan_id": plan_id, "limit": at_once, **place}).fetchall():
+        yield [row["item"] for row in rows]
+        place = {"row": rows[-1]["row"], "col": rows[-1]["col"]}
+
+
+def finish_plan(conn: Connection, plan_id: str) -> None:
+    """Mark a plan and its tiles as done."""
+    conn.execute(_queries["finish_tiles"], {"plan_id": plan_id})
+    conn.execute(_queries["finish_plan"], {"plan_id": plan_id})
+
+
+def _tile(row: DictRow) -> Tile:
+    bounds = tuple(row[side] for side in ("west", "south", "east", "north"))
+    return Tile(bounds=bounds, **{key: row[key] for key in Tile.__dataclass_fields__ if key != "bounds"})

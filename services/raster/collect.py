@@ -1,0 +1,134 @@
+"""The handler that collects the tiles of a raster: STAC records, a VRT and a MosaicJSON. Loaded when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyproj import CRS
+
+from repositories import tiles
+from repositories.tiles import Tile, TilingPlan
+from schema.jobs import Json
+from services.context import TaskContext
+from services.raster import errors
+from services.raster.cog import plan_tile_cog
+from services.raster.cut import output_grid
+from services.raster.gdal import gdal_environment
+from services.raster.names import collection_id, item_id, version_folder
+from services.raster.plan import RasterPlan
+from services.raster.source import label_of, open_remote, source_of
+from services.raster.steps import Steps
+from services.raster.tiling_tasks import held_plan, raster_plan
+from services.raster.vrt import OutputHeader, Placed, vrt_parts
+from services.stac.mosaic import MosaicTile, make_mosaic
+from services.stac.publish import href_of, write_items
+
+VRT_TYPE = "application/xml"
+METRES_OF_A_DEGREE = 111_320.0
+
+
+def collect(ctx: TaskContext) -> Json:
+    """Publish the mosaics, catalogue the tiles, and mark the plan as done: the last two commit with the task."""
+    steps = Steps()
+    tiling = held_plan(ctx)
+    with ctx.database.connection() as conn:
+        listed = tiles.list_tiles(conn, tiling.plan_id)
+    made = [tile for tile in listed if tile.skipped is False]
+    source = source_of(ctx)
+    folder = version_folder(source.container, source.blob, ctx.parameters.get("version_id"))
+    with steps.step("header"), gdal_environment(), open_remote(ctx.blobs, source) as dataset:
+        header = _header(raster_plan(ctx, tiling, dataset))
+    with steps.step("vrt"):
+        _publish_vrt(ctx, tiling, header, made, f"{folder}/mosaic.vrt")
+    ctx.check()
+    with steps.step("catalog_stac"):
+        boxes = _catalogue(ctx, tiling)
+    with steps.step("mosaic_json"):
+        document = _mosaic(ctx, tiling, header, made, boxes, folder)
+        ctx.blobs.write(
+            ctx.settings.output_container, f"{folder}/mosaic.json", document.encode(), content_type="application/json"
+        )
+    tiles.finish_plan(ctx.transaction, tiling.plan_id)
+    return _outcome(ctx, tiling, listed, folder, steps)
+
+
+def _header(plan: RasterPlan) -> OutputHeader:
+    return plan_tile_cog(plan, output_grid(plan)).header
+
+
+def _publish_vrt(ctx: TaskContext, tiling: TilingPlan, header: OutputHeader, made: Sequence[Tile], blob: str) -> None:
+    """Write the VRT beside the folder of the tiles; their names in it are relative, so that it works from anywhere."""
+    path, side = ctx.work_folder / "mosaic.vrt", tiling.block_side
+    placed = [Placed(_name_of(tile), tile.col_off, tile.row_off, tile.width, tile.height, side) for tile in made]
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(vrt_parts(header, placed))
+    ctx.blobs.publish(ctx.settings.output_container, blob, path, attempt=ctx.task.attempt, content_type=VRT_TYPE)
+
+
+def _name_of(tile: Tile) -> str:
+    return f"tiles/{tile.tile_id}.tif"
+
+
+def _catalogue(ctx: TaskContext, tiling: TilingPlan) -> dict[str, list[float]]:
+    """Write the items, a batch after another; gives the box of each."""
+    if not tiles.holds_plan(ctx.transaction, tiling.plan_id, ctx.job_id):
+        raise errors.plan_taken(tiling.plan_id, "another job")
+    boxes: dict[str, list[float]] = {}
+    for items in tiles.list_items(ctx.transaction, tiling.plan_id):
+        ctx.check()
+        write_items(ctx, items)
+        boxes |= {item["id"]: item["bbox"] for item in items}
+    return boxes
+
+
+def _mosaic(
+    ctx: TaskContext,
+    tiling: TilingPlan,
+    header: OutputHeader,
+    made: Sequence[Tile],
+    boxes: dict[str, list[float]],
+    folder: str,
+) -> str:
+    listed = [MosaicTile(_name_of(tile), boxes[tile.stac_id or ""]) for tile in made]
+    base = ctx.settings.asset_base_url
+    # GDAL's own name for a blob of the account that its reader has the key of.
+    prefix = (
+        href_of(base, ctx.settings.output_container, folder)
+        if base
+        else (f"/vsiaz/{ctx.settings.output_container}/{folder}")
+    )
+    size = abs(tiling.transform[0]) or abs(tiling.transform[1])
+    degrees = size if CRS.from_wkt(tiling.crs_wkt).is_geographic else size / METRES_OF_A_DEGREE
+    name = item_id(tiling.blob, ctx.parameters.get("version_id"))
+    side = max(tiling.tile_width, tiling.tile_height)
+    return make_mosaic(name, f"{prefix}/", listed, degrees, side, header.dtype)
+
+
+def _outcome(ctx: TaskContext, tiling: TilingPlan, listed: Sequence[Tile], folder: str, steps: Steps) -> Json:
+    made = [tile for tile in listed if not tile.skipped]
+    output = ctx.settings.output_container
+    return {
+        "status": "completed",
+        "plan_id": tiling.plan_id,
+        "source": label_of(source_of(ctx)),
+        "tiles_created": len(made),
+        "tiles_skipped": len(listed) - len(made),
+        "tiles": [_shown(tiling, tile) for tile in made],
+        "collection_id": collection_id(tiling.container, ctx.parameters.get("collection_id")) if made else None,
+        "vrt_path": f"{output}/{folder}/mosaic.vrt",
+        "mosaic_path": f"{output}/{folder}/mosaic.json",
+        "processing_stats": {**ctx.parameters["processing_stats"], "collect": steps.as_json()},
+    }
+
+
+def _shown(tiling: TilingPlan, tile: Tile) -> Json:
+    return {
+        "tile_id": tile.tile_id,
+        "row": tile.row,
+        "col": tile.col,
+        "bounds": list(tile.bounds),
+        "cog_path": tile.cog_path,
+        "stac_id": tile.stac_id,
+        "tile_size_gb": round(tile.width * tile.height * tiling.pixel_bytes / 1e9, 9),
+        "processing_time_seconds": tile.seconds,
+    }
