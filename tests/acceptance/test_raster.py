@@ -10,6 +10,8 @@ import pystac_client
 import pytest
 import rasterio
 from azure.storage.blob import BlobServiceClient
+from cogeo_mosaic.backends.memory import MemoryBackend
+from cogeo_mosaic.mosaic import MosaicJSON
 from rio_cogeo.cogeo import cog_validate
 
 from local.samples import elevation
@@ -53,6 +55,48 @@ def test_a_raster_becomes_a_cog_and_an_item_that_a_search_finds(
     assert [item.id for item in found] == [result["stac_id"]]
     assert found[0].bbox == pytest.approx(list(bounds), abs=1e-6)
     assert not list(catalogue.search(bbox=[10, 10, 11, 11]).items())
+
+
+def test_a_raster_becomes_tiles_that_open_as_one_from_storage(
+    api: Api, stack: Stack, blobs: BlobServiceClient, catalogue: pystac_client.Client
+) -> None:
+    del blobs
+    named = parameters("survey 2019/höhe.tif", collection_id="tiles")
+    plan = api.run("generate_tiling_plan", {**named, "target_tile_size_gb": 0.0001})["result_data"]
+    job = api.run("tile_raster", {**named, "plan_id": plan["plan_id"]})
+    assert job["status"] == "completed", job["error"]
+    result = job["result_data"]
+    assert (job["stages"], result["tiles_created"], plan["tile_count"]) == (3, 4, 4)
+    found = list(catalogue.search(collections=["tiles"]).items())
+    assert {item.id for item in found} == {tile["stac_id"] for tile in result["tiles"]}
+    with rasterio.Env(AZURE_STORAGE_CONNECTION_STRING=stack.storage_connection_string):
+        with rasterio.open(f"/vsiaz/{result['vrt_path']}") as mosaic:
+            assert (mosaic.width, mosaic.height) == (plan["width"], plan["height"])
+            assert (int(mosaic.read(1).min()), int(mosaic.read(1).max())) == (236, 1076)
+            (value,) = mosaic.sample([(-84.25, 36.6)])
+        with rasterio.open(f"/vsiaz/{result['mosaic_path']}".replace("mosaic.json", "tiles/r0c0.tif")) as tile:
+            assert list(tile.bounds) == pytest.approx(result["tiles"][0]["bounds"])
+        document = stored_mosaic(stack, result["mosaic_path"])
+        with MemoryBackend(mosaic_def=document) as opened:
+            assert int(opened.point(-84.25, 36.6)[0][1].data[0]) == value[0]
+
+
+def stored_mosaic(stack: Stack, path: str) -> MosaicJSON:
+    """Read a MosaicJSON out of storage."""
+    container, _, name = path.partition("/")
+    with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
+        return MosaicJSON.model_validate_json(service.get_blob_client(container, name).download_blob().readall())
+
+
+def test_a_raster_for_one_task_is_refused_as_a_large_one(api: Api, blobs: BlobServiceClient) -> None:
+    del blobs
+    job = api.run("process_large_raster", parameters("survey 2019/höhe.tif"))
+    assert (job["status"], job["error"]["code"]) == ("failed", "raster_too_small")
+
+
+@pytest.mark.parametrize("fault", [{"target_tile_size_gb": 0}, {"plan_id": "x"}, {"optimize": "lossless"}])
+def test_tiles_that_cannot_be_asked_for_are_refused_at_the_post(api: Api, fault: dict[str, object]) -> None:
+    problem_of(api.post("jobs/tile_raster", json=parameters("a.tif", **fault)), 400, "invalid_parameters")
 
 
 def test_the_same_raster_twice_is_one_item(api: Api, blobs: BlobServiceClient, catalogue: pystac_client.Client) -> None:

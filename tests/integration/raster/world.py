@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from controllers.cog_conversion import CogConversion
+from controllers.generate_tiling_plan import GenerateTilingPlan
+from controllers.process_large_raster import ProcessLargeRaster
 from controllers.process_raster import ProcessRaster
 from controllers.raster_parameters import RasterController
+from controllers.tile_raster import TileRaster
 from controllers.validate_raster import ValidateRaster
 from repositories.blobs import FakeBlobs
 from repositories.postgres import Database
-from schema.jobs import Job, JobStatus, Json, Task, TaskResult, TaskStatus, new_job_id
+from schema.jobs import Job, JobStatus, Json, Source, Task, TaskResult, TaskSpec, TaskStatus, new_job_id, task_id_of
 from schema.settings import Settings
+from services import resolve_handler
 from services.context import TaskContext
-from services.raster import tasks
 from tests.unit.raster.rasters import write_bytes
 
 CONTAINER = "bronze"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONTROLLERS: dict[str, RasterController] = {
     "validate_raster": ValidateRaster(), "cog_conversion": CogConversion(), "process_raster": ProcessRaster(),
+    "generate_tiling_plan": GenerateTilingPlan(), "process_large_raster": ProcessLargeRaster(),
+    "tile_raster": TileRaster(),
 }  # fmt: skip
 
 
@@ -49,15 +54,22 @@ class World:
         controller = CONTROLLERS[job_type]
         checked = controller.Parameters(dataset_id=CONTAINER, resource_id=name, **parameters)
         job = _job(job_type, checked.model_dump(mode="json", exclude_none=True))
-        (spec,) = controller.create_tasks(controller.stages[0], job, [])
         source = self.blobs.head(CONTAINER, name)
-        task = _task(job, spec.task_type, spec.parameters)
-        with TaskContext(task, source, self.settings, self.blobs, self.database, self.lost) as ctx:
-            result = getattr(tasks, spec.task_type)(ctx)
-        outcome = controller.aggregate_results(
-            job, [TaskResult(task.task_id, 1, TaskStatus.COMPLETED, result, None, spec.parameters)]
-        )
+        results: list[TaskResult] = []
+        for stage in controller.stages:
+            specs = controller.create_tasks(stage, job, results)
+            results = [self.run_task(job, n, spec, source) for n, spec in enumerate(specs, start=1)]
+            if stage != controller.stages[-1]:
+                job = replace(job, stage_data={**job.stage_data, **controller.stage_data(stage, job, results)})
+        outcome = controller.aggregate_results(job, results)
         return {**outcome.result_data, "warnings": outcome.warnings}
+
+    def run_task(self, job: Job, number: int, spec: TaskSpec, source: Source) -> TaskResult:
+        """Run a task; its error is the caller's."""
+        task = _task(job, number, spec.task_type, spec.parameters)
+        with TaskContext(task, source, self.settings, self.blobs, self.database, self.lost) as ctx:
+            result = resolve_handler(spec.task_type)(ctx)
+        return TaskResult(task.task_id, number, TaskStatus.COMPLETED, result, None, spec.parameters)
 
     def output(self, result: Json) -> Path:
         """Give the COG of a result as a local file."""
@@ -81,9 +93,9 @@ def _job(job_type: str, parameters: Json) -> Job:
     )  # fmt: skip
 
 
-def _task(job: Job, task_type: str, parameters: Json) -> Task:
+def _task(job: Job, number: int, task_type: str, parameters: Json) -> Task:
     return Task(
-        task_id=f"{job.job_id}-1-0001", job_id=job.job_id, stage_n=1, task_index=1, task_type=task_type,
+        task_id=task_id_of(job.job_id, 1, number), job_id=job.job_id, stage_n=1, task_index=number, task_type=task_type,
         queue="raster", parameters=parameters, status=TaskStatus.PROCESSING, attempt=1, tries=1, max_tries=3, deaths=0,
         max_deaths=3, lease_until=None, deadline_at=None, not_before=NOW, sends=1, resend_at=NOW, result=None,
         error=None, created_at=NOW, started_at=NOW, updated_at=NOW, finished_at=None,

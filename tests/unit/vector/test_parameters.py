@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from controllers.process_vector import ProcessVectorParameters
+from controllers.process_vector import ProcessVector, ProcessVectorParameters
+from schema.settings import Settings
 
 
 def faults(**parameters: Any) -> list[tuple[tuple[int | str, ...], str]]:
@@ -35,3 +36,10 @@ def test_a_file_whose_name_makes_no_table_needs_target_table(name: str) -> None:
     assert place == ("target_table",)
     assert message.endswith("target_table is required: nothing of the file's name makes an identifier")
     assert ProcessVectorParameters(dataset_id="bronze", resource_id=name, target_table="japan").target_table == "japan"
+
+
+@pytest.mark.parametrize("table", ["tiles", "tiling_plans"])
+def test_the_tables_of_geostage_itself_are_no_targets(table: str) -> None:
+    parameters = ProcessVectorParameters(dataset_id="bronze", resource_id="a.zip", target_table=table)
+    (fault,) = ProcessVector().check_parameters(parameters, Settings(postgres_dsn="postgresql://nowhere"))
+    assert fault == {"field": "target_table", "message": f"geo.{table} is a table of Geostage's own"}
