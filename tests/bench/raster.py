@@ -1,14 +1,14 @@
 """process_raster and cog_conversion against GDAL's own tools, on the same file and storage, in one run.
 
-./dev bench raster [speed [ROUNDS] | memory]; without a name: speed.
+./dev bench raster [speed [ROUNDS] | memory | tiles | sparse]; without a name: speed.
 Baselines are charged the same transfers: the SDK's download of the source and its upload of the output.
 """
 
+import os
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,8 @@ from rasterio.windows import Window
 
 from local.hosts import Host
 from local.stack import Stack
+from tests.bench import tiles
+from tests.bench.processes import tree, watching
 
 CONTAINER = "bench"
 SIDE = 10_000
@@ -44,7 +46,9 @@ def main(stack: Stack, arguments: list[str]) -> int:
     part, *rest = arguments or ["speed"]
     with tempfile.TemporaryDirectory() as folder, httpx.Client(timeout=60) as client:
         bench = Bench(stack, client, Path(folder))
-        if part == "memory":
+        if part in ("tiles", "sparse"):
+            (tiles.full if part == "tiles" else tiles.sparse)(bench)
+        elif part == "memory":
             bench.memory([int(size) for size in rest] or list(SIZES_MB))
         else:
             bench.speed(int(rest[0]) if rest else ROUNDS)
@@ -102,19 +106,24 @@ class Bench:
 
     def put(self, name: str, side: int) -> None:
         """Make a photograph-like raster in LZW strips and upload it."""
-        path = self.folder / name
-        write_strips(path, side)
-        with path.open("rb") as file:
+        write_strips(self.folder / name, side)
+        self.upload(name)
+
+    def upload(self, name: str) -> None:
+        """Upload a file of the folder."""
+        with (self.folder / name).open("rb") as file:
             self.blobs.get_blob_client(CONTAINER, name).upload_blob(file, overwrite=True, max_concurrency=4)
 
-    def baseline(self, command: tuple[str, ...]) -> tuple[float, float]:
+    def baseline(
+        self, command: tuple[str, ...], name: str = "big.tif", env: dict[str, str] | None = None
+    ) -> tuple[float, float]:
         """Seconds, and peak megabytes of GDAL's tool."""
         source, target = self.folder / "fetched.tif", self.folder / "baseline.tif"
         target.unlink(missing_ok=True)
         began = time.perf_counter()
         with source.open("wb") as file:
-            self.blobs.get_blob_client(CONTAINER, "big.tif").download_blob(max_concurrency=4).readinto(file)
-        process = subprocess.Popen([*command, source, target])
+            self.blobs.get_blob_client(CONTAINER, name).download_blob(max_concurrency=4).readinto(file)
+        process = subprocess.Popen([*command, source, target], env={**os.environ, **(env or {})})
         with watching(lambda: [process.pid]) as peak:
             assert process.wait() == 0
         with target.open("rb") as file:
@@ -138,43 +147,6 @@ class Bench:
             seconds = time.perf_counter() - began
         assert job["status"] == "completed", job["error"]
         return seconds, peak[0], job
-
-
-@contextmanager
-def watching(pids: Callable[[], list[int]]) -> Iterator[list[float]]:
-    """Give the largest VmHWM, in megabytes, of processes that come and go while the block runs."""
-    peak, done = [0.0], threading.Event()
-
-    def look() -> None:
-        while not done.wait(0.05):
-            peak[0] = max([peak[0], *(high_water(pid) for pid in pids())])
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
-
-
-def high_water(pid: int) -> float:
-    """VmHWM of a process in megabytes; 0 when it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
-
-
-def tree(pid: int) -> list[int]:
-    """A process and all below it."""
-    try:
-        below = [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
-                 for child in (task / "children").read_text().split()]  # fmt: skip
-    except OSError:
-        below = []
-    return [pid, *(one for child in below for one in tree(child))]
 
 
 def write_strips(path: Path, side: int) -> None:
