@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+import rasterio
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 from psycopg import sql
@@ -40,6 +41,7 @@ LAYERS = (
     Layer("countries.gpkg", "countries_gpkg", "Natural Earth countries, from pyogrio", ("iso_a3", "name")),
 )
 RASTER = "jacksboro_dem.tif"
+TILE_GB = 0.0001
 STAC_SEARCH = "search(%s)"  # with pgstac in the search_path
 SEARCH = {"bbox": [-84.4, 36.5, -84.3, 36.6]}
 HELLOS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -63,6 +65,7 @@ def run(_: argparse.Namespace) -> int:
         ended = [_hello(jobs, job_type, parameters) for job_type, parameters in HELLOS]
         ended += [_load(jobs, layer, stack.postgres_dsn) for layer in LAYERS]
         ended.append(_process_raster(jobs, stack.postgres_dsn))
+        ended.append(_tile_raster(jobs, stack))
     _say(f"\n{sum(ended)} of {len(ended)} jobs completed in {time.monotonic() - began:.0f} s; everything is stopped")
     return 0 if all(ended) else 1
 
@@ -125,6 +128,28 @@ def _process_raster(jobs: Jobs, dsn: str) -> bool:
     _line("search", f"SELECT {STAC_SEARCH.replace('%s', repr(json.dumps(SEARCH)))}")
     _line("", f"finds {', '.join(found) or 'nothing'}")
     return result["stac_id"] in found
+
+
+def _tile_raster(jobs: Jobs, stack: Stack) -> bool:
+    _title("tile_raster", f"{CONTAINER}/{RASTER}, tiles of {TILE_GB * 1e9:,.0f} bytes")
+    parameters = {"dataset_id": CONTAINER, "resource_id": RASTER, "version_id": "tiles", "target_tile_size_gb": TILE_GB}
+    job = jobs.follow(jobs.submit("tile_raster", parameters))
+    _outcome(job)
+    if job["status"] != "completed":
+        return False
+    result = job["result_data"]
+    for tile in result["tiles"]:
+        _line("tile", f"{tile['cog_path']} {[round(side, 4) for side in tile['bounds']]}")
+    mosaic = f"/vsiaz/{result['vrt_path']}"
+    with (
+        rasterio.Env(AZURE_STORAGE_CONNECTION_STRING=stack.storage_connection_string),
+        rasterio.open(mosaic) as dataset,
+    ):
+        pixels = dataset.read(1, masked=True)
+    _line(
+        "mosaic", f"{mosaic} opens as {dataset.width} x {dataset.height} pixels from {pixels.min()} to {pixels.max()} m"
+    )
+    return bool(pixels.count() > 0)
 
 
 def _peek(dsn: str, layer: Layer) -> tuple[str, str]:
