@@ -6,7 +6,6 @@ import base64
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import psycopg
@@ -20,24 +19,16 @@ from repositories.postgres import Database
 from tests.acceptance.client import Api, Json, problem_of
 from tests.acceptance.conftest import client_of
 from tests.fixtures.items import make_item, write_items
+from tests.waiting import eventually
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-def follow_until(probe: Any, seconds: float = 60) -> Any:
-    """Ask until there is an answer."""
-    deadline = time.monotonic() + seconds
-    while not (found := probe()):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return found
 
 
 @pytest.fixture
 def running(probed: Api) -> Iterator[str]:
     """A job whose three tasks run for a long time."""
     job_id = probed.submit("probe", {"n": 3, "seconds": 60})
-    follow_until(lambda: probed.job(job_id)["tasks"].get("1", {}).get("processing"))
+    eventually(lambda: probed.job(job_id)["tasks"].get("1", {}).get("processing"))
     yield job_id
     probed.post(f"jobs/{job_id}/cancel")
 
@@ -53,7 +44,7 @@ def test_a_running_job_is_cancelled_once_and_for_all(probed: Api, running: str) 
     assert job["finished_at"]
     problem_of(probed.post(f"jobs/{running}/retry"), 409, "not_failed")
     # The handlers notice at their next look.
-    follow_until(lambda: len([1 for line in probed.log_lines(running) if line["action"] == "abandon"]) == 3, 10)
+    eventually(lambda: len([1 for line in probed.log_lines(running) if line["action"] == "abandon"]) == 3, 10)
     assert probed.job(running)["tasks"] == job["tasks"]
 
 
@@ -120,7 +111,7 @@ def test_a_job_that_failed_for_good_is_not_retried(probed: Api) -> None:
     job = probed.run("probe", {"fail": "for_good", "n": 2})
     assert (job["status"], job["error"]["code"], job["error"]["user_fixable"]) == ("failed", "invalid_input", True)
     assert job["error"]["remediation"] == "Send another input."
-    follow_until(lambda: "retry" not in {link["rel"] for link in probed.job(job["job_id"])["links"]}, 10)
+    eventually(lambda: "retry" not in {link["rel"] for link in probed.job(job["job_id"])["links"]}, 10)
     body = problem_of(probed.post(f"jobs/{job['job_id']}/retry"), 409, "work_area_gone")
     assert "submit" in body["remediation"]
     step = probed.get(f"jobs/{job['job_id']}/explain").json()["next_step"]
@@ -135,7 +126,7 @@ def test_what_was_poisoned_stays_visible(probed: Api, own_stack: Stack) -> None:
     with QueueServiceClient.from_connection_string(own_stack.storage_connection_string) as service:
         service.get_queue_client("geo-light-tasks").send_message(base64.b64encode(b"garbage \xff").decode())
         service.get_queue_client("geo-jobs").send_message(base64.b64encode(b'{"job_id": 5}').decode())
-    page = follow_until(lambda: len((found := probed.get("monitor/poison").json())["messages"]) >= 2 and found, 40)
+    page = eventually(lambda: len((found := probed.get("monitor/poison").json())["messages"]) >= 2 and found, 40)
     assert page["counts"] == {"geo-jobs": 1, "geo-light-tasks": 1}
     contents = {entry["queue"]: entry["content"] for entry in page["messages"]}
     assert contents == {"geo-jobs": '{"job_id": 5}', "geo-light-tasks": "garbage \ufffd"}
@@ -164,7 +155,7 @@ def test_a_poisoned_wake_up_is_put_back_and_does_no_harm(probed: Api, own_stack:
     with QueueServiceClient.from_connection_string(own_stack.storage_connection_string) as service:
         text = base64.b64encode(f'{{"task_id": "{task_id}"}}'.encode()).decode()
         service.get_queue_client("geo-light-tasks-poison").send_message(text)
-    (entry,) = follow_until(lambda: probed.get("monitor/poison").json()["messages"], 40)
+    (entry,) = eventually(lambda: probed.get("monitor/poison").json()["messages"], 40)
     assert (entry["task_id"], entry["job_id"], entry["job_status"]) == (task_id, job_id, "completed")
     answer = probed.post("monitor/poison", json={"action": "requeue", "all": True})
     assert answer.json() == {"action": "requeue", "messages": 1, "left": 0}
@@ -234,7 +225,7 @@ def test_a_job_posted_while_the_queues_are_away_is_started_later(probed: Api, ow
 
 def test_a_restart_of_the_database_is_ridden_out(probed: Api, own_stack: Stack) -> None:
     job_id = probed.submit("probe", {"n": 4, "seconds": 1.5})
-    follow_until(lambda: probed.job(job_id)["tasks"].get("1", {}).get("processing"))
+    eventually(lambda: probed.job(job_id)["tasks"].get("1", {}).get("processing"))
     own_stack.restart_postgres(immediate=True)
     # Connections of the last second are not looked at before they are used: a 503 or two, and Retry-After.
     time.sleep(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from schema.settings import Settings
 from services import resolve_handler
 from tests.chaos.app.slow import Slow
 from tests.integration.protocol import invariants
+from tests.waiting import eventually
 
 ENDED = ("completed", "completed_with_errors", "failed", "cancelled")
 
@@ -63,10 +63,7 @@ class Deployment:
 
     def wait(self, holds: Callable[[], Any], seconds: float = 60.0) -> None:
         """Wait until something holds."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, "it did not come to hold in time"
-            time.sleep(0.02)
+        eventually(holds, seconds)
 
     def in_the_middle(self, job_id: str, at_least: int = 5) -> None:
         """Wait until some tasks of the first stage are completed and others run."""

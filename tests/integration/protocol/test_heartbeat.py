@@ -9,7 +9,8 @@ import pytest
 from controllers.heartbeat import Heartbeat
 from repositories import tasks
 from schema.jobs import Job
-from tests.integration.protocol.world import World, eventually
+from tests.integration.protocol.world import World
+from tests.waiting import eventually
 
 LEASE = timedelta(seconds=60)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -248,11 +247,3 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
     """Run calls in threads of their own, side by side; raises what one of them raised."""
     with ThreadPoolExecutor(len(calls)) as pool:
         return [future.result(60) for future in [pool.submit(call) for call in calls]]
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait until something holds, or fail."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
-        time.sleep(0.02)

@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from azure.storage.queue import QueueServiceClient
 from local.errors import StackError
 from local.hosts import Host
 from local.stack import Stack
+from tests.waiting import eventually
 
 APP = Path(__file__).parent / "tiny_app"
 
@@ -45,18 +45,8 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("the condition never came true")
-
-
 def test_all_workers_answer_on_one_port(tiny: Host) -> None:
-    wait_for(lambda: {int(httpx.get(f"{tiny.url}/pid").text) for _ in range(10)} == set(tiny.worker_pids()))
+    eventually(lambda: {int(httpx.get(f"{tiny.url}/pid").text) for _ in range(10)} == set(tiny.worker_pids()))
 
 
 def test_requests_and_answers_pass_through(tiny: Host) -> None:
@@ -72,14 +62,14 @@ def test_a_message_is_worked_on_once_and_a_failing_one_is_poisoned(
 ) -> None:
     send("tiny-work", "fine")
     send("tiny-work", "fail")
-    wait_for(lambda: lines(notes / "poison"))
+    eventually(lambda: lines(notes / "poison"))
     assert tiny.running()
     assert sorted(lines(notes / "work")) == ["fail 1", "fail 2", "fine 1"]
     assert lines(notes / "poison") == ["fail"]
 
 
 def test_a_timer_runs_in_one_worker_only(tiny: Host, notes: Path) -> None:
-    ticks = wait_for(lambda: lines(notes / "tick")[1:])
+    ticks = eventually(lambda: lines(notes / "tick")[1:])
     assert len(set(ticks)) == 1
     assert int(ticks[0]) == tiny.worker_pids()[0]
 
@@ -87,9 +77,9 @@ def test_a_timer_runs_in_one_worker_only(tiny: Host, notes: Path) -> None:
 def test_a_killed_worker_is_replaced(tiny: Host) -> None:
     first, second = tiny.worker_pids()
     os.kill(second, signal.SIGKILL)
-    pids = wait_for(lambda: len(tiny.worker_pids()) == 2 and second not in tiny.worker_pids() and tiny.worker_pids())
+    pids = eventually(lambda: len(tiny.worker_pids()) == 2 and second not in tiny.worker_pids() and tiny.worker_pids())
     assert pids[0] == first
-    wait_for(lambda: int(httpx.get(f"{tiny.url}/pid").text) == pids[1])
+    eventually(lambda: int(httpx.get(f"{tiny.url}/pid").text) == pids[1])
 
 
 @pytest.mark.slow
@@ -97,7 +87,7 @@ def test_a_function_past_function_timeout_costs_the_worker(tiny: Host) -> None:
     before = set(tiny.worker_pids())
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"{tiny.url}/hang", timeout=30)
-    wait_for(lambda: len(set(tiny.worker_pids()) - before) == 1)
+    eventually(lambda: len(set(tiny.worker_pids()) - before) == 1)
 
 
 @pytest.mark.slow
@@ -109,7 +99,7 @@ def test_listeners_outlive_a_storage_outage(
     time.sleep(1.5)
     stack.start_azurite()
     send("tiny-work", "after the outage")
-    wait_for(lambda: "after the outage 1" in lines(notes / "work"))
+    eventually(lambda: "after the outage 1" in lines(notes / "work"))
     assert tiny.worker_pids() == pids
     assert tiny.log.read_text().count("Storage does not answer") <= 2
 
@@ -118,7 +108,7 @@ def test_the_supervisor_ends_with_all_of_its_workers(stack: Stack, notes: Path) 
     host = stack.start_host(workers=1, env={"TINY_OUT": str(notes)}, project=APP)
     pid = host.worker_pids()[0]
     os.kill(stack.state.processes[host.name].pid, signal.SIGKILL)
-    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
     host.stop()
 
 

@@ -20,6 +20,7 @@ from local.host.queues import Backoff, Listener, Outage, refuse_metadata_keys
 from local.host.running import Running
 from local.host.storage import Message, StorageError
 from tests.unit.local.apps import queue_app
+from tests.waiting import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = QueueSettings(batch_size=4, new_batch_threshold=2, max_dequeue_count=3, max_polling_interval=0.2)
@@ -107,18 +108,11 @@ def listening(
             assert listener.wait_until_idle(5)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.005)
-
-
 def test_a_message_is_handed_over_decoded_and_then_deleted() -> None:
     queue, seen = FakeQueue(), list[tuple[str, int | None]]()
     queue.send('{"task_id": "7"}')
     with listening(queue, lambda message: seen.append((message.get_json()["task_id"], message.dequeue_count))):
-        wait_for(lambda: not queue.messages)
+        eventually(lambda: not queue.messages)
     assert seen == [("7", 1)]
     assert queue.created
 
@@ -132,8 +126,8 @@ def test_a_failing_message_is_tried_again_and_poisoned_at_the_last_failure() -> 
 
     queue.send("x")
     with listening(queue, work, poison):
-        wait_for(lambda: poison.messages)
-        wait_for(lambda: not queue.messages)
+        eventually(lambda: poison.messages)
+        eventually(lambda: not queue.messages)
     assert tries == [1, 2, 3]
     assert queue.hidings == [0.0, 0.0]
     assert [base64.b64decode(message.text) for message in poison.messages.values()] == [b"x"]
@@ -144,7 +138,7 @@ def test_a_message_of_a_poison_queue_stays_hidden_when_it_fails() -> None:
     queue, tries = FakeQueue("tiny-poison"), list[int]()
     queue.send("x")
     with listening(queue, lambda _: tries.append(1) or 1 / 0):  # type: ignore[func-returns-value]
-        wait_for(lambda: tries)
+        eventually(lambda: tries)
         time.sleep(0.3)
     assert tries == [1]
     assert len(queue.messages) == 1
@@ -154,7 +148,7 @@ def test_what_is_not_base64_is_poisoned_without_a_try() -> None:
     queue, poison, tries = FakeQueue(), FakeQueue("tiny-poison"), list[int]()
     queue.put("not base64!")
     with listening(queue, lambda _: tries.append(1), poison):
-        wait_for(lambda: poison.messages and not queue.messages)
+        eventually(lambda: poison.messages and not queue.messages)
     assert tries == []
 
 
@@ -162,7 +156,7 @@ def test_a_returned_value_is_a_failure() -> None:
     queue, poison = FakeQueue(), FakeQueue("tiny-poison")
     queue.send("x")
     with listening(queue, lambda _: "a value that nothing takes", poison):
-        wait_for(lambda: poison.messages)
+        eventually(lambda: poison.messages)
 
 
 def test_the_next_batch_is_taken_when_few_enough_run() -> None:
@@ -174,15 +168,15 @@ def test_the_next_batch_is_taken_when_few_enough_run() -> None:
 
     queue.send(*"abcdefgh")
     with listening(queue, work):
-        wait_for(lambda: len(running) == 4)
+        eventually(lambda: len(running) == 4)
         time.sleep(0.1)
         assert len(queue.asked) == 1  # four run, which is more than the threshold of two
         release.release()
         release.release()
-        wait_for(lambda: len(running) == 8)  # two run: four more were taken, six run at once
+        eventually(lambda: len(running) == 8)  # two run: four more were taken, six run at once
         assert len(queue.asked) == 2
         release.release(20)
-        wait_for(lambda: not queue.messages)
+        eventually(lambda: not queue.messages)
 
 
 def test_a_long_run_keeps_its_message_hidden_and_deletes_it_with_the_new_receipt() -> None:
@@ -195,7 +189,7 @@ def test_a_long_run_keeps_its_message_hidden_and_deletes_it_with_the_new_receipt
         assert next(iter(queue.messages.values())).dequeue_count == 1
         assert set(queue.hidings) == {0.2}
         release.set()
-        wait_for(lambda: not queue.messages)
+        eventually(lambda: not queue.messages)
 
 
 def test_an_outage_ends_nothing_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -205,7 +199,7 @@ def test_an_outage_ends_nothing_and_is_logged_once(caplog: pytest.LogCaptureFixt
         time.sleep(0.6)
         queue.down = False
         queue.send("x")
-        wait_for(lambda: seen)
+        eventually(lambda: seen)
     said = [record.message[:20] for record in caplog.records if record.name == "local.host.queues"]
     assert said == [
         "Storage does not ans",

@@ -43,3 +43,15 @@ def test_the_tables_of_geostage_itself_are_no_targets(table: str) -> None:
     parameters = ProcessVectorParameters(dataset_id="bronze", resource_id="a.zip", target_table=table)
     (fault,) = ProcessVector().check_parameters(parameters, Settings(postgres_dsn="postgresql://nowhere"))
     assert fault == {"field": "target_table", "message": f"geo.{table} is a table of Geostage's own"}
+
+
+@pytest.mark.parametrize("name", ["", "1a", "_a", "A", "a-b", "a b", "a.b", "ä", "a;", "a" * 51, "a__rejects"])
+def test_a_wrong_target_table_has_one_fault(name: str) -> None:
+    ((place, _),) = faults(target_table=name)
+    assert place == ("target_table",)
+
+
+@pytest.mark.parametrize("name", ["a", "a1_", "a" * 50, "order", "a__rejects2"])
+def test_a_target_table_is_a_plain_short_name(name: str) -> None:
+    data = {"dataset_id": "bronze", "resource_id": "a.zip", "target_table": name}
+    assert ProcessVectorParameters.model_validate(data).target_table == name
