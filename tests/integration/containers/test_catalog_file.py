@@ -172,3 +172,18 @@ def test_a_raster_is_reprojected_as_process_raster_does_it(world: Containers) ->
     other = world.result("process_raster", resource_id=name, target_crs="EPSG:3857", version_id="b")
     assert one["report"] == other["report"]
     assert world.read(one["cog_path"]) == world.read(other["cog_path"])
+
+
+def test_the_catalogue_answers_about_items_of_every_kind(world: Containers) -> None:
+    world.put("quick.geojson")
+    world.put("point.geojson")
+    world.put_raster("a.tif")
+    catalogue(world, "quick.geojson", "stac_item_quick")
+    world.sync()
+    listed = world.result("list_items", collection_id=CONTAINER)
+    assert len(listed["items"]) == 3
+    near = world.result("query_spatial", point=[7, 51], distance_m=1000)
+    assert len(near["items"]) == 1
+    assert world.result("get_statistics", collection_id=CONTAINER)
+    for kind in ("json", "geojson", "csv", "parquet"):
+        assert world.read(world.result("export_metadata", format=kind)["export_path"])
