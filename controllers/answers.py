@@ -76,8 +76,8 @@ def _explanation() -> Json:
 
 def _check() -> Json:
     states = {"type": "string", "enum": ["ok", "waiting", "attention", "stale", "missing", "unavailable"]}
-    return _object({"status": states, "seconds": _NUMBER, "message": _TEXT, "remediation": _TEXT},
-                   optional=("seconds", "message", "remediation"))  # fmt: skip
+    return _object({"status": states, "message": _TEXT, "remediation": _TEXT},
+                   optional=("message", "remediation"))  # fmt: skip
 
 
 def _stage() -> Json:

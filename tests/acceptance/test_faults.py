@@ -188,11 +188,8 @@ def test_health_tells_of_every_part(probed: Api) -> None:
     report = answer.json()
     assert (answer.status_code, report["status"]) == (200, "ok")
     assert set(report["checks"]) == {"database", "migrations", "queues", "containers", "sweep", "poison"}
-    assert set(report["checks"]["queues"]["messages"]) == {
-        "geo-jobs", "geo-vector-tasks", "geo-raster-tasks", "geo-light-tasks",
-    }  # fmt: skip
     assert {report["checks"]["containers"][role] for role in ("output", "work")} <= {"ok", "waiting"}
-    assert all(part["seconds"] < 3 for part in report["checks"].values())
+    assert answer.elapsed.total_seconds() < 4
 
 
 def test_a_job_posted_while_the_queues_are_away_is_started_later(probed: Api, own_stack: Stack) -> None:

@@ -340,7 +340,7 @@ def test_health_reports_its_parts(api: Api) -> None:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["status"] == "ok"
-    assert set(body["checks"]) == {"database", "migrations", "queues", "sweep"}
+    assert set(body["checks"]) == {"database", "migrations", "queues", "containers", "sweep", "poison"}
     assert [body["checks"][part] for part in ("database", "queues")] == 2 * [{"status": "ok"}], "anybody may ask"
     assert body["checks"]["sweep"]["status"] in ("ok", "waiting")
 
