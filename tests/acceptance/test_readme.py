@@ -14,7 +14,7 @@ import pytest
 
 from controllers.engine import Engine
 from local.stack import Stack
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from repositories.jobs import get_job
 from repositories.postgres import Database
 from repositories.queues import FakeQueues

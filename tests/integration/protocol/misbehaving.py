@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from controllers.engine import Engine
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from repositories.postgres import Database
 from repositories.queues import FakeQueues
 from schema.jobs import Json

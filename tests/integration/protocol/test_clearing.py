@@ -6,7 +6,8 @@ import pytest
 
 from controllers.base import JobOutcome
 from controllers.settle import MAX_RESULT_BYTES
-from repositories.blobs import FakeBlobs, StorageUnavailable
+from repositories.blobs import StorageUnavailable
+from repositories.fake_blobs import FakeBlobs
 from schema.errors import PermanentError
 from schema.jobs import Job, JobStatus, Json
 from services.context import TaskContext

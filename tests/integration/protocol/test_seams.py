@@ -10,7 +10,8 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 
 from local.stack import Stack
-from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs, FakeBlobs
+from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs
+from repositories.fake_blobs import FakeBlobs
 from repositories.queues import AzureQueues, FakeQueues, Queues
 from schema.errors import NotFound, SourceChanged, Unavailable
 from schema.jobs import Source

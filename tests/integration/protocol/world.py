@@ -14,7 +14,7 @@ from typing import Any
 from controllers.base import Controller, JobOutcome
 from controllers.engine import Engine
 from repositories import jobs, tasks
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from repositories.postgres import Connection, Database
 from repositories.queues import FakeQueues
 from repositories.tasks import Claim

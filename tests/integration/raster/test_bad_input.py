@@ -15,7 +15,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine, from_origin
 
 from repositories import catalog
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from schema.errors import GeostageError, PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Source
 from services.raster import errors

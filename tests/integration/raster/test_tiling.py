@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rasterio.transform import from_origin
 
 from repositories import catalog
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Json, Source, new_job_id
 from services.context import TaskContext

@@ -15,7 +15,7 @@ from controllers.process_raster import ProcessRaster
 from controllers.raster_parameters import RasterController
 from controllers.tile_raster import TileRaster
 from controllers.validate_raster import ValidateRaster
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from repositories.postgres import Database
 from schema.jobs import Job, JobStatus, Json, Source, Task, TaskResult, TaskSpec, TaskStatus, new_job_id, task_id_of
 from schema.settings import Settings

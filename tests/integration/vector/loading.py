@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from controllers.process_vector import ProcessVector
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from repositories.postgres import Database
 from schema.jobs import Job, JobStatus, Json, Source, Stage, Task, TaskResult, TaskSpec, TaskStatus, new_job_id
 from schema.settings import WORK_SCHEMA, Settings

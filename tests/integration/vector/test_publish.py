@@ -14,7 +14,7 @@ import pytest
 from shapely.geometry import MultiPolygon, Point, box
 
 from controllers.process_vector import ProcessVector
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from repositories.postgres import Database
 from schema.errors import PermanentError, TransientError, Unavailable
 from schema.jobs import Json

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from repositories.blobs import FakeBlobs
+from repositories.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged
 from services.raster import spool
 from services.raster.cog import CogPlan, creation_options, plan_tile_cog
