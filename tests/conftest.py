@@ -12,6 +12,10 @@ from local.cli import REQUIRE_STACK
 from local.errors import MissingServer
 from local.hosts import Host
 from local.stack import Stack
+from services.vector import gdal
+
+# Tests read files with GeoPandas, too, whose import of pyogrio would load GDAL with every driver: ours comes first.
+assert gdal.ALLOWED_DRIVERS
 
 
 def must_run() -> bool:
