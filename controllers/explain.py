@@ -105,7 +105,8 @@ def _next_step(job: Job, *, silent: bool) -> Json | None:
         return {"method": "POST", "href": f"{path}/retry", "why": "Runs what is not completed of this stage again."}
     if job.status is JobStatus.FAILED:
         remedy = (job.error or {}).get("remediation") or "Mend what the error names."
-        return {**submit, "why": f"{remedy} Then submit the job again."}
+        said = remedy if "ubmit" in remedy else f"{remedy} Then submit the job again."
+        return {**submit, "why": said}
     if job.status is JobStatus.CANCELLED:
         return {**submit, "why": "Submit it again."}
     if job.status is JobStatus.COMPLETED_WITH_ERRORS:

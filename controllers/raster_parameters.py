@@ -19,7 +19,7 @@ Resampling = Literal[
     "sum", "rms",
 ]  # fmt: skip
 LABELS = ("dataset_id", "resource_id", "system")
-Nodata = Annotated[float, Field(allow_inf_nan=False)] | Literal["nan", "none"]
+Nodata = Annotated[float, Field(allow_inf_nan=False, strict=True)] | Literal["nan", "none"]
 
 
 def _plain_blob(name: str) -> str:
@@ -73,7 +73,11 @@ class ProcessParameters(OutputParameters):
         default=None, pattern=COLLECTION_PATTERN, description="By default made of dataset_id."
     )
     max_raster_size_gb: float | None = Field(
-        default=None, gt=0, le=1000, description="1e9 bytes of uncompressed pixels; by default the deployment's limit."
+        default=None,
+        strict=True,
+        gt=0,
+        le=1000,
+        description="1e9 bytes of uncompressed pixels; by default the deployment's limit.",
     )
 
 

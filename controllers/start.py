@@ -9,7 +9,7 @@ from controllers.journal import describe, record, where
 from controllers.transitions import Aftermath, Transitions, controller_error
 from repositories import jobs, tasks
 from repositories.postgres import Connection, Database
-from schema.errors import PermanentError
+from schema.errors import GeostageError, PermanentError
 from schema.jobs import Job, TaskSpec
 from schema.jsonb import to_jsonb
 from schema.messages import JobMessage
@@ -56,7 +56,9 @@ class Starter:
             specs = self._create_tasks(conn, job)
         # A controller is code of a job type: its errors are the job's, not the trigger's.
         except Exception as exc:  # noqa: BLE001
-            record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
+            # What it says of its input is the job's error; anything else is a fault of its code.
+            if not isinstance(exc, GeostageError):
+                record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
             return self.start_failed(conn, job, exc)
         with conn.transaction():
             locked = jobs.lock_job(conn, job.job_id)

@@ -29,6 +29,7 @@ class TilingParameters(ProcessParameters):
     optimize: Literal["none"] = Field(default="none", description="All tiles have the data type of the source.")
     target_tile_size_gb: float | None = Field(
         default=None,
+        strict=True,
         gt=0,
         le=1000,
         description="Largest tile, in 1e9 bytes of uncompressed pixels; by default the deployment's.",

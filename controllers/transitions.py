@@ -12,7 +12,7 @@ from controllers.journal import describe, record, where
 from repositories import jobs, tasks
 from repositories.postgres import Connection
 from repositories.tasks import StageSummary, WakeUp
-from schema.errors import ErrorInfo, NotFound, PermanentError, TransientError
+from schema.errors import ErrorInfo, GeostageError, NotFound, PermanentError, TransientError
 from schema.jobs import Job, JobStatus, Json, Stage, Task, TaskResult
 from schema.settings import Settings
 
@@ -71,7 +71,9 @@ class Transitions:
                 return self._complete(conn, job, summary, results)
         # A controller is code of a job type: whatever it raises must end the job, or it would roll back for ever.
         except Exception as exc:  # noqa: BLE001
-            record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
+            # What it says of its input is the job's error; anything else is a fault of its code.
+            if not isinstance(exc, GeostageError):
+                record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
             return self.fail_job(conn, job, controller_error(exc, "aggregate the results of", job).as_json())
 
     def fail_job(self, conn: Connection, job: Job, error: Json) -> Aftermath:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
@@ -182,9 +183,11 @@ class AzureBlobs:
         """See Blobs."""
         client = self._service.get_blob_client(container, blob)
         blocks = []
+        # Who publishes the same name at the same time must not commit these blocks among its own.
+        own = f"{uuid4().hex[:8]}-{attempt:08d}"
         with _errors(container, blob), path.open("rb") as file:
             for number, data in enumerate(iter(lambda: file.read(BLOCK_BYTES), b"")):
-                block_id = base64.b64encode(f"{attempt:08d}-{number:08d}".encode()).decode()
+                block_id = base64.b64encode(f"{own}-{number:08d}".encode()).decode()
                 self._in_container(container, lambda i=block_id, d=data: client.stage_block(i, d))  # type: ignore[misc]
                 blocks.append(BlobBlock(block_id=block_id))
             self._in_container(

@@ -15,6 +15,7 @@ from repositories.blobs import BlobFacts
 from repositories.catalog import CatalogedBlob
 from schema.jobs import Json
 from services.containers.batches import Batches, SourceFile, chunks, read_batch
+from services.containers.details import rank
 from services.containers.kinds import kind_of
 from services.context import TaskContext
 from services.raster.names import source_item_id
@@ -55,14 +56,15 @@ def compare(ctx: TaskContext) -> Json:
 
 
 def _to_catalogue(ctx: TaskContext, page: list[BlobFacts], found: Found, seen: _Seen) -> Iterator[SourceFile]:
-    files = {source_item_id(facts.name): facts for facts in page if _count(found, facts)}
+    files = {source_item_id(ctx.parameters["container"], facts.name): facts for facts in page if _count(found, facts)}
     with ctx.database.connection() as conn:
         known = catalog.find_sources(conn, ctx.parameters["collection_id"], ctx.parameters["container"], list(files))
     for item_id, facts in files.items():
         seen.add(item_id)
         if item_id not in known:
             found.new += 1
-        elif known[item_id]["etag"] != facts.etag:
+        elif known[item_id]["etag"] != facts.etag or rank(known[item_id]["detail"]) < rank("header"):
+            # Of a quick item nobody looked into the file.
             found.changed += 1
         else:
             found.unchanged += 1

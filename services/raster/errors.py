@@ -82,6 +82,21 @@ crs_not_transformable = Fault(
     "{} is in {}, from which no transformation leads to {}.",
     "If the raster really is in another CRS, submit it with source_crs.",
 )
+crs_not_plane = Fault(
+    "crs_not_plane",
+    "{} has no plane coordinates: it is {}.",
+    "Name a geographic or projected CRS, such as EPSG:4326 or EPSG:32633.",
+)
+not_on_earth = Fault(
+    "not_on_earth",
+    "{} lies nowhere on Earth by its georeference, which is in {}.",
+    "Correct its geotransform (gdal_edit.py -a_ullr) or its CRS (gdal_edit.py -a_srs), and upload it anew.",
+)
+item_taken = Fault(
+    "item_taken",
+    "The item {} of the collection {} is that of {}: the names of both make the same id.",
+    "Submit it with another version_id or collection_id, or rename the file.",
+)
 not_georeferenced = Fault(
     "not_georeferenced",
     "{} has neither a geotransform nor ground control points: nothing says where its pixels lie.",

@@ -91,6 +91,12 @@ def label_of(crs: CRS) -> str:
     return ":".join(authority) if authority else str(crs.name)
 
 
+def check_plane(crs: CRS) -> None:
+    """See that a CRS has plane coordinates: no heights alone, none from the Earth's centre. Raises PermanentError."""
+    if not (horizontal(crs).is_geographic or horizontal(crs).is_projected):
+        raise errors.crs_not_plane(label_of(crs), crs.type_name)
+
+
 def same_crs(one: CRS, other: CRS) -> bool:
     """Tell whether two CRSs place pixels alike; heights and the order of axes do not matter."""
     one, other = horizontal(one), horizontal(other)

@@ -37,12 +37,13 @@ def item_id(resource_id: str, version_id: str | None) -> str:
     return slug(f"{stem_of(resource_id)}-{version_id or DEFAULT_VERSION}")
 
 
-def source_item_id(resource_id: str) -> str:
+def source_item_id(dataset_id: str, resource_id: str) -> str:
     """Name the STAC item of a file as it is: unlike that of any other file, and the same whenever it is catalogued.
 
-    The name's digest tells files apart whose names differ only in what an id may not hold.
+    The digest tells files apart whose names differ only in what an id may not hold, or in their container.
     """
-    return f"{slug(resource_id)}-{hashlib.sha256(resource_id.encode()).hexdigest()[:10]}"
+    digest = hashlib.sha256(f"{dataset_id}/{resource_id}".encode()).hexdigest()
+    return f"{slug(resource_id)}-{digest[:10]}"
 
 
 def collection_id(dataset_id: str, wished: str | None) -> str:

@@ -15,6 +15,7 @@ from services.raster.facts import RasterFacts
 from services.raster.gdal import CACHE_BYTES
 from services.raster.georeference import (
     Grid,
+    check_plane,
     check_transformable,
     horizontal,
     label_of,
@@ -123,6 +124,8 @@ def plan_process(label: str, dataset: DatasetReader, facts: RasterFacts, options
     target = horizontal(found.crs) if native else parse_crs(options.target_crs)
     # Even where the pixels stay, the catalogue needs to know where on Earth they are.
     check_transformable(label, found.crs, CRS("EPSG:4326"))
+    check_plane(found.crs)
+    check_plane(target)
     kind = kind_of(facts)
     warp = None
     if _must_warp(facts, found.crs, target, native=native):

@@ -31,7 +31,8 @@ from services.raster.statistics import RasterStatistics
 from services.raster.steps import Steps
 from services.raster.tiles import copy_writer, grid_writer
 from services.raster.warp import warp_pixels
-from services.stac.publish import publish_item
+from services.stac.item import record_of
+from services.stac.publish import output_item, write_items
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,12 @@ def process_raster(ctx: TaskContext) -> Json:
                 path, statistics = _reproject(ctx, plan, plan.warp, path)
         cog = _make_cog(ctx, steps, plan, path, statistics)
     blob = cog_blob(source_of(ctx).container, source_of(ctx).blob, ctx.parameters.get("version_id"))
+    with steps.step("catalog_stac"):
+        item = output_item(ctx, cog.path, blob, cog.statistics)
     with steps.step("publish"):
         _publish(ctx, cog, blob)
     with steps.step("catalog_stac"):
-        item = publish_item(ctx, cog.path, blob, cog.statistics)
+        write_items(ctx, [record_of(item)])
     return {
         "cog_path": f"{ctx.settings.output_container}/{blob}",
         "source": label_of(source_of(ctx)),

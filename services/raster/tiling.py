@@ -54,8 +54,16 @@ def tile_shape(label: str, size: OutputSize, target_gb: float, *, wide: bool) ->
     Raises
     ------
     PermanentError
-        There would be more than MAX_TILES tiles.
+        There would be more than MAX_TILES tiles, or none can be as small as the target.
     """
+    smallest = min(SMALLEST_SIDE, size.width) * min(SMALLEST_SIDE, size.height) * size.pixel_bytes / 1e9
+    if target_gb * (1 + 1e-9) < smallest:
+        raise PermanentError(
+            f"A tile of {target_gb:g} GB is too small: the smallest of {label} has {smallest:.6g} GB, "
+            f"{SMALLEST_SIDE} x {SMALLEST_SIDE} pixels.",
+            remediation=f"Submit it with a target_tile_size_gb of {smallest:.6g} or more.",
+            code="tile_too_small",
+        )
     # A target that stands for a whole number of pixels must not miss it by its last binary digit.
     shape = _shape(size, target_gb * 1e9 / size.pixel_bytes * (1 + 1e-9), wide=wide)
     count = shape.count(size)

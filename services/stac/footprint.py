@@ -19,7 +19,7 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.polygon import orient
 from shapely.ops import unary_union
 
-from services.raster.errors import crs_not_transformable
+from services.raster.errors import crs_not_transformable, not_on_earth
 from services.raster.georeference import Points, check_transformable, label_of, places, pole_inside
 from services.stac.collection import union
 
@@ -43,7 +43,7 @@ class Footprint:
 
 
 def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> Footprint:
-    """Give the outline of a grid. Raises PermanentError where the CRS has no way to WGS 84."""
+    """Give the outline of a grid. Raises PermanentError where its coordinates lie nowhere on Earth."""
     to_geographic = check_transformable(label, crs, WGS84)
     ring = _unwrapped_ring(affine, width, height, to_geographic)
     if len(ring) < _CORNERS:
@@ -53,7 +53,10 @@ def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> 
         ring = _over_pole(ring, pole)
     drawn = Polygon(ring)
     outline = drawn if drawn.is_valid else make_valid(drawn)
-    return Footprint(_geojson(_wrapped(outline)), _bbox(outline, everywhere=bool(pole)))
+    on_earth = _wrapped(outline)
+    if on_earth.is_empty:
+        raise not_on_earth(label, label_of(crs))
+    return Footprint(_geojson(on_earth), _bbox(outline, everywhere=bool(pole)))
 
 
 def extent_footprint(label: str, crs: CRS, bounds: tuple[float, float, float, float]) -> Footprint:

@@ -13,13 +13,14 @@ import rasterio
 from repositories import catalog
 from schema.jobs import Json
 from services.context import TaskContext
+from services.raster import errors
 from services.raster.facts import RasterFacts, facts_of
 from services.raster.gdal import gdal_environment, open_tiff
 from services.raster.names import collection_id, item_id
 from services.raster.source import label_of, source_of
 from services.raster.statistics import RasterStatistics
 from services.stac.collection import grown, new_collection
-from services.stac.item import Making, StoredFile, record_of
+from services.stac.item import Making, StoredFile
 from services.stac.moments import moment_of
 from services.stac.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
 
@@ -27,15 +28,15 @@ _SHA2_256 = "1220"
 """Multihash code and length of SHA-256: https://github.com/multiformats/multicodec"""
 
 
-def publish_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics) -> pystac.Item:
-    """Describe a published COG and write its item in the transaction that finishes the task.
-
-    So item and completion commit together: a task that was cancelled or taken over leaves no item. The order of locks
-    holds, because pgSTAC's locks are taken before the job's row, which is locked last, in the finish; who holds a job's
-    row never waits for pgSTAC. The file itself is published before, and replaced by the next attempt.
-    """
+def output_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics) -> pystac.Item:
+    """Describe a COG that is about to be published. Raises PermanentError when another file's item has its id."""
     item = item_of(ctx, path, blob, statistics, item_id(source_of(ctx).blob, ctx.parameters.get("version_id")))
-    write_items(ctx, [record_of(item)])
+    collection, own = item.collection_id or "", item.properties["geostage:source"]
+    with ctx.database.connection() as conn:
+        known = catalog.get_item(conn, collection, item.id)
+    holder = known["properties"].get("geostage:source", own) if known else own
+    if holder != own:
+        raise errors.item_taken(item.id, collection, holder)
     return item
 
 
@@ -48,7 +49,12 @@ def item_of(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistic
 
 
 def write_items(ctx: TaskContext, items: list[Json]) -> None:
-    """Write items of one collection in the transaction that finishes the task; make the collection if it is missing."""
+    """Write items of one collection in the transaction that finishes the task; make the collection if it is missing.
+
+    So items and completion commit together: a task that was cancelled or taken over leaves none. The order of locks
+    holds, because pgSTAC's locks are taken before the job's row, which is locked last, in the finish; who holds a job's
+    row never waits for pgSTAC. The files themselves are published before, and replaced by the next attempt.
+    """
     catalog.upsert_items(ctx.transaction, items, grown, new_collection(items[0]["collection"], items[0]))
 
 

@@ -43,7 +43,7 @@ def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
     """Describe a raster. Raises PermanentError or ValueError for one that has no place on Earth."""
     facts = raster.facts
     crs = _crs_of(file, raster)
-    outline = raster.outline or footprint(file.href, crs, facts.affine, facts.width, facts.height)
+    outline = raster.outline or footprint(file.source, crs, facts.affine, facts.width, facts.height)
     item = new_item(file, outline)
     item.assets[ASSET].extra_fields |= _fields(raster)
     if raster.outline:

@@ -42,6 +42,7 @@ _REMEDIES = {
     "crs_missing": "Write the CRS into the file (gdal_translate -a_srs EPSG:32633; for a shapefile add its .prj), "
     "or load it with process_raster or process_vector, which take source_crs.",
     "raster_too_large": "Submit stac_item_smart or catalog_file, which read only the header of a large raster.",
+    "crs_not_transformable": "Correct the CRS in the file (gdal_edit.py -a_srs EPSG:32633), and upload it anew.",
     "crs_unknown": "Correct the CRS in the file, or load it with process_vector, which takes source_crs.",
     "coordinates_missing": "Name the columns latitude and longitude, or wkt, or load it with process_vector, which "
     "takes latitude_column, longitude_column and wkt_column.",
@@ -74,14 +75,17 @@ def make_record(ctx: TaskContext, file: SourceFile, collection: str, detail: Det
         if chosen == "quick":
             return new_item(_stored(inner, file, collection, chosen), None)
         if kind == "raster":
-            return _raster(inner, file, collection, chosen)
+            return _raster(inner, file, collection, chosen, limited=detail == "smart")
         return _vector(inner, file, collection, chosen)
 
 
-def _raster(ctx: TaskContext, file: SourceFile, collection: str, detail: Detail) -> pystac.Item:
+def _raster(ctx: TaskContext, file: SourceFile, collection: str, detail: Detail, *, limited: bool) -> pystac.Item:
     with gdal_environment():
         with open_remote(ctx.blobs, file.source) as dataset:
             content, is_cog = _header(ctx, dataset), has_cog_layout(dataset)
+        # A small file may hold very many pixels; only the header tells.
+        if limited and content.facts.raw_bytes > ctx.settings.max_raster_size_gb * 1e9:
+            detail = "header"
         checksum = None
         if detail == "full":
             content, is_cog, checksum = _pixels(ctx, content)
@@ -147,7 +151,7 @@ def _stored(
     source = file.source
     known = format_of(source.blob)
     return StoredFile(
-        item_id=source_item_id(source.blob),
+        item_id=source_item_id(source.container, source.blob),
         collection_id=collection,
         href=href_of(ctx.settings.asset_base_url, source.container, source.blob),
         source=blob_label(source),

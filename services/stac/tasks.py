@@ -51,7 +51,7 @@ def _content_type(ctx: TaskContext, source: Source) -> str | None:
 
 def _known_better(ctx: TaskContext, source: Source, collection: str, detail: Detail) -> str | None:
     """Give the detail in which these very bytes are catalogued already, if that is more than is asked for."""
-    item_id = source_item_id(source.blob)
+    item_id = source_item_id(source.container, source.blob)
     with ctx.database.connection() as conn:
         known = catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)
     if known is None or known["etag"] != source.etag or rank(known["detail"]) <= rank(detail):
@@ -61,7 +61,7 @@ def _known_better(ctx: TaskContext, source: Source, collection: str, detail: Det
 
 def _outcome(source: Source, collection: str, detail: str) -> Json:
     return {
-        "stac_id": source_item_id(source.blob),
+        "stac_id": source_item_id(source.container, source.blob),
         "collection_id": collection,
         "source": f"{source.container}/{source.blob}",
         "kind": kind_of(source.blob),
@@ -124,7 +124,7 @@ def _write_failed(ctx: TaskContext, failed: list[Json]) -> str:
 def extract_metadata(ctx: TaskContext) -> Json:
     """Tell what the job's file says about itself, and whether the catalogue knows it."""
     source, collection = source_of(ctx), ctx.parameters["collection_id"]
-    item_id = source_item_id(source.blob)
+    item_id = source_item_id(source.container, source.blob)
     with ctx.database.connection() as conn:
         known = catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)
     return {

@@ -20,7 +20,7 @@ _TURN, _HALF = 360.0, 180.0
 _POLE = 90.0
 _TOLERANCE = 1e-6
 Boxes = npt.NDArray[np.float64]
-"""West, south, east, north of each geometry: shape (n, 4)."""
+"""West, south, east, north of each part of a geometry: shape (n, 4)."""
 
 
 @dataclass
@@ -46,7 +46,8 @@ def extent_of(batches: Iterable[SourceBatch], check: Callable[[], None]) -> Exte
         for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
             found.kinds[wkb.name_of(code)] += number
         shapes = shapely.from_wkb(batch.geometry.to_numpy(zero_copy_only=False), on_invalid="ignore")
-        boxes = shapely.bounds(shapes)
+        # Of the parts: those of one geometry may lie on both sides of the antimeridian.
+        boxes = shapely.bounds(shapely.get_parts(shapes))
         boxes = boxes[np.isfinite(boxes).all(axis=1)]
         if len(boxes):
             found.bounds = _grown(found.bounds, boxes)

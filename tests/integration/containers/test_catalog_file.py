@@ -34,7 +34,7 @@ def failure(world: Containers, name: str, form: str = "catalog_file") -> Json:
     job = world.run_job(form, resource_id=name)
     assert job.status == "failed"
     assert job.error
-    assert world.item(source_item_id(name)) is None
+    assert world.item(source_item_id(CONTAINER, name)) is None
     return job.error
 
 
@@ -175,11 +175,11 @@ def test_a_raster_is_reprojected_as_process_raster_does_it(world: Containers) ->
 
 
 def test_the_catalogue_answers_about_items_of_every_kind(world: Containers) -> None:
-    world.put("quick.geojson")
     world.put("point.geojson")
     world.put_raster("a.tif")
-    catalogue(world, "quick.geojson", "stac_item_quick")
     world.sync()
+    world.put("quick.geojson")
+    catalogue(world, "quick.geojson", "stac_item_quick")
     listed = world.result("list_items", collection_id=CONTAINER)
     assert len(listed["items"]) == 3
     near = world.result("query_spatial", point=[7, 51], distance_m=1000)

@@ -70,6 +70,13 @@ def test_the_second_time_nothing_is_changed(world: Containers) -> None:
     assert contents(world) == before
 
 
+def test_a_file_of_which_only_the_blob_was_looked_at_is_catalogued(world: Containers) -> None:
+    world.put("a.geojson")
+    world.result("stac_item_quick", resource_id="a.geojson")
+    assert figures(world.sync(), "new", "changed", "unchanged", "catalogued") == [0, 1, 0, 1]
+    assert world.items()["a.geojson"]["geometry"]
+
+
 def test_a_blob_that_was_replaced_is_catalogued_anew(world: Containers) -> None:
     world.put("a.geojson")
     world.put("b.geojson")
@@ -149,7 +156,7 @@ def test_only_items_that_were_made_of_this_container_are_ever_removed(world: Con
     del world.blobs.containers[CONTAINER]["ours.geojson"]
     assert figures(world.sync(remove_missing=True), "removed") == [2]
     left = {row["id"] for row in world.sql("SELECT id FROM pgstac.items")}
-    assert left == {made["stac_id"], source_item_id("theirs.geojson")}
+    assert left == {made["stac_id"], source_item_id("other", "theirs.geojson")}
 
 
 def test_an_item_that_was_made_anew_meanwhile_is_not_removed(

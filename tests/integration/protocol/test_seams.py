@@ -2,7 +2,9 @@
 
 import base64
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +12,7 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 
 from local.stack import Stack
-from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs
+from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs, StorageUnavailable
 from repositories.fake_blobs import FakeBlobs
 from repositories.queues import AzureQueues, FakeQueues, Queues
 from schema.errors import NotFound, SourceChanged, Unavailable
@@ -264,3 +266,21 @@ def test_a_container_is_there_or_is_not(blobs: Blobs, name: str) -> None:
 def test_storage_that_is_away_tells_nothing_of_a_container(away: Settings) -> None:
     with pytest.raises(Unavailable):
         AzureBlobs(away).check_container("bronze")
+
+
+def test_files_published_under_one_name_at_once_are_one_or_the_other(
+    blobs: Blobs, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repositories.blobs.BLOCK_BYTES", 1024)
+    written = [letter * 8 * 1024 for letter in (b"a", b"b")]
+    for number, data in enumerate(written):
+        (tmp_path / str(number)).write_bytes(data)
+
+    def publish(number: int) -> None:
+        # Whose blocks the other one's commit has thrown away is told so, and its task is tried again.
+        with suppress(StorageUnavailable):
+            blobs.publish(name, "out", tmp_path / str(number), attempt=1)
+
+    for _ in range(5):
+        at_once(partial(publish, 0), partial(publish, 1))
+        assert blobs.read(name, "out") in written

@@ -383,3 +383,26 @@ def test_one_strip_for_a_whole_compressed_raster(world: World) -> None:
 def item_of(world: World, collection: str) -> Any:
     with world.database.connection() as conn:
         return catalog.get_item(conn, collection, "a-v1")
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4978", "EPSG:5773"], ids=["geocentric", "vertical"])
+def test_a_target_crs_without_plane_coordinates(world: World, crs: str) -> None:
+    with pytest.raises(PermanentError) as raised:
+        world.run("process_raster", world.put_raster("a.tif"), target_crs=crs)
+    assert raised.value.error_code in ("crs_not_plane", "crs_not_transformable")
+    assert crs in raised.value.message
+    assert world.published() == []
+
+
+def test_degrees_that_lie_nowhere_on_earth(world: World) -> None:
+    name = world.put_raster("a.tif", crs="EPSG:4326", transform=from_origin(1000, 1010, 1, 1))
+    assert "nowhere on Earth" in refused(world, "process_raster", name, "not_on_earth")
+
+
+def test_two_files_whose_names_make_one_id(world: World) -> None:
+    first = world.run("process_raster", world.put_raster("a b.tif"))
+    with pytest.raises(PermanentError) as raised:
+        world.run("process_raster", world.put_raster("a-b.tif"))
+    assert raised.value.error_code == "item_taken"
+    assert "bronze/a b.tif" in raised.value.message
+    assert world.published() == [first["cog_path"].partition("/")[2]]

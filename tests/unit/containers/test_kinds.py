@@ -56,13 +56,13 @@ def test_details_are_ordered_by_what_they_tell() -> None:
 @given(st.lists(st.text(min_size=1, max_size=40), min_size=2, max_size=8, unique=True))
 def test_no_two_files_share_an_id(names: list[str]) -> None:
     kept = [name.encode(errors="replace").decode() for name in names]
-    assert len({source_item_id(name) for name in kept}) == len(set(kept))
+    assert len({source_item_id("bronze", name) for name in kept}) == len(set(kept))
 
 
 @given(st.text(max_size=1024).map(lambda text: text.encode(errors="replace").decode()))
 def test_an_id_is_short_stable_and_fits_into_a_path(name: str) -> None:
-    made = source_item_id(name)
-    assert made == source_item_id(name)
+    made = source_item_id("bronze", name)
+    assert made == source_item_id("bronze", name)
     assert len(made) <= 212
     assert not set(made) & set("/\\?#% ")
 

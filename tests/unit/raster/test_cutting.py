@@ -272,3 +272,12 @@ def test_a_mosaic_over_the_antimeridian_is_found_on_both_sides() -> None:
     text = make_mosaic("a", "/", [MosaicTile("tiles/r0c0.tif", [179.0, -1.0, -179.0, 1.0])], 0.001, 2048, "uint8")
     for side in ('"13', '"02', '"31', '"20'):
         assert side in text
+
+
+def test_a_target_below_the_smallest_tile_is_refused_with_its_size() -> None:
+    size = OutputSize(1000, 1000, 2, 512)
+    with pytest.raises(PermanentError) as raised:
+        tile_shape("a", size, 1e-12, wide=False)
+    assert raised.value.error_code == "tile_too_small"
+    assert "8.192e-06" in raised.value.remediation
+    assert tile_shape("a", size, 8.192e-06, wide=False).count(size) == 256

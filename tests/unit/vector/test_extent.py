@@ -122,3 +122,8 @@ def test_footprints_of_layers_are_joined() -> None:
     both = joined([fiji, samoa])
     assert list(both.bbox) == [178, -18, -172, -13]
     assert shapely.geometry.shape(both.geometry).area == pytest.approx(5)
+
+
+def test_the_parts_of_one_geometry_may_lie_on_both_sides_of_the_antimeridian() -> None:
+    islands = shapely.MultiPolygon([box(-180, 50, -130, 70), box(170, 50, 180, 55)])
+    assert place([islands]) == (170.0, 50.0, 230.0, 70.0)
