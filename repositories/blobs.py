@@ -95,6 +95,9 @@ class Blobs(Protocol):
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
         """List what lies right below a prefix: blobs, and folders for all that lies deeper. Raises NotFound."""
 
+    def delete(self, container: str, blob: str) -> None:
+        """Delete a blob; one that is not there is no error."""
+
     def delete_prefix(self, container: str, prefix: str) -> int:
         """Delete all blobs whose names begin with the prefix, and say how many; a missing container has none."""
 
@@ -216,6 +219,11 @@ class AzureBlobs:
         with _errors(container, prefix):
             for found in client.walk_blobs(name_starts_with=prefix or None, delimiter="/"):
                 yield _facts_of(found) if isinstance(found, BlobProperties) else BlobFolder(found.name)
+
+    def delete(self, container: str, blob: str) -> None:
+        """See Blobs."""
+        with _errors(container, blob), suppress(ResourceNotFoundError):
+            self._service.get_blob_client(container, blob).delete_blob()
 
     def delete_prefix(self, container: str, prefix: str) -> int:
         """See Blobs."""

@@ -122,6 +122,25 @@ def delete_sources(conn: Connection, collection_id: str, container: str, gone: S
     return deleted
 
 
+def find_outputs(conn: Connection, collection_id: str, source: str, prefix: str) -> dict[str, str]:
+    """Give the links to the data of the items that were made of a source, and whose ids begin so, by id."""
+    given = {"collection": collection_id, "source": source, "prefix": prefix}
+    with _migrated():
+        return {row["id"]: row["href"] or "" for row in conn.execute(_queries["find_outputs"], given)}
+
+
+def delete_items(conn: Connection, collection_id: str, ids: Sequence[str]) -> None:
+    """Delete items, in a transaction that is open; it locks the catalogue until the transaction ends."""
+
+    def delete() -> None:
+        conn.execute(_queries["lock_catalog"])
+        conn.execute(_queries["use_pgstac"])
+        conn.execute(_queries["delete_items"], {"collection": collection_id, "ids": list(ids)})
+        conn.execute(_queries["use_public"])
+
+    _in_rounds(conn, delete)
+
+
 def _upsert(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
     conn.execute(_queries["lock_catalog"])
     found = get_collection(conn, collection["id"])

@@ -51,3 +51,13 @@ DELETE FROM pgstac.items AS i
 USING unnest(%(ids)s::text[], %(etags)s::text[]) AS gone (id, etag)
 WHERE i.id = gone.id AND i.collection = %(collection)s AND i.content->'properties'->>'geostage:etag' = gone.etag
   AND i.content->'properties'->>'geostage:container' = %(container)s;
+
+-- find_outputs
+-- Items that were made of a source and whose ids begin so, with the links to their data.
+SELECT id, content->'assets'->'data'->>'href' AS href FROM pgstac.items
+WHERE collection = %(collection)s AND starts_with(id, %(prefix)s)
+  AND content->'properties'->>'geostage:source' = %(source)s;
+
+-- delete_items
+-- All at once, as delete_sources does.
+DELETE FROM pgstac.items WHERE collection = %(collection)s AND id = ANY(%(ids)s);

@@ -75,6 +75,10 @@ class FakeBlobs:
                 folder = prefix + name + slash
                 yield BlobFolder(folder)
 
+    def delete(self, container: str, blob: str) -> None:
+        """See Blobs."""
+        self.containers.get(container, {}).pop(blob, None)
+
     def delete_prefix(self, container: str, prefix: str) -> int:
         """See Blobs."""
         names = [name for name in self.containers.get(container, {}) if name.startswith(prefix)]

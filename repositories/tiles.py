@@ -111,8 +111,21 @@ def take_plan(conn: Connection, plan_id: str, job_id: str) -> str | None:
     return job_id
 
 
+def take_output(conn: Connection, plan_id: str, job_id: str, output: str) -> str:
+    """Give an output folder to a job's plan; gives the id of the job that has it then: another one that still runs.
+
+    Call it before take_plan: everybody locks the folder first, then plans.
+    """
+    given = {"plan_id": plan_id, "job_id": job_id, "output": output}
+    conn.execute(_queries["lock_output"], given)
+    if holder := first_row(conn, _queries["output_holder"], given):
+        return str(holder["job_id"])
+    conn.execute(_queries["give_output"], given)
+    return job_id
+
+
 def holds_plan(conn: Connection, plan_id: str, job_id: str) -> bool:
-    """Tell whether a job has a plan, and keep it so until the transaction ends."""
+    """Tell whether a job has a plan and the folder of its tiles, and keep it so until the transaction ends."""
     row = first_row(conn, _queries["hold_plan"], {"plan_id": plan_id, "job_id": job_id})
     return bool(row and row["held"])
 

@@ -38,9 +38,24 @@ FROM cut;
 -- Give a plan.
 SELECT * FROM geo.tiling_plans WHERE plan_id = %(plan_id)s;
 
+-- lock_output
+-- One job at a time looks whether an output folder is free, and takes it.
+SELECT pg_advisory_xact_lock(hashtextextended('geostage.tiling ' || %(output)s, 0));
+
+-- output_holder
+-- Give another job, still running, whose tiles go to an output folder.
+SELECT p.job_id FROM geo.tiling_plans AS p JOIN app.jobs AS j USING (job_id)
+WHERE p.output = %(output)s AND p.job_id <> %(job_id)s AND j.status IN ('queued', 'processing')
+LIMIT 1;
+
+-- give_output
+-- Give an output folder to a plan, and take it from those that had it: a retry of their jobs would mix tiles.
+UPDATE geo.tiling_plans SET output = CASE WHEN plan_id = %(plan_id)s THEN %(output)s END
+WHERE plan_id = %(plan_id)s OR output = %(output)s;
+
 -- hold_plan
--- Keep a plan as it is for this transaction; false when another job has taken it.
-SELECT job_id = %(job_id)s AS held FROM geo.tiling_plans WHERE plan_id = %(plan_id)s FOR SHARE;
+-- Keep a plan as it is for this transaction; false when another job has taken it or its output folder.
+SELECT job_id = %(job_id)s AND output IS NOT NULL AS held FROM geo.tiling_plans WHERE plan_id = %(plan_id)s FOR SHARE;
 
 -- lock_plan
 -- Keep a plan for this transaction alone; gives the job that has it, and whether that one still runs.

@@ -185,6 +185,8 @@ CREATE TABLE geo.tiling_plans (
     block_side integer NOT NULL CHECK (block_side > 0),
     tile_width integer NOT NULL CHECK (tile_width > 0),
     tile_height integer NOT NULL CHECK (tile_height > 0),
+    -- The folder that its tiles are written to. NULL: no job makes them, or a later one has that folder.
+    output text,
     status geo.plan_status NOT NULL DEFAULT 'planned',
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     done_at timestamptz,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pyproj import CRS
 
-from repositories import tiles
+from repositories import catalog, tiles
 from repositories.tiles import Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
@@ -14,7 +15,7 @@ from services.raster import errors
 from services.raster.cog import plan_tile_cog
 from services.raster.cut import output_grid
 from services.raster.gdal import gdal_environment
-from services.raster.names import collection_id, item_id, version_folder
+from services.raster.names import MAX_SLUG, collection_id, item_id, tile_blob, tile_item_id, version_folder
 from services.raster.plan import RasterPlan
 from services.raster.source import label_of, open_remote, source_of
 from services.raster.steps import Steps
@@ -25,6 +26,8 @@ from services.stac.publish import href_of, write_items
 
 VRT_TYPE = "application/xml"
 METRES_OF_A_DEGREE = 111_320.0
+TILE_ID = re.compile(r"r[0-9]{1,4}c[0-9]{1,4}")
+LONGEST_TILE_ID = len("r9999c9999")
 
 
 def collect(ctx: TaskContext) -> Json:
@@ -48,6 +51,8 @@ def collect(ctx: TaskContext) -> Json:
         ctx.blobs.write(
             ctx.settings.output_container, f"{folder}/mosaic.json", document.encode(), content_type="application/json"
         )
+    _remove_items(ctx, made, folder)
+    _remove_blobs(ctx, made, folder)
     tiles.finish_plan(ctx.transaction, tiling.plan_id)
     return _outcome(ctx, tiling, listed, folder, steps)
 
@@ -72,13 +77,41 @@ def _name_of(tile: Tile) -> str:
 def _catalogue(ctx: TaskContext, tiling: TilingPlan) -> dict[str, list[float]]:
     """Write the items, a batch after another; gives the box of each."""
     if not tiles.holds_plan(ctx.transaction, tiling.plan_id, ctx.job_id):
-        raise errors.plan_taken(tiling.plan_id, "another job")
+        raise errors.plan_taken(tiling.plan_id, "another job, or the folder of its tiles was")
     boxes: dict[str, list[float]] = {}
     for items in tiles.list_items(ctx.transaction, tiling.plan_id):
         ctx.check()
         write_items(ctx, items)
         boxes |= {item["id"]: item["bbox"] for item in items}
     return boxes
+
+
+def _remove_items(ctx: TaskContext, made: Sequence[Tile], folder: str) -> None:
+    """Remove the items of tiles that this version had before, and has no more."""
+    source, version = source_of(ctx), ctx.parameters.get("version_id")
+    collection = collection_id(source.container, ctx.parameters.get("collection_id"))
+    start = item_id(source.blob, version)[: MAX_SLUG - LONGEST_TILE_ID - 1]
+    kept, gone = {tile.stac_id for tile in made}, []
+    for name, href in catalog.find_outputs(ctx.transaction, collection, label_of(source), start).items():
+        tile_id = name.rpartition("-")[2]
+        # Long ids may be cut off before the version: the link tells versions apart.
+        link = href_of("", ctx.settings.output_container, tile_blob(folder, tile_id))
+        if TILE_ID.fullmatch(tile_id) and name == tile_item_id(source.blob, version, tile_id) and href.endswith(link):
+            gone += [] if name in kept else [name]
+    if gone:
+        catalog.delete_items(ctx.transaction, collection, gone)
+
+
+def _remove_blobs(ctx: TaskContext, made: Sequence[Tile], folder: str) -> None:
+    """Remove the blobs of those tiles; the mosaics name them no more."""
+    output, prefix = ctx.settings.output_container, f"{folder}/tiles/"
+    kept = {tile_blob(folder, tile.tile_id) for tile in made}
+    found = [facts.name for facts in ctx.blobs.list_blobs(output, prefix)]
+    for name in found:
+        # Another source's outputs may lie deeper.
+        if name not in kept and TILE_ID.fullmatch(name.removeprefix(prefix).removesuffix(".tif")):
+            ctx.check()
+            ctx.blobs.delete(output, name)
 
 
 def _mosaic(

@@ -137,6 +137,11 @@ plan_taken = Fault(
     "The tiling plan {} was taken by {}.",
     "Wait until that job has ended, or leave plan_id out to make a plan of your own.",
 )
+output_taken = Fault(
+    "output_taken",
+    "The tiles of {}, version {}, are being made by job {}, which still runs.",
+    "Wait until that job has ended, or choose another version_id.",
+)
 output_too_large = Fault(
     "output_too_large",
     "Reprojected to {}, the raster would have {:.3g} GB of pixels, mostly empty; the limit is {:.3g} GB.",

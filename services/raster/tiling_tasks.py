@@ -21,7 +21,7 @@ from services.raster.facts import facts_of
 from services.raster.gdal import gdal_environment
 from services.raster.georeference import Grid
 from services.raster.georeference import label_of as crs_label
-from services.raster.names import tile_blob, tile_item_id, version_folder
+from services.raster.names import DEFAULT_VERSION, tile_blob, tile_item_id, version_folder
 from services.raster.plan import Options, RasterPlan, check_blocks, needs_tiles, plan_process
 from services.raster.report import bounds_of
 from services.raster.source import label_of, open_remote, source_of
@@ -83,7 +83,7 @@ def make_tile(ctx: TaskContext) -> Json:
     stats = steps.as_json()
     made = replace(made, seconds=stats["total"])
     if not tiles.holds_plan(ctx.transaction, tiling.plan_id, ctx.job_id):
-        raise errors.plan_taken(tiling.plan_id, "another job")
+        raise errors.plan_taken(tiling.plan_id, "another job, or the folder of its tiles was")
     tiles.record_tile(ctx.transaction, tiling.plan_id, tile, made)
     return {
         "tile_id": tile.tile_id,
@@ -106,7 +106,7 @@ def held_plan(ctx: TaskContext) -> TilingPlan:
         if tiling is None:
             raise errors.plan_not_found(plan_id)
         if not tiles.holds_plan(conn, plan_id, ctx.job_id):
-            raise errors.plan_taken(plan_id, "another job")
+            raise errors.plan_taken(plan_id, "another job, or the folder of its tiles was")
     return tiling
 
 
@@ -144,6 +144,7 @@ def _taken(ctx: TaskContext, plan_id: str) -> TilingPlan:
             plan_id, label, "the file that it replaced" if planned == label else planned
         )
     _check_large(ctx, Options(**tiling.options), tiling.raw_bytes / 1e9)
+    _take_output(ctx, plan_id)
     holder = tiles.take_plan(ctx.transaction, plan_id, ctx.job_id)
     if holder != ctx.job_id:
         raise errors.plan_taken(plan_id, f"job {holder}, which still runs")
@@ -180,8 +181,20 @@ def _planned(ctx: TaskContext) -> tuple[TilingPlan, Json]:
         tile_height=shape.height,
     )
     tiles.insert_plan(ctx.transaction, tiling, CRS.from_wkt(grid.crs_wkt).to_authority(min_confidence=70))
+    _take_output(ctx, tiling.plan_id)
     bounds = bounds_of(grid.affine, grid.width, grid.height)
     return tiling, {"bounds": bounds, "bands": facts.count, "dtype": facts.dtype, "warnings": list(plan.warnings)}
+
+
+def _take_output(ctx: TaskContext, plan_id: str) -> None:
+    # generate_tiling_plan alone lists the tiles, and makes none.
+    if ctx.parameters.get("list_tiles"):
+        return
+    source, version = source_of(ctx), ctx.parameters.get("version_id")
+    folder = version_folder(source.container, source.blob, version)
+    holder = tiles.take_output(ctx.transaction, plan_id, ctx.job_id, folder)
+    if holder != ctx.job_id:
+        raise errors.output_taken(label_of(source), version or DEFAULT_VERSION, holder)
 
 
 def _check_large(ctx: TaskContext, options: Options, size_gb: float) -> None:

@@ -208,6 +208,15 @@ def test_deleting_by_prefix_leaves_the_rest(blobs: Blobs, name: str) -> None:
     assert [facts.name for facts in blobs.list_blobs(name)] == ["job10/a"]
 
 
+def test_deleting_one_blob_leaves_the_rest_and_a_second_time_is_no_error(blobs: Blobs, name: str) -> None:
+    blobs.delete(name, "a")
+    for blob in ("a", "a/b", "ab"):
+        blobs.write(name, blob, b"")
+    for _ in range(2):
+        blobs.delete(name, "a")
+        assert [facts.name for facts in blobs.list_blobs(name)] == ["a/b", "ab"]
+
+
 def test_deleting_in_a_container_that_is_not_there_deletes_nothing(blobs: Blobs, name: str) -> None:
     assert blobs.delete_prefix(name, "a") == 0
 

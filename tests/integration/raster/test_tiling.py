@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 from rasterio.transform import from_origin
 
-from repositories import catalog
+from repositories import catalog, tiles
 from repositories.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Json, Source, new_job_id
@@ -42,6 +42,16 @@ def refused(world: World, job_type: str, name: str, code: str, **parameters: Any
     assert raised.value.remediation
     assert world.published() == []
     return raised.value
+
+
+def queue(world: World, job_id: str) -> None:
+    """Have a job that has not ended."""
+    with world.database.connection() as conn:
+        conn.execute(
+            "INSERT INTO app.jobs (job_id, job_type, parameters, stages, stage_sequence, dedup_key, resend_at,"
+            " deadline_at) VALUES (%s, 'tile_raster', '{}', 3, %s, %s, now(), now())",
+            [job_id, Jsonb({"1": "plan"}), job_id],
+        )
 
 
 def nominal(world: World, name: str = "large.tif") -> str:
@@ -300,12 +310,51 @@ def test_a_plan_that_another_job_is_working_on(world: World) -> None:
     plan, other = world.run("generate_tiling_plan", name)["plan_id"], new_job_id()
     with world.database.connection() as conn:
         conn.execute("UPDATE geo.tiling_plans SET job_id = %s WHERE plan_id = %s", [other, plan])
-        conn.execute(
-            "INSERT INTO app.jobs (job_id, job_type, parameters, stages, stage_sequence, dedup_key, resend_at,"
-            " deadline_at) VALUES (%s, 'tile_raster', '{}', 3, %s, %s, now(), now())",
-            [other, Jsonb({"1": "plan"}), other],
-        )
+    queue(world, other)
     assert other in refused(world, "tile_raster", name, "plan_taken", plan_id=plan).message
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_a_version_that_another_job_is_making_is_refused_and_another_version_is_not(
+    world: World, planned: bool
+) -> None:
+    # The database is that of all tests: no other one makes this version.
+    name = world.put_raster(f"taken-{planned}.tif")
+    more = {"plan_id": world.run("generate_tiling_plan", name)["plan_id"]} if planned else {}
+    other = world.run("tile_raster", name, **SMALL)["plan_id"]
+    queue(world, other)
+    before = {facts.name: facts.etag for facts in world.blobs.list_blobs("silver")}
+    with pytest.raises(PermanentError) as raised:
+        world.run("tile_raster", name, **more)
+    assert raised.value.error_code == "output_taken"
+    assert other in raised.value.message
+    assert {facts.name: facts.etag for facts in world.blobs.list_blobs("silver")} == before
+    assert world.run("generate_tiling_plan", name)["tile_count"] == 1
+    assert world.run("tile_raster", name, version_id="v2", **more)["tiles_created"] == 1
+
+
+def test_a_job_whose_version_a_later_job_made_is_not_resumed(world: World) -> None:
+    name = world.put_raster("a.tif")
+    first, second = (world.run("tile_raster", name, **SMALL)["plan_id"] for _ in range(2))
+    with world.database.connection() as conn:
+        assert [tiles.holds_plan(conn, plan, plan) for plan in (first, second)] == [False, True]
+
+
+def test_a_version_that_is_tiled_again_has_the_new_items_and_blobs_alone(world: World) -> None:
+    name = world.put_raster("a.tif", pixels=ramp(900, 800))
+    for version in ("v1", "v2"):
+        old = world.run("tile_raster", name, version_id=version, collection_id="again", **SMALL)
+    deeper = "bronze/a/v1/tiles/other/r0c0.tif"
+    world.blobs.write("silver", deeper, b"")
+    new = world.run("tile_raster", name, version_id="v1", collection_id="again", target_tile_size_gb=1)
+    assert (new["tiles_created"], old["tiles_created"] > 6) == (1, True)
+    made = [*old["tiles"], *new["tiles"]]
+    mosaics = {f"bronze/a/{version}/mosaic.{kind}" for version in ("v1", "v2") for kind in ("vrt", "json")}
+    assert set(world.published()) == {
+        deeper, *mosaics, *(tile["cog_path"].removeprefix("silver/") for tile in made)
+    }  # fmt: skip
+    items = rows(world, "SELECT id FROM pgstac.items WHERE collection = 'again'")
+    assert sorted(item["id"] for item in items) == sorted(tile["stac_id"] for tile in made)
 
 
 def test_a_task_of_a_job_that_lost_its_plan_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
