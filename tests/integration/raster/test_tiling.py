@@ -343,17 +343,17 @@ def test_a_job_whose_version_a_later_job_made_is_not_resumed(world: World) -> No
 def test_a_version_that_is_tiled_again_has_the_new_items_and_blobs_alone(world: World) -> None:
     name = world.put_raster("a.tif", pixels=ramp(900, 800))
     for version in ("v1", "v2"):
-        old = world.run("tile_raster", name, version_id=version, collection_id="again", **SMALL)
+        old = world.run("tile_raster", name, version_id=version, collection_id="tiled-again", **SMALL)
     deeper = "bronze/a/v1/tiles/other/r0c0.tif"
     world.blobs.write("silver", deeper, b"")
-    new = world.run("tile_raster", name, version_id="v1", collection_id="again", target_tile_size_gb=1)
+    new = world.run("tile_raster", name, version_id="v1", collection_id="tiled-again", target_tile_size_gb=1)
     assert (new["tiles_created"], old["tiles_created"] > 6) == (1, True)
     made = [*old["tiles"], *new["tiles"]]
     mosaics = {f"bronze/a/{version}/mosaic.{kind}" for version in ("v1", "v2") for kind in ("vrt", "json")}
     assert set(world.published()) == {
         deeper, *mosaics, *(tile["cog_path"].removeprefix("silver/") for tile in made)
     }  # fmt: skip
-    items = rows(world, "SELECT id FROM pgstac.items WHERE collection = 'again'")
+    items = rows(world, "SELECT id FROM pgstac.items WHERE collection = 'tiled-again'")
     assert sorted(item["id"] for item in items) == sorted(tile["stac_id"] for tile in made)
 
 
