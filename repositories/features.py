@@ -153,12 +153,22 @@ def make_single(conn: Connection, table: Table, geometry_type: str, srid: int) -
     run(conn, "make_single", table=table.quoted, type=sql.SQL(_plain(geometry_type)), srid=sql.Literal(srid))
 
 
-def build_indexes(conn: Connection, table: Table) -> None:
-    """Build key and spatial index, and take statistics; indexes that are there already are left as they are."""
-    there = {row["name"] for row in run(conn, "list_indexes", {"table": table.regclass})}
-    for statement, name in (("add_key", key_name(table.name)), ("add_spatial_index", geometry_index_name(table.name))):
-        if name not in there:
-            run(conn, statement, table=table.quoted, name=sql.Identifier(name))
+INDEXES = ("add_key_index", "add_spatial_index")
+"""Statements that may run side by side, each in a transaction of its own."""
+
+
+def build_index(conn: Connection, table: Table, statement: str) -> None:
+    """Build one of the INDEXES, unless it is there already."""
+    name = key_name(table.name) if statement == "add_key_index" else geometry_index_name(table.name)
+    if name not in {row["name"] for row in run(conn, "list_indexes", {"table": table.regclass})}:
+        run(conn, statement, table=table.quoted, name=sql.Identifier(name))
+
+
+def make_ready(conn: Connection, table: Table) -> None:
+    """Make the key of its index, unless it is one already, let the next id follow the last one, and take statistics."""
+    key = key_name(table.name)
+    if key not in {row["name"] for row in run(conn, "list_constraints", {"table": table.regclass})}:
+        run(conn, "add_key", table=table.quoted, name=sql.Identifier(key))
     run(conn, "restart_identity", {"table": table.regclass}, table=table.quoted)
     run(conn, "analyze", table=table.quoted)
 

@@ -43,9 +43,17 @@ INSERT INTO {table} SELECT * FROM moved
 SELECT c.relname AS name FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE i.indrelid = %(table)s::regclass
 
+-- list_constraints
+-- Give the names of a table's constraints.
+SELECT conname AS name FROM pg_constraint WHERE conrelid = %(table)s::regclass
+
+-- add_key_index
+-- Index what becomes the primary key: unlike the key itself, it can be built beside another index.
+CREATE UNIQUE INDEX {name} ON {table} (id)
+
 -- add_key
--- Make id the primary key.
-ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY (id)
+-- Make id the primary key, by the index of that name.
+ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY USING INDEX {name}
 
 -- add_reject_key
 -- Make the row number the primary key.

@@ -49,9 +49,7 @@ def _read(ctx: TaskContext, folder: Path, origin: Origin) -> ReadLayer:
     if origin.known.travel == "blob":
         with reading.open_origin(folder, origin, EVERY_LAYER, ctx.check) as (layer, batches):
             return ReadLayer(layer, extent_of(batches, ctx.check))
-    # The attributes need not be read where the header names them.
-    layer = reading.describe(folder, origin, EVERY_LAYER, ctx.check)
-    with reading.open_origin(folder, origin, EVERY_LAYER, ctx.check, geometry_only=True) as (_, batches):
+    with reading.open_geometries(folder, origin, EVERY_LAYER, ctx.check) as (layer, batches):
         return ReadLayer(layer, extent_of(batches, ctx.check))
 
 

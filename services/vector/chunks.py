@@ -26,6 +26,8 @@ class Chunk:
     last_fid: int
     blob: str | None = None
     """The chunk itself in the work container, for formats that are read from the front."""
+    seek: tuple[int, int] = (0, 0)
+    """For delimited text: a byte before the rows from which they can be read, and the 0-based row that begins there."""
 
     def as_json(self) -> Json:
         """Give the chunk as JSON."""

@@ -93,6 +93,7 @@ def decide(
         origin=origin,
         staging=origin.staging,
         reading=layer.reading,
+        recipe=layer.recipe,
     )
 
 

@@ -1,14 +1,14 @@
 """Delimited text (CSV, TSV): its dialect, its rows as batches of text, its types and its coordinates.
 
-The file is read twice from the front by pyarrow: once to judge types and coordinates on every value, once to make the
-batches. Rows with more or fewer values than the header keep their place and bear a fault.
+pyarrow reads the file from the front to judge types and coordinates on every value; after that any rows can be read
+again by themselves. Rows with more or fewer values than the header keep their place and bear a fault.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ import numpy as np
 import pyarrow as pa
 
 from schema.errors import PermanentError
+from schema.jobs import Json
 from services.vector import coordinates, inference
+from services.vector.chunks import Chunk
 from services.vector.coordinates import Place, Ranges
 from services.vector.dialect import NO_DELIMITER, SAMPLE_ROWS, Dialect, read_dialect
+from services.vector.encodings import Encoding
 from services.vector.hints import Hints
 from services.vector.inference import Judge, Kind
 from services.vector.layer import FAULT_TYPE, SourceBatch, SourceLayer, typed_kinds
-from services.vector.records import MAX_RAW, Records, check_quotes, rows_of
+from services.vector.outline import Outline, outline
+from services.vector.records import MAX_RAW, Records, Seek, block_bytes, check_quotes, read_rows, rows_of
 
 RAGGED = "wrong_number_of_values"
 _WGS84 = "EPSG:4326"
@@ -36,23 +40,58 @@ class _Judgement:
     crs: str
     encloses: tuple[float, float, float, float] | None
 
+    @property
+    def kept(self) -> list[int]:
+        """The columns that are attributes."""
+        return [i for i in range(len(self.kinds)) if self.place.kind != "shape" or i != self.place.x]
+
 
 @contextmanager
 def open_delimited(
-    path: Path, name: str, hints: Hints, check: Callable[[], None]
+    path: Path, name: str, hints: Hints, check: Callable[[], None], *, geometry_only: bool = False
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
-    """Open a file of delimited text for one pass over its rows. Raises PermanentError."""
+    """Open a file of delimited text for one pass over its rows, after one that judges them. Raises PermanentError."""
     dialect = read_dialect(path, hints)
-    rows = rows_of(path, dialect)
-    found = _judge(path, dialect, rows(), hints, check)
-    kept = [i for i in range(len(dialect.names)) if found.place.kind != "shape" or i != found.place.x]
-    fields = tuple((dialect.names[i], inference.ARROW_TYPES[found.kinds[i]]) for i in kept)
-    layer = SourceLayer(name, found.crs, fields, found.encloses, _describe(dialect, found))
+    seen = outline(path, dialect)
+    rows = rows_of(path, dialect, seen)
+    found = _judge(dialect, seen, rows(), hints, check)
+    recipe = _as_recipe(dialect, found, block_bytes(seen))
+    layer = SourceLayer(
+        name, found.crs, _fields(dialect, found), found.encloses, reading=_describe(dialect, found), recipe=recipe
+    )
+    kept = [] if geometry_only else found.kept
     yield layer, (_batch(records, found, kept) for records in rows())
 
 
+@contextmanager
+def reopen_delimited(
+    path: Path, name: str, recipe: Json, chunk: Chunk
+) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
+    """Open it again for the rows of a chunk, which are read as the first pass judged all of them."""
+    dialect, found, block = _from_recipe(recipe)
+    layer = SourceLayer(name, found.crs, _fields(dialect, found), None, recipe=recipe)
+    rows = read_rows(path, dialect, Seek(*chunk.seek), block, chunk.first_fid, chunk.rows)
+    yield layer, (_batch(records, found, found.kept) for records in rows)
+
+
+def _fields(dialect: Dialect, found: _Judgement) -> tuple[tuple[str, pa.DataType], ...]:
+    return tuple((dialect.names[i], inference.ARROW_TYPES[found.kinds[i]]) for i in found.kept)
+
+
+def _as_recipe(dialect: Dialect, found: _Judgement, block: int) -> Json:
+    """Write down what it takes to read rows again."""
+    return {"dialect": asdict(dialect), "judgement": asdict(found), "block_bytes": block}
+
+
+def _from_recipe(recipe: Json) -> tuple[Dialect, _Judgement, int]:
+    written, judged = recipe["dialect"], recipe["judgement"]
+    dialect = Dialect(**{**written, "encoding": Encoding(**written["encoding"]), "names": tuple(written["names"])})
+    found = _Judgement(**{**judged, "kinds": tuple(judged["kinds"]), "place": Place(**judged["place"])})
+    return dialect, found, recipe["block_bytes"]
+
+
 def _judge(
-    path: Path, dialect: Dialect, rows: Iterator[Records], hints: Hints, check: Callable[[], None]
+    dialect: Dialect, seen: Outline, rows: Iterator[Records], hints: Hints, check: Callable[[], None]
 ) -> _Judgement:
     """Read the whole file for what its values are."""
     judges = [Judge(commas_part=dialect.delimiter == ",") for _ in dialect.names]
@@ -73,7 +112,7 @@ def _judge(
             x, y, _ = _numbers(records.values, place)
             ranges.look(x, y)
             _grow(bounds, x, y)
-    check_quotes(path, last)
+    check_quotes(seen, last)
     if place is None:
         place = coordinates.find_place(dialect.names, [() for _ in dialect.names], hints)
     kinds = tuple(judge.kind for judge in judges)
@@ -152,7 +191,9 @@ def _batch(records: Records, found: _Judgement, kept: list[int]) -> SourceBatch:
     columns = [inference.convert(values.column(i), found.kinds[i]) for i in kept]
     attributes = pa.RecordBatch.from_arrays(columns, names=[f"f{i}" for i in kept])
     fids = np.arange(records.first, records.first + values.num_rows)
-    return SourceBatch(fids, attributes, geometry, typed_kinds(geometry), _as_faults(values, faults, records.ragged))
+    found_wrong = _as_faults(values, faults, records.ragged)
+    seek = (records.seek.offset, records.seek.row)
+    return SourceBatch(fids, attributes, geometry, typed_kinds(geometry), found_wrong, seek)
 
 
 def _geometry(values: pa.RecordBatch, found: _Judgement) -> tuple[pa.Array, dict[int, str]]:

@@ -25,6 +25,8 @@ ARROW_TYPES = {
     "timestamptz": pa.timestamp("us", "UTC"), "text": pa.string(),
 }  # fmt: skip
 
+_PLAIN: tuple[Kind, ...] = ("integer", "double", "boolean", "date", "timestamp", "timestamptz")
+"""Types whose values are first read as they stand: most files have no blanks around them, and no words for no value."""
 _FEW = 20
 _MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
 """Words for no value; in a column of text they are text."""
@@ -53,7 +55,8 @@ class Judge:
 
     def look(self, values: pa.Array) -> None:
         """Look at more values of the column."""
-        if self._found == "text":
+        # What read the parts before most likely reads this one too, as it stands: then nothing is to be found out.
+        if self._found == "text" or values.null_count == len(values) or self._reads_on(values):
             return
         known = _known(values)
         if known.null_count == len(known):
@@ -65,8 +68,11 @@ class Judge:
         if kind == "decimal_comma" and not self._sure_of_comma:
             self._sure_of_comma = pc.any(pc.invert(pc.match_substring_regex(known, _THOUSANDS))).as_py()
 
+    def _reads_on(self, values: pa.Array) -> bool:
+        return self._found is not None and _read_plain(values, self._found) is not None
+
     def _kind_of(self, known: pa.Array) -> Kind:
-        # What read the parts before reads most likely this one too: joined with it, a narrower type would be the same.
+        # Joined with what read the parts before, a narrower type would be the same.
         if self._found and _reads(known, self._found):
             return self._found
         # pyarrow words an error for every value that it cannot read, so a few are tried first.
@@ -102,7 +108,20 @@ def _join(one: Kind | None, other: Kind) -> Kind:
 
 def convert(values: pa.Array, kind: Kind) -> pa.Array:
     """Read text as a type. Raises pyarrow.ArrowInvalid when a value cannot be."""
-    return values if kind == "text" else _convert(_known(values), kind)
+    if kind == "text":
+        return values
+    plain = _read_plain(values, kind)
+    return _convert(_known(values), kind) if plain is None else plain
+
+
+def _read_plain(values: pa.Array, kind: Kind) -> pa.Array | None:
+    """Read values as they stand, if none has blanks around it or is a word for no value."""
+    if kind not in _PLAIN or not _reads(values.slice(0, _FEW), kind):
+        return None
+    try:
+        return _convert(values, kind)
+    except pa.ArrowInvalid:
+        return None
 
 
 def kinds_of(batches: Sequence[pa.RecordBatch], *, commas_part: bool = False) -> list[Kind]:

@@ -41,6 +41,8 @@ class SourceLayer:
     """In the layer's CRS; None when only a read of all rows would tell."""
     reading: Json = field(default_factory=dict)
     """What was chosen to read it: encoding, delimiter, columns of coordinates."""
+    recipe: Json = field(default_factory=dict)
+    """What the reader needs to read the rows of a chunk, if that is more than the file itself tells."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class SourceBatch:
     """Type code of each geometry in the file, where it may have been a curve; 0 for null."""
     faults: pa.Array | None = None
     """What the reader found wrong with a row, and how the row stands in the file; null for rows without fault."""
+    seek: tuple[int, int] = (0, 0)
+    """See Chunk."""
 
 
 @dataclass(frozen=True)

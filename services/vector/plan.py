@@ -79,6 +79,8 @@ class LoadPlan:
     """Suffix that tells this load's staging tables from those of the job's other layers."""
     reading: Json = field(default_factory=dict)
     """What the reader chose: encoding, delimiter, columns of coordinates."""
+    recipe: Json = field(default_factory=dict)
+    """What the reader needs to read the rows of a chunk."""
 
     @property
     def geometry_type(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 import pyarrow as pa
 
@@ -73,8 +75,19 @@ def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int, loaded: int) -
     with ctx.database.transaction() as conn:
         features.set_limits(conn, seconds)
         report.check_staged(features.count_rows(conn, staging), loaded)
-        features.build_indexes(conn, staging)
+    with ThreadPoolExecutor(len(features.INDEXES)) as threads:
+        list(threads.map(partial(_build_index, ctx, staging), features.INDEXES))
+    ctx.check()
+    with ctx.database.transaction() as conn:
+        features.set_limits(conn, seconds)
+        features.make_ready(conn, staging)
     return geometry_type
+
+
+def _build_index(ctx: TaskContext, staging: Table, statement: str) -> None:
+    with ctx.database.transaction() as conn:
+        features.set_limits(conn, ctx.settings.task_deadline_seconds)
+        features.build_index(conn, staging, statement)
 
 
 def _settle_type(conn: Connection, job_id: str, plan: LoadPlan, multi_rows: int) -> str:

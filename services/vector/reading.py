@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from schema.errors import PermanentError
-from schema.jobs import Source
+from schema.jobs import Json, Source
 from services.vector import crsmember, delimited, encodings, headcount, layer, lines, parquet, placemarks
 from services.vector.archive import Member
 from services.vector.chunks import Chunk
@@ -97,15 +97,21 @@ def open_origin(
     check: Callable[[], None],
     *,
     chunk: Chunk | None = None,
+    recipe: Json | None = None,
     geometry_only: bool = False,
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
-    """Open a layer for one pass over its rows, or over those of a chunk. Raises PermanentError."""
+    """Open a layer for one pass over its rows, or over those of a chunk. Raises PermanentError.
+
+    `recipe` is that of the layer as the first pass gave it, and comes with a chunk.
+    """
     path, known = folder / origin.file, origin.known
     inner = replace(hints, layer=origin.layer)
     encoding: Encoding | None = None
     opened: Opened
-    if known in (CSV, TSV):
-        opened = delimited.open_delimited(path, origin.name, inner, check)
+    if known in (CSV, TSV) and chunk:
+        opened = delimited.reopen_delimited(path, origin.name, recipe or {}, chunk)
+    elif known in (CSV, TSV):
+        opened = delimited.open_delimited(path, origin.name, inner, check, geometry_only=geometry_only)
     elif known is KML:
         opened = placemarks.open_placemarks(path, origin.name, inner, check)
     elif known is PARQUET:
@@ -131,8 +137,21 @@ def _whole(path: Path, known: Format, origin: Origin, batches: Iterator[SourceBa
     return headcount.checked(path, known, origin, batches)
 
 
-def describe(folder: Path, origin: Origin, hints: Hints, check: Callable[[], None]) -> SourceLayer:
-    """Look at a layer without reading its rows; for formats whose rows are found by their number."""
+@contextmanager
+def open_geometries(
+    folder: Path, origin: Origin, hints: Hints, check: Callable[[], None]
+) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
+    """Open a layer whose rows can be read again for its geometries alone; its fields are named nonetheless.
+
+    Raises PermanentError.
+    """
+    # Text is judged whole in either case; of the other formats a look of its own names the fields.
+    described = None if origin.known in (CSV, TSV) else _describe(folder, origin, hints, check)
+    with open_origin(folder, origin, hints, check, geometry_only=True) as (layer, batches):
+        yield described or layer, batches
+
+
+def _describe(folder: Path, origin: Origin, hints: Hints, check: Callable[[], None]) -> SourceLayer:
     with open_origin(folder, origin, hints, check) as (found, _):
         return found
 

@@ -88,8 +88,7 @@ def _hand_on(ctx: TaskContext, plan: LoadPlan, found: Survey) -> Json:
 def _read_once(ctx: TaskContext, folder: Path, options: Options, origin: Origin) -> tuple[SourceLayer, Survey]:
     hints = options.hints
     if origin.known.travel == "rows":
-        layer = reading.describe(folder, origin, hints, ctx.check)
-        with reading.open_origin(folder, origin, hints, ctx.check, geometry_only=True) as (_, batches):
+        with reading.open_geometries(folder, origin, hints, ctx.check) as (layer, batches):
             return layer, survey(batches, options.chunk_size, ctx.check, None)
     with reading.open_origin(folder, origin, hints, ctx.check) as (layer, batches):
         if options.dry_run:
@@ -150,7 +149,8 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
         return
     rows, last_fid = 0, None
     with fetched(ctx, plan.origin.parts) as folder:
-        opened = reading.open_origin(folder, plan.origin, plan.options.hints, ctx.check, chunk=chunk)
+        hints, recipe = plan.options.hints, plan.recipe
+        opened = reading.open_origin(folder, plan.origin, hints, ctx.check, chunk=chunk, recipe=recipe)
         with opened as (_, batches):
             for batch in batches:
                 if rows == 0 and batch.fids[0] != chunk.first_fid:

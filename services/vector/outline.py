@@ -1,0 +1,108 @@
+"""The outline of a file of delimited text: where rows begin for sure, so that a part of it can be read by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from services.vector.dialect import Dialect
+from services.vector.encodings import UTF16
+from services.vector.wkb import Bytes, Integers
+
+PART_BYTES = 2**19
+"""A part ends with the line that reaches this size, unless a value goes on there."""
+_LARGEST_LINE = 256 * 2**20
+_MANY_BYTE = frozenset(
+    ("cp932", "cp936", "cp949", "cp950", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr")
+)
+"""Encodings in which a delimiter's byte may be a part of another character."""
+_QUOTE, _NEWLINE, _RETURN = b'"'[0], b"\n"[0], b"\r"[0]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What one look at the bytes of a file tells."""
+
+    starts: tuple[int, ...]
+    """Offsets of the parts, from 0: at each of them a row begins, or what stands before the first one."""
+    longest_line: int
+    """In bytes."""
+    open_quote: bool
+    """A quotation mark is without its partner."""
+
+
+def outline(path: Path, dialect: Dialect) -> Outline:
+    """Look over a file. Memory: a part, or the longest line."""
+    starts, offset, longest, quotes, inside = [0], 0, 0, 0, False
+    delimiter = ord(dialect.delimiter)
+    can_part = delimiter < 128 and dialect.encoding.name not in _MANY_BYTE | {UTF16}
+    for block in _blocks(path):
+        offset += len(block)
+        longest = max(longest, _longest_line(block))
+        quotes += block.count(_QUOTE)
+        # Only where lines end is known what a mark at the beginning of the next block means.
+        can_part &= block.endswith(b"\n")
+        if can_part:
+            inside = is_open_after(block, delimiter, is_open=inside)
+            if not inside and (len(starts) > 1 or _has_header(block, dialect)):
+                starts.append(offset)
+    return Outline(tuple(start for start in starts if start < max(offset, 1)), longest, quotes % 2 == 1)
+
+
+def is_open_after(block: bytes, delimiter: int, *, is_open: bool) -> bool:
+    """Tell whether a quoted value goes on behind a block of whole lines; `is_open` tells of the place before it.
+
+    As pyarrow and RFC 4180 have it: a mark opens a value only at its beginning, two of them in a quoted value are one,
+    and what follows the closing mark is text.
+    """
+    count = block.count(_QUOTE)
+    if not count:
+        return is_open
+    data = np.frombuffer(block, np.uint8)
+    marks = np.flatnonzero(data == _QUOTE)
+    if _are_regular(data, marks[int(is_open) :: 2], marks[int(not is_open) :: 2], delimiter):
+        return is_open ^ bool(count % 2)
+    return _follow(block, marks.tolist(), delimiter, is_open=is_open)
+
+
+def _are_regular(data: Bytes, opening: Integers, closing: Integers, delimiter: int) -> bool:
+    """Tell whether marks open and close by turns: each beside a delimiter, a line's end or another mark."""
+    padded = np.concatenate(([_NEWLINE], data, [_NEWLINE])).astype(np.uint8)
+    beside = np.concatenate((padded[opening], padded[closing + 2]))
+    return bool(np.isin(beside, (_QUOTE, _NEWLINE, _RETURN, delimiter)).all())
+
+
+def _follow(block: bytes, marks: list[int], delimiter: int, *, is_open: bool) -> bool:
+    """Go from mark to mark, where some of them are no more than text."""
+    before = (_NEWLINE, _RETURN, delimiter)
+    second = -1
+    for place in marks:
+        if place == second:
+            continue
+        if not is_open:
+            is_open = place == 0 or block[place - 1] in before
+        elif block[place + 1 : place + 2] == b'"':
+            second = place + 1
+        else:
+            is_open = False
+    return is_open
+
+
+def _has_header(block: bytes, dialect: Dialect) -> bool:
+    """Tell whether the row of names stands in the first block; lines without a word may come before it."""
+    return sum(1 for line in block.splitlines() if line.strip()) > dialect.skip
+
+
+def _longest_line(block: bytes) -> int:
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
+    return int(np.diff(ends, prepend=-1, append=len(block)).max())
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """Give the file in pieces that end where a line does, if lines are not beyond all measure."""
+    with path.open("rb") as file:
+        while block := file.read(PART_BYTES):
+            yield block + file.readline(_LARGEST_LINE)

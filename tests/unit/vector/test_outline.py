@@ -1,0 +1,157 @@
+"""Parts of a file of delimited text: each can be read by itself, and together they are the whole."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schema.errors import PermanentError
+from services.vector import outline as outlines
+from services.vector.chunks import Chunk
+from services.vector.delimited import open_delimited, reopen_delimited
+from services.vector.dialect import Dialect, read_dialect
+from services.vector.encodings import Encoding
+from services.vector.hints import Hints
+from services.vector.outline import Outline, is_open_after, outline
+from services.vector.records import rows_of
+
+Rows = list[tuple[Any, ...]]
+
+
+@contextmanager
+def parts_of(size: int) -> Iterator[None]:
+    """Have parts of a few bytes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outlines, "PART_BYTES", size)
+        yield
+
+
+def look(path: Path, encoding: str = "utf-8", delimiter: str = ",", skip: int = 0) -> tuple[Dialect, Outline]:
+    dialect = Dialect(Encoding(encoding, "parameter"), delimiter, ("a", "b", "c"), skip)
+    return dialect, outline(path, dialect)
+
+
+def rows_in(path: Path, size: int) -> tuple[Rows, int]:
+    """Read a file of three columns in parts of a size, ragged rows as their text; gives the number of parts too."""
+    with parts_of(size):
+        dialect, found = look(path)
+    rows: Rows = []
+    for records in rows_of(path, dialect, found)():
+        assert records.first == len(rows)
+        values = [column.to_pylist() for column in records.values.columns]
+        rows += [
+            (records.ragged[n],) if n in records.ragged else row for n, row in enumerate(zip(*values, strict=True))
+        ]
+    return rows, len(found.starts)
+
+
+lines = st.lists(st.text('a",\n\r', max_size=8), max_size=12).map("\n".join)
+
+
+@settings(max_examples=600, deadline=None)
+@given(lines, st.integers(1, 20))
+def test_the_parts_of_any_text_have_the_rows_of_the_whole(text: str, size: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.csv"
+        path.write_bytes(f"a,b,c\n{text}\n".encode())
+        assert rows_in(path, size)[0] == rows_in(path, 2**20)[0]
+
+
+values = st.one_of(st.just(""), st.text('é",\n ', max_size=5).map(lambda text: f"t{text}"))
+tables = st.lists(st.tuples(st.integers(-80, 80), values, st.booleans()), min_size=1, max_size=25)
+
+
+@settings(max_examples=200, deadline=None)
+@given(tables, st.integers(1, 60), st.data())
+def test_any_rows_are_read_again_as_they_were_read_first(
+    table: list[tuple[int, str, bool]], size: int, data: st.DataObject
+) -> None:
+    doubled = ((y, text.replace('"', '""'), whole) for y, text, whole in table)
+    written = "".join(f'{y},{y},"{text}"\n' if whole else f"{y}\n" for y, text, whole in doubled)
+    first = data.draw(st.integers(0, len(table) - 1))
+    number = data.draw(st.integers(1, len(table) - first))
+    with tempfile.TemporaryDirectory() as folder, parts_of(size):
+        path = Path(folder) / "a.csv"
+        path.write_bytes(f"lat,lon,text\n{written}".encode())
+        with open_delimited(path, "a", Hints(), lambda: None) as (layer, batches):
+            whole: Rows = []
+            seeks: dict[int, tuple[int, int]] = {}
+            for batch in batches:
+                seeks |= dict.fromkeys(batch.fids.tolist(), batch.seek)
+                whole += as_rows(batch)
+        chunk = Chunk(first + 1, number, first, first + number - 1, seek=seeks[first])
+        with reopen_delimited(path, "a", layer.recipe, chunk) as (again, batches):
+            assert again.fields == layer.fields
+            assert [row for batch in batches for row in as_rows(batch)] == whole[first : first + number]
+
+
+def as_rows(batch: Any) -> Rows:
+    columns = [batch.fids.tolist(), batch.geometry.to_pylist(), *(one.to_pylist() for one in batch.attributes.columns)]
+    faults = batch.faults.to_pylist() if batch.faults is not None else [None] * len(batch.fids)
+    return list(zip(*columns, faults, strict=True))
+
+
+def test_a_file_is_parted_where_rows_begin_and_not_within_a_value(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b,c\n1,2,"x\ny\nz"\n3,4,5" pipe\n5,6,7\n')
+    rows, parts = rows_in(path, 1)
+    assert rows == [("1", "2", "x\ny\nz"), ("3", "4", '5" pipe'), ("5", "6", "7")]
+    assert parts == 4
+
+
+def test_a_mark_that_is_no_more_than_text_does_not_keep_a_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b,c\n" + b'1,5" pipe,3\n' * 1_000)
+    with parts_of(1_000):
+        assert len(look(path)[1].starts) == 12
+
+
+@pytest.mark.parametrize(
+    ("block", "is_open", "after"),
+    [
+        (b'a,"b\n', False, True),
+        (b'b",c\n', True, False),
+        (b'"a ""b"" c"\n', False, False),
+        (b'a ""b\n', False, False),
+        (b'"a"b"c\n', False, False),
+        (b'""\n', True, True),
+        (b'""","\n', False, False),
+        (b'\n"\n', True, False),
+    ],
+)
+def test_a_value_goes_on_behind_a_block_as_pyarrow_reads_it(block: bytes, is_open: bool, after: bool) -> None:
+    assert is_open_after(block, ord(","), is_open=is_open) is after
+
+
+@pytest.mark.parametrize(("encoding", "parts"), [("utf-8", 101), ("cp1252", 101), ("utf-16", 1), ("gbk", 1)])
+def test_only_text_whose_bytes_are_characters_is_parted(tmp_path: Path, encoding: str, parts: int) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,c\n" + "1,2,3\n" * 100, encoding=encoding)
+    with parts_of(1):
+        assert len(look(path, encoding)[1].starts) == parts
+
+
+@pytest.mark.parametrize("head", ["sep=;\n", "sep=;\n\n\n", "\n\n\n"])
+def test_no_part_begins_before_the_row_of_names_has_ended(tmp_path: Path, head: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(head + "lat;lon;t\n1;2;a\n3;4;b\n")
+    with parts_of(1), open_delimited(path, "a", Hints(), lambda: None) as (layer, batches):
+        assert [name for name, _ in layer.fields] == ["lat", "lon", "t"]
+        assert [value for batch in batches for value in batch.attributes.column(2).to_pylist()] == ["a", "b"]
+
+
+def test_a_file_that_is_cut_off_within_a_value_is_refused_in_parts_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"lat,lon,t\n" + b"1,2,a\n" * 50 + b'1,2,"b\n' + b"1,2,c\n" * 50)
+    dialect = read_dialect(path, Hints())
+    with parts_of(20):
+        assert len(outline(path, dialect).starts) > 10
+        with pytest.raises(PermanentError, match="row 51 is not closed"):
+            open_delimited(path, "a", Hints(), lambda: None).__enter__()
