@@ -23,7 +23,7 @@ from tests.integration.protocol.world import KIND_OF, Message, Shape, World, at_
 
 STORM_SECONDS = 16
 CALM_SECONDS = 20
-"""A task that was resent in vain all through the storm waits for as long as the storm took, at most, for the next time."""
+"""A task that was resent in vain all through the storm waits at most as long as the storm took for the next time."""
 LIVE_JOBS = 6
 WORKERS = 10
 SHAPES = ((8,), (0, 5), (6, 1, 6), (12, 3), (1, 0, 2), (20,))
