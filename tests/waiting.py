@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def eventually(look: Callable[[], Any], seconds: float = 60.0) -> Any:
+def eventually(look: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Look again and again until something is found, and give it; fail when it takes too long."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

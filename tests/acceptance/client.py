@@ -50,7 +50,7 @@ class Api:
         shown: Json = answer.json()
         return shown
 
-    def follow(self, job_id: str, *, until: tuple[str, ...] = ENDED, seconds: float = 60) -> Json:
+    def follow(self, job_id: str, *, until: tuple[str, ...] = ENDED, seconds: float = 120) -> Json:
         """Poll a job until it has a status, and give it."""
         deadline = time.monotonic() + seconds
         while (job := self.job(job_id))["status"] not in until:

@@ -61,7 +61,7 @@ class Deployment:
         found: int = self.sql(statement, job_id, stage_n, status)[0]["n"]
         return found
 
-    def wait(self, holds: Callable[[], Any], seconds: float = 60.0) -> None:
+    def wait(self, holds: Callable[[], Any], seconds: float = 120.0) -> None:
         """Wait until something holds."""
         eventually(holds, seconds)
 
@@ -69,7 +69,7 @@ class Deployment:
         """Wait until some tasks of the first stage are completed and others run."""
         self.wait(lambda: self.count(job_id, "completed") >= at_least and self.count(job_id, "processing"))
 
-    def follow(self, job_id: str, seconds: float = 60.0) -> str:
+    def follow(self, job_id: str, seconds: float = 120.0) -> str:
         """Sweep until the job has ended, and give its status."""
 
         def ended() -> bool:
