@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from repositories.postgres import Connection, DatabaseNotMigrated, first_row, load_queries
+from repositories.postgres import Connection, DatabaseNotMigrated, Statements
 from schema.errors import TransientError
 from schema.jobs import Json
 
@@ -28,7 +28,7 @@ _PASSING = (
     psycopg.errors.UndefinedTable,
 )
 """What pgSTAC raises while another writer changes a partition: https://github.com/stac-utils/pgstac/issues"""
-_queries = load_queries("catalog")
+_sql = Statements("catalog")
 _PAGE = 1_000
 _NOWHERE: Json = {"type": "Polygon", "coordinates": []}
 """pgSTAC's column takes no NULL, which STAC has for a place that is not known. RFC 7946, 3.1: it may be read as null;
@@ -67,14 +67,14 @@ def upsert_items(conn: Connection, items: list[Json], grow: Callable[[Json, Json
 
 def get_item(conn: Connection, collection_id: str, item_id: str) -> Json | None:
     """Give an item as pgSTAC has it."""
-    row = first_row(conn, _queries["get_item"], {"collection": collection_id, "item": item_id})
+    row = _sql.first(conn, "get_item", collection=collection_id, item=item_id)
     item: Json | None = row["item"] if row else None
     return {**item, "geometry": None} if item and item["geometry"] == _NOWHERE else item
 
 
 def get_collection(conn: Connection, collection_id: str) -> Json | None:
     """Give a collection as pgSTAC has it."""
-    row = first_row(conn, _queries["get_collection"], {"collection": collection_id})
+    row = _sql.first(conn, "get_collection", collection=collection_id)
     return row["content"] if row else None
 
 
@@ -82,7 +82,7 @@ def find_sources(conn: Connection, collection_id: str, container: str, ids: Sequ
     """Give {etag, detail} of those of the items that exist and were made of blobs of a container, by id."""
     given = {"collection": collection_id, "container": container, "ids": list(ids)}
     with _migrated():
-        return {row["id"]: dict(row) for row in conn.execute(_queries["find_sources"], given)}
+        return {row["id"]: dict(row) for row in _sql.rows(conn, "find_sources", **given)}
 
 
 def sources(conn: Connection, collection_id: str, container: str, prefix: str) -> Iterator[CatalogedBlob]:
@@ -90,8 +90,8 @@ def sources(conn: Connection, collection_id: str, container: str, prefix: str) -
     given = {"collection": collection_id, "container": container, "prefix": prefix, "limit": _PAGE, "after": ""}
     while True:
         with _migrated(), conn.transaction():
-            conn.execute(_queries["in_order"])
-            rows = conn.execute(_queries["page_sources"], given).fetchall()
+            _sql.run(conn, "in_order")
+            rows = _sql.rows(conn, "page_sources", **given)
         yield from (CatalogedBlob(row["id"], row["blob"], row["etag"]) for row in rows)
         if len(rows) < _PAGE:
             return
@@ -107,16 +107,16 @@ def delete_sources(conn: Connection, collection_id: str, container: str, gone: S
 
     def delete() -> None:
         nonlocal deleted
-        conn.execute(_queries["lock_catalog"])
-        conn.execute(_queries["use_pgstac"])
+        _sql.run(conn, "lock_catalog")
+        _sql.run(conn, "use_pgstac")
         given = {
             "collection": collection_id,
             "container": container,
             "ids": [one.item_id for one in gone],
             "etags": [one.etag for one in gone],
         }
-        deleted = conn.execute(_queries["delete_sources"], given).rowcount
-        conn.execute(_queries["use_public"])
+        deleted = _sql.run(conn, "delete_sources", **given)
+        _sql.run(conn, "use_public")
 
     _in_rounds(conn, delete)
     return deleted
@@ -126,31 +126,31 @@ def find_outputs(conn: Connection, collection_id: str, source: str, prefix: str)
     """Give the links to the data of the items that were made of a source, and whose ids begin so, by id."""
     given = {"collection": collection_id, "source": source, "prefix": prefix}
     with _migrated():
-        return {row["id"]: row["href"] or "" for row in conn.execute(_queries["find_outputs"], given)}
+        return {row["id"]: row["href"] or "" for row in _sql.rows(conn, "find_outputs", **given)}
 
 
 def delete_items(conn: Connection, collection_id: str, ids: Sequence[str]) -> None:
     """Delete items, in a transaction that is open; it locks the catalogue until the transaction ends."""
 
     def delete() -> None:
-        conn.execute(_queries["lock_catalog"])
-        conn.execute(_queries["use_pgstac"])
-        conn.execute(_queries["delete_items"], {"collection": collection_id, "ids": list(ids)})
-        conn.execute(_queries["use_public"])
+        _sql.run(conn, "lock_catalog")
+        _sql.run(conn, "use_pgstac")
+        _sql.run(conn, "delete_items", collection=collection_id, ids=list(ids))
+        _sql.run(conn, "use_public")
 
     _in_rounds(conn, delete)
 
 
 def _upsert(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
-    conn.execute(_queries["lock_catalog"])
+    _sql.run(conn, "lock_catalog")
     found = get_collection(conn, collection["id"])
     extent = _grown((found or collection)["extent"], items, grow)
-    conn.execute(_queries["use_pgstac"])
+    _sql.run(conn, "use_pgstac")
     if found is None or extent != found["extent"]:
-        conn.execute(_queries["upsert_collection"], {"collection": Jsonb({**(found or collection), "extent": extent})})
+        _sql.run(conn, "upsert_collection", collection=Jsonb({**(found or collection), "extent": extent}))
     placed = [item if item["geometry"] else {**item, "geometry": _NOWHERE} for item in items]
-    conn.execute(_queries["upsert_items"], {"items": Jsonb(placed)})
-    conn.execute(_queries["use_public"])
+    _sql.run(conn, "upsert_items", items=Jsonb(placed))
+    _sql.run(conn, "use_public")
 
 
 def _grown(extent: Json, items: Iterable[Json], grow: Callable[[Json, Json], Json]) -> Json:

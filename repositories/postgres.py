@@ -179,8 +179,3 @@ def _busy(exc: psycopg.OperationalError) -> TransientError:
         remediation="It is tried again; if it keeps happening, look for long transactions on the database.",
         code="database_busy",
     )
-
-
-def first_row(conn: Connection, statement: sql.SQL | sql.Composed, params: Mapping[str, Any]) -> DictRow | None:
-    """Run a statement and give its first row."""
-    return conn.execute(statement, params).fetchone()

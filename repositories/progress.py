@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from repositories.postgres import Connection, Database, first_row, load_queries
+from repositories.postgres import Connection, Database, Statements
 from schema.jobs import Task
 from schema.settings import WORK_SCHEMA
 
 DEADLY = frozenset(("process_died", "out_of_memory", "task_deadline", "task_error"))
 """Codes of errors that the file which was open may be to blame for."""
+_sql = Statements("progress")
 
 
 def make(conn: Connection, job_id: str) -> None:
@@ -23,7 +24,7 @@ def begin(database: Database, task: Task) -> dict[str, str]:
     died = error.get("attempt") if error.get("code") in DEADLY else None
     given = {"task_id": task.task_id, "attempt": task.attempt, "died_attempt": died, "reason": error.get("message", "")}
     with database.connection() as conn:
-        row = first_row(conn, _statement("begin", task.job_id), given)
+        row = conn.execute(_statement("begin", task.job_id), given).fetchone()
     return dict(row["suspects"]) if row else {}
 
 
@@ -34,4 +35,4 @@ def note(database: Database, task: Task, name: str | None) -> None:
 
 
 def _statement(name: str, job_id: str) -> sql.Composed:
-    return load_queries("progress")[name].format(table=sql.Identifier(WORK_SCHEMA, f"s_{job_id}_progress"))
+    return _sql[name].format(table=sql.Identifier(WORK_SCHEMA, f"s_{job_id}_progress"))

@@ -9,11 +9,11 @@ from typing import Any
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from repositories.postgres import Connection, first_row, load_queries
+from repositories.postgres import Connection, Statements
 from schema.jobs import Json
 
 ITEMS_AT_ONCE = 200
-_queries = load_queries("tiles")
+_sql = Statements("tiles")
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,15 @@ class MadeTile:
 
 def insert_plan(conn: Connection, plan: TilingPlan, authority: tuple[str, str] | None) -> None:
     """Store a plan and have PostGIS cut its grid into tiles. `authority` names its CRS, such as ("EPSG", "4326")."""
-    conn.execute(_queries["delete_plan"], {"plan_id": plan.plan_id})
-    conn.execute(_queries["insert_plan"], {**asdict(plan), "options": Jsonb(plan.options)})
+    _sql.run(conn, "delete_plan", plan_id=plan.plan_id)
+    _sql.run(conn, "insert_plan", **{**asdict(plan), "options": Jsonb(plan.options)})
     name, code = authority or (None, None)
-    conn.execute(_queries["insert_tiles"], {"plan_id": plan.plan_id, "authority": name, "code": code})
+    _sql.run(conn, "insert_tiles", plan_id=plan.plan_id, authority=name, code=code)
 
 
 def get_plan(conn: Connection, plan_id: str) -> TilingPlan | None:
     """Give a plan."""
-    row = first_row(conn, _queries["get_plan"], {"plan_id": plan_id})
+    row = _sql.first(conn, "get_plan", plan_id=plan_id)
     return TilingPlan(**{key: row[key] for key in TilingPlan.__dataclass_fields__}) if row else None
 
 
@@ -103,11 +103,11 @@ def take_plan(conn: Connection, plan_id: str, job_id: str) -> str | None:
 
     None: there is no such plan. A job that has the plan already keeps it as it is.
     """
-    row = first_row(conn, _queries["lock_plan"], {"plan_id": plan_id})
+    row = _sql.first(conn, "lock_plan", plan_id=plan_id)
     if row is None or row["job_id"] == job_id or row["busy"]:
         return str(row["job_id"]) if row else None
-    conn.execute(_queries["give_plan"], {"plan_id": plan_id, "job_id": job_id})
-    conn.execute(_queries["reset_tiles"], {"plan_id": plan_id})
+    _sql.run(conn, "give_plan", plan_id=plan_id, job_id=job_id)
+    _sql.run(conn, "reset_tiles", plan_id=plan_id)
     return job_id
 
 
@@ -117,49 +117,49 @@ def take_output(conn: Connection, plan_id: str, job_id: str, output: str) -> str
     Call it before take_plan: everybody locks the folder first, then plans.
     """
     given = {"plan_id": plan_id, "job_id": job_id, "output": output}
-    conn.execute(_queries["lock_output"], given)
-    if holder := first_row(conn, _queries["output_holder"], given):
+    _sql.run(conn, "lock_output", **given)
+    if holder := _sql.first(conn, "output_holder", **given):
         return str(holder["job_id"])
-    conn.execute(_queries["give_output"], given)
+    _sql.run(conn, "give_output", **given)
     return job_id
 
 
 def holds_plan(conn: Connection, plan_id: str, job_id: str) -> bool:
     """Tell whether a job has a plan and the folder of its tiles, and keep it so until the transaction ends."""
-    row = first_row(conn, _queries["hold_plan"], {"plan_id": plan_id, "job_id": job_id})
+    row = _sql.first(conn, "hold_plan", plan_id=plan_id, job_id=job_id)
     return bool(row and row["held"])
 
 
 def get_tile(conn: Connection, plan_id: str, row: int, col: int) -> Tile | None:
     """Give a tile of a plan."""
-    found = first_row(conn, _queries["get_tile"], {"plan_id": plan_id, "row": row, "col": col})
+    found = _sql.first(conn, "get_tile", plan_id=plan_id, row=row, col=col)
     return _tile(found) if found else None
 
 
 def list_tiles(conn: Connection, plan_id: str) -> list[Tile]:
     """Give the tiles of a plan, row by row."""
-    return [_tile(row) for row in conn.execute(_queries["list_tiles"], {"plan_id": plan_id})]
+    return [_tile(row) for row in _sql.rows(conn, "list_tiles", plan_id=plan_id)]
 
 
 def record_tile(conn: Connection, plan_id: str, tile: Tile, made: MadeTile) -> None:
     """Write down what became of a tile."""
     params = {"plan_id": plan_id, "row": tile.row, "col": tile.col, **asdict(made)}
     params |= {"skipped": made.cog_path is None, "item": Jsonb(made.item) if made.item else None}
-    conn.execute(_queries["record_tile"], params)
+    _sql.run(conn, "record_tile", **params)
 
 
 def list_items(conn: Connection, plan_id: str, *, at_once: int = ITEMS_AT_ONCE) -> Iterator[list[Json]]:
     """Give the items of a plan's tiles, row by row, so many at once."""
     place: dict[str, Any] = {"row": -1, "col": -1}
-    while rows := conn.execute(_queries["list_items"], {"plan_id": plan_id, "limit": at_once, **place}).fetchall():
+    while rows := _sql.rows(conn, "list_items", plan_id=plan_id, limit=at_once, **place):
         yield [row["item"] for row in rows]
         place = {"row": rows[-1]["row"], "col": rows[-1]["col"]}
 
 
 def finish_plan(conn: Connection, plan_id: str) -> None:
     """Mark a plan and its tiles as done."""
-    conn.execute(_queries["finish_tiles"], {"plan_id": plan_id})
-    conn.execute(_queries["finish_plan"], {"plan_id": plan_id})
+    _sql.run(conn, "finish_tiles", plan_id=plan_id)
+    _sql.run(conn, "finish_plan", plan_id=plan_id)
 
 
 def _tile(row: DictRow) -> Tile:
