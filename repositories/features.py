@@ -11,7 +11,7 @@ from psycopg import errors, sql
 from psycopg.rows import DictRow
 
 from repositories.identifiers import GEOMETRY_INDEX, KEY, fit_name, geometry_index_name, key_name
-from repositories.postgres import Connection, load_queries
+from repositories.postgres import Connection, Statements
 from schema.errors import PermanentError
 from schema.settings import WORK_SCHEMA
 
@@ -23,7 +23,7 @@ LockMode = Literal["ROW EXCLUSIVE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]
 REJECT_COLUMNS = ("row_number", "reason", "raw_row")
 
 
-_QUERIES = "features"
+_sql = Statements("features")
 _TYPES = frozenset(
     [
         "boolean",
@@ -299,7 +299,7 @@ def _list(columns: Sequence[str]) -> sql.Composed:
 
 
 def _query(title: str, /, **parts: sql.Composable) -> sql.Composed | sql.SQL:
-    query = load_queries(_QUERIES)[title]
+    query = _sql[title]
     return query.format(**parts) if parts else query
 
 

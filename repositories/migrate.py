@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg
 
 from repositories.pgstac import migrate_pgstac, pgstac_target
-from repositories.postgres import Connection, DatabaseUnavailable, load_queries
+from repositories.postgres import Connection, DatabaseUnavailable, Statements
 from schema.errors import GeostageError, PermanentError
 from schema.jobs import Json
 from schema.settings import get_settings
 
 MIGRATIONS = Path(__file__).parent.parent / "schema" / "migrations"
 _LOCK = 0x67656F73  # "geos": one migration run at a time
-_LEDGER = load_queries("migrations")
+_LEDGER = Statements("migrations")
 
 
 class MigrationRefused(PermanentError):

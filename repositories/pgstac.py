@@ -10,10 +10,10 @@ import psycopg
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 
-from repositories.postgres import load_queries
+from repositories.postgres import Statements
 
 _LOCK = 0x73746163  # "stac": one run at a time
-_LEDGER = load_queries("migrations")
+_LEDGER = Statements("migrations")
 
 
 def migrate_pgstac(dsn: str) -> str | None:

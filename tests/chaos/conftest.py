@@ -7,10 +7,11 @@ import pytest
 
 from local.hosts import Host, read_status
 from local.stack import Stack
+from repositories.migrate import migrate
 from repositories.postgres import Database
 from schema.settings import Settings
 from tests.chaos.deployment import Deployment
-from tests.integration.protocol.conftest import add_effects, prepared_database
+from tests.integration.databases import add_effects, new_database
 
 APP = Path(__file__).parent / "app"
 QUICK = {
@@ -50,7 +51,7 @@ def deployment(own_stack: Stack, own_host: Host) -> Iterator[Deployment]:
 def storm_settings(stack: Stack) -> Settings:
     """Everything that waits waits for fractions of a second."""
     return Settings(
-        postgres_dsn=prepared_database(stack, "storm"),
+        postgres_dsn=new_database(stack, "storm", migrate, add_effects),
         storage_connection_string=stack.storage_connection_string,
         retry_base_seconds=0.02,
         lease_seconds=0.6,

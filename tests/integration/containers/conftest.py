@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,23 +12,20 @@ from local.stack import Stack
 from repositories.migrate import migrate_all
 from repositories.postgres import Database
 from tests.integration.containers.world import Containers, world_settings
-from tests.integration.protocol.conftest import new_database
+from tests.integration.databases import new_database
 
 
 @pytest.fixture(scope="session")
 def containers_dsn(stack: Stack) -> str:
     """A migrated database beside the stack's own."""
-    dsn = new_database(stack, "containers")
-    migrate_all(dsn)
-    return dsn
+    return new_database(stack, "containers", migrate_all)
 
 
 @pytest.fixture(scope="session")
 def containers_database(containers_dsn: str) -> Iterator[Database]:
     """The connections of all tests."""
-    database = Database(containers_dsn)
-    yield database
-    database.close()
+    with closing(Database(containers_dsn)) as database:
+        yield database
 
 
 @pytest.fixture

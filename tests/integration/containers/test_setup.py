@@ -15,7 +15,7 @@ from repositories.postgres import DatabaseUnavailable
 from schema.errors import PermanentError
 from schema.settings import POSTGRES_DSN_VARIABLE, get_settings
 from tests.integration.containers.world import Containers
-from tests.integration.protocol.conftest import new_database
+from tests.integration.databases import new_database
 from tests.integration.protocol.world import at_once
 
 ROLE = "geostage_reader"

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from local.stack import Stack
-from repositories.migrate import migrate
-from repositories.pgstac import migrate_pgstac
+from repositories.migrate import migrate_all
 from repositories.postgres import Database
 from schema.settings import Settings
+from tests.integration.databases import new_database
 from tests.integration.raster.world import World
 
 
 @pytest.fixture(scope="session")
 def raster_dsn(stack: Stack) -> str:
     """A migrated database."""
-    with psycopg.connect(stack.postgres_dsn, autocommit=True) as conn:
-        conn.execute(sql.SQL("CREATE DATABASE raster"))
-    dsn = stack.postgres_dsn.rpartition("/")[0] + "/raster"
-    migrate(dsn)
-    assert migrate_pgstac(dsn)
-    assert migrate_pgstac(dsn) is None
-    return dsn
+    return new_database(stack, "raster", migrate_all)
 
 
 @pytest.fixture(scope="session")
 def raster_database(raster_dsn: str) -> Iterator[Database]:
     """The connections of all tests."""
-    database = Database(raster_dsn)
-    yield database
-    database.close()
+    with closing(Database(raster_dsn)) as database:
+        yield database
 
 
 @pytest.fixture

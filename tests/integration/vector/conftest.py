@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,23 +12,20 @@ from local.stack import Stack
 from repositories.migrate import migrate
 from repositories.postgres import Database
 from schema.settings import Settings
-from tests.integration.protocol.conftest import new_database
+from tests.integration.databases import new_database
 from tests.integration.vector.loading import Loader
 
 
 @pytest.fixture(scope="session")
 def vector_dsn(stack: Stack) -> str:
     """A migrated database beside the stack's own."""
-    dsn = new_database(stack, "vector")
-    migrate(dsn)
-    return dsn
+    return new_database(stack, "vector", migrate)
 
 
 @pytest.fixture(scope="session")
 def vector_database(vector_dsn: str) -> Iterator[Database]:
-    database = Database(vector_dsn)
-    yield database
-    database.close()
+    with closing(Database(vector_dsn)) as database:
+        yield database
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -60,6 +60,12 @@ def test_servers_are_talked_to_only_by_repositories(module: Module) -> None:
 
 
 @pytest.mark.parametrize("module", PRODUCT, ids=names)
+def test_statements_are_taken_from_their_files_in_one_way(module: Module) -> None:
+    if module.name != "repositories/postgres.py":
+        assert "load_queries" not in module.path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", PRODUCT, ids=names)
 def test_vectors_are_read_only_by_the_gdal_whose_drivers_are_named(module: Module) -> None:
     # Whoever imports pyogrio first loads GDAL: without that module it would have every driver.
     if module.name != "services/vector/gdal.py":
