@@ -13,7 +13,7 @@ from datetime import timedelta
 from controllers import intake
 from controllers.base import Controller
 from controllers.children import Children
-from controllers.journal import describe, record, redact, where
+from controllers.journal import describe, record, trace_of, where
 from controllers.runner import Runner
 from controllers.settle import Settlement
 from controllers.start import Starter
@@ -26,7 +26,7 @@ from repositories.jobs import NewJob
 from repositories.postgres import Connection, Database
 from repositories.queues import Queues
 from schema.errors import Conflict, GeostageError, NotFound, Unavailable
-from schema.jobs import Job, JobStatus, new_job_id, stage_sequence_of
+from schema.jobs import Job, JobStatus, Json, new_job_id, stage_sequence_of
 from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
 from schema.settings import Settings
 from services import Handler
@@ -147,8 +147,8 @@ class Engine:
         """
         try:
             with self.database.connection() as conn:
-                poison.insert(conn, queue, body)
-                aftermath = self._look_after(conn, body)
+                kept = {"queue": queue, "poison_id": poison.insert(conn, queue, body)}
+                aftermath = self._look_after(conn, body, kept)
             self.settlement.settle(aftermath)
         except GeostageError as exc:
             record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc))
@@ -157,15 +157,16 @@ class Engine:
         except Exception as exc:  # noqa: BLE001
             record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc), where=where(exc))
 
-    def _look_after(self, conn: Connection, body: bytes) -> Aftermath:
+    def _look_after(self, conn: Connection, body: bytes, kept: Json) -> Aftermath:
         message = decode(body)
         if isinstance(message, TaskMessage):
             task = tasks.get_task(conn, message.task_id)
             job = jobs.get_job(conn, task.job_id) if task else None
-            record("poison", job=job, task=task, task_id=message.task_id, level=logging.WARNING)
+            record("poison", job=job, task=task, task_id=message.task_id, level=logging.WARNING, **kept)
             return self.sweeper.take_back(conn, task) if task else Aftermath()
         job = jobs.get_job(conn, message.job_id) if message else None
-        record("poison", job=job, body=redact(body.decode(errors="replace"))[:500], level=logging.WARNING)
+        said = {"job_id": message.job_id} if message else trace_of(body)
+        record("poison", job=job, level=logging.WARNING, **said, **kept)
         if job is None or message is None or job.current_stage_n != message.stage_n:
             return Aftermath()
         return self.starter.start_failed(conn, job, RuntimeError("its start message failed again and again"))

@@ -80,7 +80,9 @@ def _checked(check: Check) -> Json:
 
 @dataclass(frozen=True)
 class Checks:
-    """What is looked at. Anybody may ask: it tells states, and no address, setting or amount of work."""
+    """What is looked at. Anybody may ask: it tells states, and no address, setting or name; of amounts only how old the
+    last sweep is, and how many messages were poisoned.
+    """
 
     settings: Settings
     database: Database

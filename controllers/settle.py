@@ -9,7 +9,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controllers.journal import describe, record
+from controllers.excerpt import excerpt_of
+from controllers.journal import describe, record, trace_of
 from controllers.transitions import Aftermath
 from repositories import jobs, tasks, workarea
 from repositories.blobs import Blobs
@@ -20,10 +21,10 @@ from schema.errors import GeostageError, Unavailable
 from schema.jobs import Job, JobStatus, Json
 from schema.jsonb import to_jsonb
 from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
-from schema.settings import Settings
+from schema.settings import RESULTS, Settings
 
 MAX_RESULT_BYTES = 256 * 1024
-"""A larger result goes to a blob, and the row holds its path."""
+"""A larger result goes to a blob, and the row holds an excerpt with its path."""
 
 SEND_BACK_SECONDS = 60
 WAVE = 64
@@ -90,7 +91,7 @@ class Settlement:
         try:
             self.queues.send(queue, [body.decode(errors="replace")], delay_seconds=SEND_BACK_SECONDS)
         except Unavailable as exc:
-            record("send_failed", queue=queue, level=logging.ERROR, reason=describe(exc), body=repr(body[:500]))
+            record("send_failed", queue=queue, level=logging.ERROR, reason=describe(exc), **trace_of(body))
 
     def clear(self, job_id: str) -> None:
         """Put away the result and the work area of an ended job, if that is due; an error is left to the sweep."""
@@ -110,7 +111,7 @@ class Settlement:
             record("clear_failed", job_id=job_id, level=logging.WARNING, reason=describe(exc))
 
     def fit_result(self, name: str, result: object) -> Json:
-        """Give a result as it fits into a row: itself, or the path of the blob that it was written to.
+        """Give a result as it fits into a row: itself, or an excerpt with the path of the blob that it was written to.
 
         Raises
         ------
@@ -122,9 +123,9 @@ class Settlement:
         data = to_jsonb(result).encode()
         if len(data) <= MAX_RESULT_BYTES:
             return result
-        container, blob = self.settings.output_container, f"_results/{name}.json"
+        container, blob = self.settings.output_container, f"{RESULTS}{name}.json"
         self.blobs.write(container, blob, data, content_type="application/json")
-        return {"result_path": f"{container}/{blob}", "bytes": len(data)}
+        return excerpt_of(result, f"{container}/{blob}", len(data))
 
     def _send_wave(self, wave: Sequence[WakeUp], delay_seconds: float) -> None:
         for queue in sorted({wake_up.queue for wake_up in wave}):

@@ -127,9 +127,16 @@ def _fail(failed: Sequence[TaskResult], count: int) -> NoReturn:
     found = [result.error or {} for result in failed]
     worst = next((error for error in found if not error.get("retryable")), None)
     if worst and worst.get("message"):
-        raise PermanentError(worst["message"], remediation=worst.get("remediation", ""), code=worst.get("code"))
+        remedy = worst.get("remediation", "")
+        raise PermanentError(worst["message"], remediation=remedy, code=worst.get("code"), **_origin(worst))
     first = found[0].get("message", "it was cancelled")
     raise TilesFailed(
         f"{len(failed)} of {count} tiles failed. The first: {first}",
         remediation="POST .../retry makes those tiles again and keeps the others.",
+        **_origin(found[0]),
     )
+
+
+def _origin(error: Json) -> Json:
+    """Tell which try of which task an error is of."""
+    return {key: error.get(key) for key in ("task_id", "attempt")}

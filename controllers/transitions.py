@@ -154,7 +154,9 @@ def history_entry(job: Job, summary: StageSummary, status: JobStatus) -> Json:
 def controller_error(error: Exception, doing: str, job: Job) -> ErrorInfo:
     """Make the job's error out of what its controller raised."""
     if isinstance(error, (PermanentError, TransientError)):
-        return error.info(stage_n=job.current_stage_n)
+        # A controller that passes on the error of a task says of which.
+        of = {key: error.details.get(key) for key in ("task_id", "attempt")}
+        return error.info(stage_n=job.current_stage_n, **of)
     return ErrorInfo(
         code="controller_error",
         category="internal",

@@ -11,13 +11,14 @@ from schema.messages import TaskMessage, decode
 _sql = Statements("poison")
 
 
-def insert(conn: Connection, queue: str, body: bytes) -> None:
-    """Keep a message, with the ids that it bears, if any."""
+def insert(conn: Connection, queue: str, body: bytes) -> int | None:
+    """Keep a message, with the ids that it bears, if any; gives the id that it is kept under."""
     message = decode(body)
     task_id = message.task_id if isinstance(message, TaskMessage) else None
     job_id = job_id_of(task_id) if task_id else getattr(message, "job_id", None)
     content = body.decode(errors="replace").replace("\0", "\ufffd")
-    _sql.run(conn, "insert_poison", queue=queue, content=content, job_id=job_id, task_id=task_id)
+    row = _sql.first(conn, "insert_poison", queue=queue, content=content, job_id=job_id, task_id=task_id)
+    return row["poison_id"] if row else None
 
 
 def take(conn: Connection, *, newest: int, limit: int, readable: bool, poison_id: int | None = None) -> list[DictRow]:

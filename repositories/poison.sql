@@ -3,7 +3,8 @@
 -- insert_poison
 -- A message that failed as often as its queue allows.
 INSERT INTO app.poison (queue, content, job_id, task_id)
-VALUES (%(queue)s, %(content)s, %(job_id)s, %(task_id)s);
+VALUES (%(queue)s, %(content)s, %(job_id)s, %(task_id)s)
+RETURNING poison_id;
 
 -- take_poison
 -- Out of the table, for the transaction that drops them or sends them again; readable ones alone, or all. Two callers

@@ -17,6 +17,10 @@ STORAGE_VARIABLE = "AzureWebJobsStorage"
 
 SYSTEM_CONTAINER_PREFIX = "azure-webjobs-"
 WORK_SCHEMA = "geostage_work"
+RESULTS = "_results/"
+"""Results that are too large for a row, in the output container. Their names go on with the id of the job."""
+EXPORTS = "_exports/"
+"""Exports of the catalogue, likewise."""
 
 
 class Settings(BaseSettings):

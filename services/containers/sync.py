@@ -14,6 +14,7 @@ from repositories import catalog, progress
 from repositories.blobs import BlobFacts
 from repositories.catalog import CatalogedBlob
 from schema.jobs import Json
+from schema.settings import RESULTS
 from services.containers.batches import Batches, SourceFile, chunks, read_batch
 from services.containers.details import rank
 from services.containers.kinds import kind_of
@@ -193,7 +194,7 @@ def _missing(ctx: TaskContext) -> Iterator[list[CatalogedBlob]]:
 
 
 def _publish(ctx: TaskContext, path: Path) -> str:
-    container, blob = ctx.settings.output_container, f"_results/{ctx.job_id}-report.ndjson"
+    container, blob = ctx.settings.output_container, f"{RESULTS}{ctx.job_id}-report.ndjson"
     ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type="application/x-ndjson")
     return f"{container}/{blob}"
 

@@ -9,6 +9,7 @@ from itertools import islice
 
 from repositories.blobs import BlobFacts, BlobFolder
 from schema.jobs import Json
+from schema.settings import RESULTS
 from services.containers.listing import Summary, describe, size_of
 from services.context import TaskContext
 
@@ -91,7 +92,7 @@ class _Parts:
     def _write(self) -> None:
         task = self.ctx.task
         container = self.ctx.settings.output_container
-        blob = f"_results/{task.task_id}-{task.attempt}-{len(self.written) + 1}.json"
+        blob = f"{RESULTS}{task.task_id}-{task.attempt}-{len(self.written) + 1}.json"
         self.ctx.blobs.write(container, blob, json.dumps(self._held).encode(), content_type="application/json")
         self.written.append({"path": f"{container}/{blob}", "files": len(self._held)})
         self._held = []

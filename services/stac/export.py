@@ -7,13 +7,13 @@ from pathlib import Path
 
 from repositories import items
 from schema.jobs import Json
+from schema.settings import EXPORTS
 from services.context import TaskContext
 from services.stac.filters import filters_of, search_of
 from services.stac.queries import check_collection
 from services.stac.writers import WRITERS, Writer
 
 READ_SECONDS = 300
-EXPORTS = "_exports"
 CHECK_EVERY = 500
 """Items between two looks whether the task is still this worker's."""
 
@@ -26,7 +26,7 @@ def export_metadata(ctx: TaskContext) -> Json:
     kind = WRITERS[ctx.parameters["format"]]
     path = ctx.work_folder / f"export.{kind.extension}"
     count = _write(ctx, kind, path)
-    container, blob = ctx.settings.output_container, f"{EXPORTS}/{ctx.job_id}.{kind.extension}"
+    container, blob = ctx.settings.output_container, f"{EXPORTS}{ctx.job_id}.{kind.extension}"
     ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type=kind.media_type)
     return {
         "export_path": f"{container}/{blob}",

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from controllers.base import JobOutcome
+from controllers.generate_tiling_plan import GenerateTilingPlan
 from controllers.settle import MAX_RESULT_BYTES
 from repositories.blobs import StorageUnavailable
 from repositories.fake_blobs import FakeBlobs
@@ -142,6 +143,32 @@ def test_a_job_result_that_is_too_large_for_a_row_goes_to_a_blob(world: World) -
     path = f"_results/{job.job_id}.json"
     assert world.job(job).result_data == {"result_path": f"silver/{path}", "bytes": len(LARGE) + 12}
     assert json.loads(world.blobs.read("silver", path)) == {"text": LARGE}
+
+
+def test_what_a_large_plan_says_of_itself_and_its_warnings_stay_on_the_job(world: World) -> None:
+    warning = {"code": "nodata_missing", "message": "No value stands for no data.", "count": 1}
+    plan = {
+        "plan_id": "a" * 32,
+        "rows": 100,
+        "cols": 100,
+        "tile_count": 10_000,
+        "tiles": [LARGE],
+        "warnings": [warning],
+    }
+    world.controllers["generate_tiling_plan"] = GenerateTilingPlan()
+    world.handlers["raster_plan_tiles"] = lambda _: plan
+    world.blobs.write("bronze", "a.tif", b"")
+    job = world.submit(GenerateTilingPlan(), dataset_id="bronze", resource_id="a.tif")
+    world.run_all()
+    ended = world.job(job)
+    path = f"_results/{world.tasks(job)[0].task_id}-1.json"
+    whole = world.blobs.read("silver", path)
+    assert json.loads(whole) == plan
+    assert ended.warnings == [warning]
+    assert ended.result_data == {
+        "plan_id": "a" * 32, "rows": 100, "cols": 100, "tile_count": 10_000, "result_path": f"silver/{path}",
+        "bytes": len(whole),
+    }  # fmt: skip
 
 
 def test_a_large_result_that_no_blob_could_take_yet_is_put_away_by_the_sweep(

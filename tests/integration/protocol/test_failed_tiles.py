@@ -6,7 +6,7 @@ import pytest
 
 from controllers.tile_raster import TileRaster
 from schema.errors import PermanentError
-from schema.jobs import Job, JobStatus, Json
+from schema.jobs import Job, JobStatus, Json, task_id_of
 from services.context import TaskContext
 from tests.integration.protocol.world import World
 
@@ -41,6 +41,12 @@ def run(world: World) -> Job:
     return world.job(job)
 
 
+def origin(job: Job) -> tuple[int, str, int]:
+    """The stage, the task and its attempt that a job's error comes from; BAD is the fifth of 2 x 3 tiles."""
+    error = job.error or {}
+    return error["stage_n"], error["task_id"], error["attempt"]
+
+
 def test_every_tile_is_a_task_and_their_sums_are_handed_on(world: World) -> None:
     tiles = Tiles(world, None)
     job = run(world)
@@ -58,6 +64,7 @@ def test_a_tile_that_fails_is_tried_again_alone_and_a_retry_makes_only_that_one(
         JobStatus.FAILED, "tiles_failed", True,
     )  # fmt: skip
     assert "1 of 6 tiles" in (job.error or {})["message"]
+    assert origin(job) == (2, task_id_of(job.job_id, 2, 5), 3)
     assert sorted(tiles.runs) == sorted([(row, col) for row in range(2) for col in range(3)] + [BAD] * 2)
     tiles.broken = None
     tiles.runs.clear()
@@ -75,3 +82,4 @@ def test_what_no_retry_can_mend_is_the_error_of_the_job(world: World, code: str)
     error = job.error or {}
     assert (error["code"], error["message"], error["remediation"]) == (code, "It is so.", "Do this.")
     assert not error["retryable"]
+    assert origin(job) == (2, task_id_of(job.job_id, 2, 5), 1)

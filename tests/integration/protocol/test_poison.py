@@ -1,5 +1,6 @@
 """Poison: a wake-up, never a verdict; its trigger never raises."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -101,6 +102,48 @@ def test_poison_for_rows_that_are_not_there_is_kept_and_does_nothing(world: Worl
 def test_poison_that_is_none_of_ours_is_kept(world: World, body: bytes) -> None:
     world.engine.poisoned(LIGHT, body)
     assert [row["queue"] for row in world.sql("SELECT queue FROM app.poison")] == [LIGHT]
+
+
+def lines(caplog: pytest.LogCaptureFixture, action: str) -> list[Any]:
+    said = [json.loads(entry.getMessage()) for entry in caplog.records if entry.name == "geostage"]
+    return [line for line in said if line["action"] == action]
+
+
+def test_the_log_tells_a_foreign_message_by_its_size_and_digest_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b'{"customer": "Mrs Jones", "note": "her PIN is 1234"}'
+    world.engine.poisoned(LIGHT, body)
+    (kept,) = world.sql("SELECT poison_id, content FROM app.poison")
+    assert kept["content"] == body.decode()
+    (line,) = lines(caplog, "poison")
+    assert line == {
+        "action": "poison", "queue": LIGHT, "poison_id": kept["poison_id"], "bytes": len(body),
+        "sha256": hashlib.sha256(body).hexdigest()[:16],
+    }  # fmt: skip
+
+
+def test_the_log_names_the_ids_of_a_message_of_ours_whose_row_is_gone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    poison_task(world, f"{'0' * 32}-1-0001")
+    world.engine.poisoned("geo-jobs", JobMessage("0" * 32, 1).encode().encode())
+    task, start = lines(caplog, "poison")
+    assert (task["task_id"], start["job_id"]) == (f"{'0' * 32}-1-0001", "0" * 32)
+
+
+def test_the_log_tells_no_word_of_a_message_that_could_not_be_put_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object, **__: object) -> Any:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(poison, "insert", away)
+    monkeypatch.setattr(type(world.queues), "send", away)
+    world.engine.poisoned(LIGHT, b"her PIN is 1234")
+    (line,) = lines(caplog, "send_failed")
+    assert line["bytes"] == 15
+    assert "PIN" not in caplog.text
 
 
 def test_poison_that_cannot_be_looked_at_now_is_put_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,59 @@
+"""Excerpts: what of a result that goes to a blob stays in its row beside the path. Pure.
+
+It is of bounded size, whatever the result holds: the small values at its top (ids, counts, sums), and its warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from schema.jobs import Json
+from schema.jsonb import to_jsonb
+
+MAX_VALUE_BYTES = 5_000
+"""Of one value with its name: room for the longest path, whose 1024 characters may be of four bytes each."""
+MAX_VALUES_BYTES = 32_000
+MAX_WARNINGS_BYTES = 32_000
+
+
+def excerpt_of(result: Mapping[str, Any], path: str, size: int) -> Json:
+    """Give what stands in the row of a result of `size` bytes that was written to `path`."""
+    warnings = result.get("warnings")
+    kept = _small({name: value for name, value in result.items() if name != "warnings"})
+    if isinstance(warnings, list):
+        kept["warnings"] = _first(warnings)
+    return {**kept, "result_path": path, "bytes": size}
+
+
+def _small(values: Mapping[str, Any]) -> Json:
+    """Give the values that are small, each as it is, as long as there is room."""
+    kept: Json = {}
+    room = MAX_VALUES_BYTES
+    for name, value in values.items():
+        size = _bytes_of({name: value})
+        if size <= min(MAX_VALUE_BYTES, room):
+            kept[name] = value
+            room -= size
+    return kept
+
+
+def _first(warnings: Sequence[Any]) -> list[Any]:
+    """Give the warnings; of too many the first, and a last one that says how many more there are."""
+    kept: list[Any] = []
+    room = MAX_WARNINGS_BYTES
+    for warning in warnings:
+        room -= _bytes_of(warning)
+        if room < 0:
+            return [*kept, _more(len(warnings) - len(kept))]
+        kept.append(warning)
+    return kept
+
+
+def _more(count: int) -> Json:
+    message = "There are more warnings than fit here; the blob that result_path names has all of them."
+    return {"code": "more_warnings", "message": message, "count": count}
+
+
+def _bytes_of(value: object) -> int:
+    return len(to_jsonb(value).encode())
