@@ -13,10 +13,17 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
 from azure.identity import DefaultAzureCredential
-from azure.storage.blob import BlobBlock, BlobProperties, BlobServiceClient, ContentSettings
+from azure.storage.blob import BlobBlock, BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
+from repositories.marks import MARK, check_mark, mark_of, output_contested
 from schema.errors import NotFound, SourceChanged, Unavailable
 from schema.jobs import Source
 from schema.settings import Settings
@@ -31,6 +38,7 @@ _NO_NAME = ("InvalidResourceName", "OutOfRangeInput", "InvalidUri")
 """The service's codes for a name that no container can have."""
 QUICK_BACKOFF = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 """Seconds between tries of the SDK; its own default of 15 would keep a POST waiting that could answer 503."""
+LISTED = ["metadata"]
 T = TypeVar("T")
 
 
@@ -49,6 +57,8 @@ class BlobFacts:
     etag: str
     last_modified: datetime
     content_type: str | None
+    mark: str | None = None
+    """Says what an output was made of, see repositories.marks; None for any other blob."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +93,28 @@ class Blobs(Protocol):
     def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
         """Write a small blob at once; the container is made if it is missing."""
 
-    def publish(self, container: str, blob: str, path: Path, *, attempt: int, content_type: str = BINARY) -> None:
-        """Upload a file as blocks whose ids bear the attempt, and commit them: readers see all of it or none."""
+    def publish(
+        self,
+        container: str,
+        blob: str,
+        path: Path,
+        *,
+        attempt: int,
+        content_type: str = BINARY,
+        made_of: str | None = None,
+    ) -> None:
+        """Upload a file as blocks whose ids bear the attempt, and commit them: readers see all of it or none.
+
+        With `made_of`, a source as container/blob, the output bears that mark, and one that bears the mark of another
+        source is not replaced.
+
+        Raises
+        ------
+        PermanentError
+            output_of_another_source.
+        OutputContested
+            Another worker wrote the blob meanwhile.
+        """
 
     def has_container(self, container: str) -> bool:
         """Tell whether a container is there; it is asked while a caller waits."""
@@ -182,21 +212,34 @@ class AzureBlobs:
                 lambda: client.upload_blob(data, overwrite=True, content_settings=settings, max_concurrency=2),
             )
 
-    def publish(self, container: str, blob: str, path: Path, *, attempt: int, content_type: str = BINARY) -> None:
+    def publish(
+        self,
+        container: str,
+        blob: str,
+        path: Path,
+        *,
+        attempt: int,
+        content_type: str = BINARY,
+        made_of: str | None = None,
+    ) -> None:
         """See Blobs."""
         client = self._service.get_blob_client(container, blob)
         blocks = []
         # Who publishes the same name at the same time must not commit these blocks among its own.
         own = f"{uuid4().hex[:8]}-{attempt:08d}"
         with _errors(container, blob), path.open("rb") as file:
+            unless_changed = _hold(client, made_of) if made_of else {}
             for number, data in enumerate(iter(lambda: file.read(BLOCK_BYTES), b"")):
                 block_id = base64.b64encode(f"{own}-{number:08d}".encode()).decode()
                 self._in_container(container, lambda i=block_id, d=data: client.stage_block(i, d))  # type: ignore[misc]
                 blocks.append(BlobBlock(block_id=block_id))
-            self._in_container(
-                container,
-                lambda: client.commit_block_list(blocks, content_settings=ContentSettings(content_type=content_type)),
-            )
+            settings = ContentSettings(content_type=content_type)
+            try:
+                self._in_container(
+                    container, lambda: client.commit_block_list(blocks, content_settings=settings, **unless_changed)
+                )
+            except (ResourceExistsError, ResourceModifiedError) as exc:
+                raise output_contested(f"{container}/{blob}") from exc
 
     def has_container(self, container: str) -> bool:
         """See Blobs."""
@@ -210,14 +253,14 @@ class AzureBlobs:
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         """See Blobs."""
         with _errors(container, prefix):
-            for facts in self._service.get_container_client(container).list_blobs(name_starts_with=prefix or None):
+            for facts in self._service.get_container_client(container).list_blobs(prefix or None, LISTED):
                 yield _facts_of(facts)
 
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
         """See Blobs."""
         client = self._service.get_container_client(container)
         with _errors(container, prefix):
-            for found in client.walk_blobs(name_starts_with=prefix or None, delimiter="/"):
+            for found in client.walk_blobs(prefix or None, LISTED, "/"):
                 yield _facts_of(found) if isinstance(found, BlobProperties) else BlobFolder(found.name)
 
     def delete(self, container: str, blob: str) -> None:
@@ -256,7 +299,19 @@ def _facts_of(found: BlobProperties) -> BlobFacts:
     # A listing gives an ETag without the quotation marks that belong to it, and that a HEAD gives.
     etag = f'"{found.etag.strip(chr(34))}"'
     kind = found.content_settings.content_type
-    return BlobFacts(found.name, found.size, etag, found.last_modified.astimezone(UTC), kind)
+    mark = (found.metadata or {}).get(MARK)
+    return BlobFacts(found.name, found.size, etag, found.last_modified.astimezone(UTC), kind, mark)
+
+
+def _hold(client: BlobClient, made_of: str) -> dict[str, Any]:
+    """Give the mark of an output, and the condition that it is as it was seen now. Raises PermanentError."""
+    own = mark_of(made_of)
+    try:
+        known = client.get_blob_properties()
+    except ResourceNotFoundError:
+        return {"metadata": {MARK: own}, "match_condition": MatchConditions.IfMissing}
+    check_mark(f"{client.container_name}/{client.blob_name}", known.metadata.get(MARK), made_of)
+    return {"metadata": {MARK: own}, "etag": known.etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def container_not_found(container: str) -> NotFound:

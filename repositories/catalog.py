@@ -51,18 +51,25 @@ class CatalogBusy(TransientError):
     code = "catalog_busy"
 
 
-def upsert_items(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
+def upsert_items(
+    conn: Connection,
+    items: list[Json],
+    grow: Callable[[Json, Json], Json],
+    collection: Json,
+    check: Callable[[Connection], None] | None = None,
+) -> None:
     """Insert or replace items of one collection, in a transaction that is open; make a collection that is missing.
 
-    `collection` is what a missing one becomes; `grow(extent, item)` gives the extent that covers an item too. It locks
-    the catalogue until the transaction ends, so call it last. Each round is a savepoint: a failed one leaves nothing.
+    `collection` is what a missing one becomes; `grow(extent, item)` gives the extent that covers an item too; `check`
+    may refuse, by what it sees while nobody else writes. It locks the catalogue until the transaction ends, so call it
+    last. Each round is a savepoint: a failed one leaves nothing.
 
     Raises
     ------
     CatalogBusy
         Other writers were in the way, six times.
     """
-    _in_rounds(conn, lambda: _upsert(conn, items, grow, collection))
+    _in_rounds(conn, lambda: _upsert(conn, items, grow, collection, check))
 
 
 def get_item(conn: Connection, collection_id: str, item_id: str) -> Json | None:
@@ -122,6 +129,13 @@ def delete_sources(conn: Connection, collection_id: str, container: str, gone: S
     return deleted
 
 
+def find_holders(conn: Connection, collection_id: str, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Give the source and the link to the data of those of the items that exist and say it, by id."""
+    with _migrated():
+        rows = _sql.rows(conn, "find_holders", collection=collection_id, ids=list(ids))
+    return {row["id"]: (row["source"], row["href"] or "") for row in rows}
+
+
 def find_outputs(conn: Connection, collection_id: str, source: str, prefix: str) -> dict[str, str]:
     """Give the links to the data of the items that were made of a source, and whose ids begin so, by id."""
     given = {"collection": collection_id, "source": source, "prefix": prefix}
@@ -141,8 +155,16 @@ def delete_items(conn: Connection, collection_id: str, ids: Sequence[str]) -> No
     _in_rounds(conn, delete)
 
 
-def _upsert(conn: Connection, items: list[Json], grow: Callable[[Json, Json], Json], collection: Json) -> None:
+def _upsert(
+    conn: Connection,
+    items: list[Json],
+    grow: Callable[[Json, Json], Json],
+    collection: Json,
+    check: Callable[[Connection], None] | None,
+) -> None:
     _sql.run(conn, "lock_catalog")
+    if check:
+        check(conn)
     found = get_collection(conn, collection["id"])
     extent = _grown((found or collection)["extent"], items, grow)
     _sql.run(conn, "use_pgstac")

@@ -58,6 +58,12 @@ SELECT id, content->'assets'->'data'->>'href' AS href FROM pgstac.items
 WHERE collection = %(collection)s AND starts_with(id, %(prefix)s)
   AND content->'properties'->>'geostage:source' = %(source)s;
 
+-- find_holders
+-- Of which sources items are, by id; items of other makers do not say it.
+SELECT id, content->'properties'->>'geostage:source' AS source, content->'assets'->'data'->>'href' AS href
+FROM pgstac.items
+WHERE collection = %(collection)s AND id = ANY(%(ids)s) AND content->'properties' ? 'geostage:source';
+
 -- delete_items
 -- All at once, as delete_sources does.
 DELETE FROM pgstac.items WHERE collection = %(collection)s AND id = ANY(%(ids)s);

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from repositories.blobs import BINARY, BlobFacts, BlobFolder, blob_not_found, container_not_found, source_changed
+from repositories.blobs import (
+    BINARY,
+    BlobFacts,
+    BlobFolder,
+    blob_not_found,
+    container_not_found,
+    source_changed,
+)
+from repositories.marks import check_mark, mark_of
 from schema.jobs import Source
 
 
@@ -49,10 +57,24 @@ class FakeBlobs:
         etag = '"' + hashlib.sha256(data + now.isoformat().encode()).hexdigest()[:16] + '"'
         self.containers.setdefault(container, {})[blob] = (data, BlobFacts(blob, len(data), etag, now, content_type))
 
-    def publish(self, container: str, blob: str, path: Path, *, attempt: int, content_type: str = BINARY) -> None:
+    def publish(
+        self,
+        container: str,
+        blob: str,
+        path: Path,
+        *,
+        attempt: int,
+        content_type: str = BINARY,
+        made_of: str | None = None,
+    ) -> None:
         """See Blobs."""
         del attempt
+        known = self.containers.get(container, {}).get(blob)
+        if made_of and known:
+            check_mark(f"{container}/{blob}", known[1].mark, made_of)
         self.write(container, blob, path.read_bytes(), content_type=content_type)
+        data, facts = self.containers[container][blob]
+        self.containers[container][blob] = data, replace(facts, mark=mark_of(made_of) if made_of else None)
 
     def has_container(self, container: str) -> bool:
         """See Blobs."""

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from repositories.blobs import BlobFacts
 from schema.jobs import Json
-from services.containers.kinds import kind_of
+from services.containers.kinds import kind_of_blob
 
 MAX_EXTENSIONS = 100
 MAX_EXTENSION_LENGTH = 16
@@ -24,7 +24,7 @@ def describe(facts: BlobFacts) -> Json:
         "last_modified": facts.last_modified.isoformat(),
         "content_type": facts.content_type,
         "etag": facts.etag,
-        "kind": kind_of(facts.name),
+        "kind": kind_of_blob(facts),
     }
 
 

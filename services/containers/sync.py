@@ -17,7 +17,7 @@ from schema.jobs import Json
 from schema.settings import RESULTS
 from services.containers.batches import Batches, SourceFile, chunks, read_batch
 from services.containers.details import rank
-from services.containers.kinds import kind_of
+from services.containers.kinds import is_own, kind_of, kind_of_blob
 from services.context import TaskContext
 from services.raster.names import source_item_id
 
@@ -45,7 +45,9 @@ def compare(ctx: TaskContext) -> Json:
     prefix = f"{ctx.work_prefix}{ctx.task.attempt:04d}/"
     batches = Batches(ctx.blobs, ctx.settings.work_container, prefix)
     found, seen = Found(), _Seen()
-    listed = ctx.blobs.list_blobs(ctx.parameters["container"], ctx.parameters["prefix"])
+    container = ctx.parameters["container"]
+    blobs = ctx.blobs.list_blobs(container, ctx.parameters["prefix"])
+    listed = (facts for facts in blobs if not is_own(ctx.settings, container, facts.name))
     for page in chunks(listed, PAGE):
         ctx.check()
         for file in _to_catalogue(ctx, page, found, seen):
@@ -75,7 +77,7 @@ def _to_catalogue(ctx: TaskContext, page: list[BlobFacts], found: Found, seen: _
 
 def _count(found: Found, facts: BlobFacts) -> bool:
     """Count a blob, and tell whether it can be catalogued."""
-    kind = kind_of(facts.name)
+    kind = kind_of_blob(facts)
     found.blobs += 1
     found.rasters += kind == "raster"
     found.vectors += kind == "vector"

@@ -10,6 +10,7 @@ from itertools import islice
 from repositories.blobs import BlobFacts, BlobFolder
 from schema.jobs import Json
 from schema.settings import RESULTS
+from services.containers.kinds import is_own
 from services.containers.listing import Summary, describe, size_of
 from services.context import TaskContext
 
@@ -30,7 +31,7 @@ def prefixes(ctx: TaskContext) -> Json:
     for number, found in enumerate(ctx.blobs.list_level(container, prefix)):
         if number % CHECK_EVERY == 0:
             ctx.check()
-        if isinstance(found, BlobFolder):
+        if isinstance(found, BlobFolder) and not _is_hidden(ctx, found.name):
             folders.append(found.name)
             length += len(found.name.encode())
         if len(folders) > MAX_FOLDERS or length > MAX_FOLDER_BYTES:
@@ -59,7 +60,14 @@ def _blobs(ctx: TaskContext) -> Iterator[BlobFacts]:
     else:
         found = ctx.blobs.list_level(container, prefix)
     suffix = (ctx.parameters["suffix"] or "").lower()
-    return (facts for facts in found if isinstance(facts, BlobFacts) and facts.name.lower().endswith(suffix))
+    blobs = (facts for facts in found if isinstance(facts, BlobFacts) and not _is_hidden(ctx, facts.name))
+    return (facts for facts in blobs if facts.name.lower().endswith(suffix))
+
+
+def _is_hidden(ctx: TaskContext, name: str) -> bool:
+    """Large results and exports are listed where they are asked for alone: this list may be among them."""
+    container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
+    return is_own(ctx.settings, container, name) and not is_own(ctx.settings, container, prefix)
 
 
 @dataclass

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from pyproj import CRS
 
 from repositories import catalog, tiles
+from repositories.marks import mark_of
 from repositories.tiles import Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
-from services.raster import errors
+from services.raster import errors, outputs
 from services.raster.cog import plan_tile_cog
 from services.raster.cut import output_grid
 from services.raster.gdal import gdal_environment
-from services.raster.names import MAX_SLUG, collection_id, item_id, tile_blob, tile_item_id, version_folder
+from services.raster.names import (
+    MAX_SLUG,
+    collection_id,
+    item_id,
+    mosaic_blobs,
+    tile_blob,
+    tile_item_id,
+    version_folder,
+)
+from services.raster.outputs import TILE_ID
 from services.raster.plan import RasterPlan
 from services.raster.source import label_of, open_remote, source_of
 from services.raster.steps import Steps
@@ -24,9 +33,8 @@ from services.raster.vrt import OutputHeader, Placed, vrt_parts
 from services.stac.mosaic import MosaicTile, make_mosaic
 from services.stac.publish import href_of, write_items
 
-VRT_TYPE = "application/xml"
+VRT_TYPE, JSON_TYPE = "application/xml", "application/json"
 METRES_OF_A_DEGREE = 111_320.0
-TILE_ID = re.compile(r"r[0-9]{1,4}c[0-9]{1,4}")
 LONGEST_TILE_ID = len("r9999c9999")
 
 
@@ -39,18 +47,18 @@ def collect(ctx: TaskContext) -> Json:
     made = [tile for tile in listed if tile.skipped is False]
     source = source_of(ctx)
     folder = version_folder(source.container, source.blob, ctx.parameters.get("version_id"))
+    vrt, mosaic = mosaic_blobs(folder)
     with steps.step("header"), gdal_environment(), open_remote(ctx.blobs, source) as dataset:
         header = _header(raster_plan(ctx, tiling, dataset))
     with steps.step("vrt"):
-        _publish_vrt(ctx, tiling, header, made, f"{folder}/mosaic.vrt")
+        _publish_vrt(ctx, tiling, header, made, vrt)
     ctx.check()
     with steps.step("catalog_stac"):
         boxes = _catalogue(ctx, tiling)
     with steps.step("mosaic_json"):
-        document = _mosaic(ctx, tiling, header, made, boxes, folder)
-        ctx.blobs.write(
-            ctx.settings.output_container, f"{folder}/mosaic.json", document.encode(), content_type="application/json"
-        )
+        document = ctx.work_folder / "mosaic.json"
+        document.write_text(_mosaic(ctx, tiling, header, made, boxes, folder), encoding="utf-8")
+        outputs.publish(ctx, mosaic, document, JSON_TYPE)
     _remove_items(ctx, made, folder)
     _remove_blobs(ctx, made, folder)
     tiles.finish_plan(ctx.transaction, tiling.plan_id)
@@ -67,7 +75,7 @@ def _publish_vrt(ctx: TaskContext, tiling: TilingPlan, header: OutputHeader, mad
     placed = [Placed(_name_of(tile), tile.col_off, tile.row_off, tile.width, tile.height, side) for tile in made]
     with path.open("w", encoding="utf-8") as file:
         file.writelines(vrt_parts(header, placed))
-    ctx.blobs.publish(ctx.settings.output_container, blob, path, attempt=ctx.task.attempt, content_type=VRT_TYPE)
+    outputs.publish(ctx, blob, path, VRT_TYPE)
 
 
 def _name_of(tile: Tile) -> str:
@@ -104,14 +112,12 @@ def _remove_items(ctx: TaskContext, made: Sequence[Tile], folder: str) -> None:
 
 def _remove_blobs(ctx: TaskContext, made: Sequence[Tile], folder: str) -> None:
     """Remove the blobs of those tiles; the mosaics name them no more."""
-    output, prefix = ctx.settings.output_container, f"{folder}/tiles/"
     kept = {tile_blob(folder, tile.tile_id) for tile in made}
-    found = [facts.name for facts in ctx.blobs.list_blobs(output, prefix)]
-    for name in found:
-        # Another source's outputs may lie deeper.
-        if name not in kept and TILE_ID.fullmatch(name.removeprefix(prefix).removesuffix(".tif")):
-            ctx.check()
-            ctx.blobs.delete(output, name)
+    own = mark_of(label_of(source_of(ctx)))
+    gone = [facts for facts in outputs.tiles_in(ctx, folder) if facts.name not in kept and facts.mark in (None, own)]
+    for facts in gone:
+        ctx.check()
+        ctx.blobs.delete(ctx.settings.output_container, facts.name)
 
 
 def _mosaic(
@@ -139,7 +145,7 @@ def _mosaic(
 
 def _outcome(ctx: TaskContext, tiling: TilingPlan, listed: Sequence[Tile], folder: str, steps: Steps) -> Json:
     made = [tile for tile in listed if not tile.skipped]
-    output = ctx.settings.output_container
+    output, (vrt, mosaic) = ctx.settings.output_container, mosaic_blobs(folder)
     return {
         "status": "completed",
         "plan_id": tiling.plan_id,
@@ -148,8 +154,8 @@ def _outcome(ctx: TaskContext, tiling: TilingPlan, listed: Sequence[Tile], folde
         "tiles_skipped": len(listed) - len(made),
         "tiles": [_shown(tiling, tile) for tile in made],
         "collection_id": collection_id(tiling.container, ctx.parameters.get("collection_id")) if made else None,
-        "vrt_path": f"{output}/{folder}/mosaic.vrt",
-        "mosaic_path": f"{output}/{folder}/mosaic.json",
+        "vrt_path": f"{output}/{vrt}",
+        "mosaic_path": f"{output}/{mosaic}",
         "processing_stats": {**ctx.parameters["processing_stats"], "collect": steps.as_json()},
     }
 

@@ -27,6 +27,11 @@ def tile_blob(folder: str, tile_id: str) -> str:
     return f"{folder}/tiles/{tile_id}.tif"
 
 
+def mosaic_blobs(folder: str) -> tuple[str, str]:
+    """Name the VRT and the MosaicJSON of a version's tiles."""
+    return f"{folder}/mosaic.vrt", f"{folder}/mosaic.json"
+
+
 def tile_item_id(resource_id: str, version_id: str | None, tile_id: str) -> str:
     """Name the STAC item of a tile; the tile's own name is kept when the rest is too long."""
     return f"{item_id(resource_id, version_id)[: MAX_SLUG - len(tile_id) - 1]}-{tile_id}"

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from schema.jobs import Json
 from services.context import TaskContext
-from services.raster import errors, report
+from services.raster import errors, outputs, report
 from services.raster.cog import MEDIA_TYPE, CogPlan, check_cog, plan_cog, validate_cog, write_cog
 from services.raster.facts import RasterFacts, describe, facts_of
 from services.raster.gdal import gdal_environment, open_tiff
 from services.raster.georeference import label_of as crs_label
-from services.raster.names import cog_blob
 from services.raster.plan import (
     Options,
     RasterPlan,
@@ -63,7 +62,7 @@ def validate_raster(ctx: TaskContext) -> Json:
 def cog_conversion(ctx: TaskContext) -> Json:
     """Make a COG of a raster: same pixels, same place."""
     steps, options = Steps(), options_of(ctx)
-    label = label_of(source_of(ctx))
+    label, blob = label_of(source_of(ctx)), outputs.own_cog(ctx)
     with gdal_environment():
         with steps.step("look"):
             plan = _look(ctx, options, process=False, limited=False)
@@ -72,7 +71,6 @@ def cog_conversion(ctx: TaskContext) -> Json:
         with steps.step("validate"):
             found, path = _validate(ctx, plan, path)
         cog = _make_cog(ctx, steps, plan, path, found.statistics)
-    blob = cog_blob(source_of(ctx).container, source_of(ctx).blob, ctx.parameters.get("version_id"))
     with steps.step("publish"):
         _publish(ctx, cog, blob)
     return {
@@ -86,6 +84,7 @@ def cog_conversion(ctx: TaskContext) -> Json:
 def process_raster(ctx: TaskContext) -> Json:
     """Validate, reproject, optimize, make the COG, validate it, and catalogue it."""
     steps, options = Steps(), options_of(ctx)
+    blob = outputs.own_cog(ctx)
     with gdal_environment():
         with steps.step("validate"):
             plan = _look(ctx, options, process=True, limited=True)
@@ -98,7 +97,6 @@ def process_raster(ctx: TaskContext) -> Json:
             if plan.warp:
                 path, statistics = _reproject(ctx, plan, plan.warp, path)
         cog = _make_cog(ctx, steps, plan, path, statistics)
-    blob = cog_blob(source_of(ctx).container, source_of(ctx).blob, ctx.parameters.get("version_id"))
     with steps.step("catalog_stac"):
         item = output_item(ctx, cog.path, blob, cog.statistics)
     with steps.step("publish"):
@@ -186,7 +184,7 @@ def _make_cog(ctx: TaskContext, steps: Steps, plan: RasterPlan, pixels: Path, st
 
 def _publish(ctx: TaskContext, cog: Cog, blob: str) -> None:
     ctx.check()
-    ctx.blobs.publish(ctx.settings.output_container, blob, cog.path, attempt=ctx.task.attempt, content_type=MEDIA_TYPE)
+    outputs.publish(ctx, blob, cog.path, MEDIA_TYPE)
 
 
 def _outcome(plan: RasterPlan, cog: Cog, before: RasterStatistics) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from repositories import tiles
 from repositories.tiles import MadeTile, Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
-from services.raster import errors
+from services.raster import errors, outputs
 from services.raster.blocks import block_side
 from services.raster.cog import MEDIA_TYPE, check_cog, plan_tile_cog, write_cog
 from services.raster.cut import Cut, cut_tile, output_grid, plan_cut
@@ -21,7 +22,7 @@ from services.raster.facts import facts_of
 from services.raster.gdal import gdal_environment
 from services.raster.georeference import Grid
 from services.raster.georeference import label_of as crs_label
-from services.raster.names import DEFAULT_VERSION, tile_blob, tile_item_id, version_folder
+from services.raster.names import DEFAULT_VERSION, collection_id, tile_blob, tile_item_id, version_folder
 from services.raster.plan import Options, RasterPlan, check_blocks, needs_tiles, plan_process
 from services.raster.report import bounds_of
 from services.raster.source import label_of, open_remote, source_of
@@ -30,7 +31,7 @@ from services.raster.statistics import RasterStatistics
 from services.raster.steps import Steps
 from services.raster.tiling import OutputSize, tile_shape
 from services.stac.item import record_of
-from services.stac.publish import item_of
+from services.stac.publish import check_items, item_of
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _taken(ctx: TaskContext, plan_id: str) -> TilingPlan:
             plan_id, label, "the file that it replaced" if planned == label else planned
         )
     _check_large(ctx, Options(**tiling.options), tiling.raw_bytes / 1e9)
-    _take_output(ctx, plan_id)
+    _take_output(ctx, tiling)
     holder = tiles.take_plan(ctx.transaction, plan_id, ctx.job_id)
     if holder != ctx.job_id:
         raise errors.plan_taken(plan_id, f"job {holder}, which still runs")
@@ -181,20 +182,26 @@ def _planned(ctx: TaskContext) -> tuple[TilingPlan, Json]:
         tile_height=shape.height,
     )
     tiles.insert_plan(ctx.transaction, tiling, CRS.from_wkt(grid.crs_wkt).to_authority(min_confidence=70))
-    _take_output(ctx, tiling.plan_id)
+    _take_output(ctx, tiling)
     bounds = bounds_of(grid.affine, grid.width, grid.height)
     return tiling, {"bounds": bounds, "bands": facts.count, "dtype": facts.dtype, "warnings": list(plan.warnings)}
 
 
-def _take_output(ctx: TaskContext, plan_id: str) -> None:
+def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
     # generate_tiling_plan alone lists the tiles, and makes none.
     if ctx.parameters.get("list_tiles"):
         return
     source, version = source_of(ctx), ctx.parameters.get("version_id")
     folder = version_folder(source.container, source.blob, version)
-    holder = tiles.take_output(ctx.transaction, plan_id, ctx.job_id, folder)
+    holder = tiles.take_output(ctx.transaction, tiling.plan_id, ctx.job_id, folder)
     if holder != ctx.job_id:
         raise errors.output_taken(label_of(source), version or DEFAULT_VERSION, holder)
+    # Nobody else begins to write there now.
+    outputs.check_folder(ctx, folder)
+    places = itertools.product(range(tiling.rows), range(tiling.cols))
+    names = [f"r{row}c{col}" for row, col in places]
+    items = {tile_item_id(source.blob, version, name): tile_blob(folder, name) for name in names}
+    check_items(ctx, collection_id(source.container, ctx.parameters.get("collection_id")), items)
 
 
 def _check_large(ctx: TaskContext, options: Options, size_gb: float) -> None:
@@ -237,9 +244,7 @@ def _publish(ctx: TaskContext, steps: Steps, pixels: Pixels, tile: Tile) -> Made
     with steps.step("validate_cog"):
         check_cog(target)
     with steps.step("publish"):
-        ctx.blobs.publish(
-            ctx.settings.output_container, blob, target, attempt=ctx.task.attempt, content_type=MEDIA_TYPE
-        )
+        outputs.publish(ctx, blob, target, MEDIA_TYPE)
     with steps.step("describe"):
         name = tile_item_id(source.blob, version, tile.tile_id)
         item = item_of(ctx, target, blob, pixels.statistics, name)

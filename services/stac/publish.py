@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -13,13 +14,13 @@ import rasterio
 from repositories import catalog
 from schema.jobs import Json
 from services.context import TaskContext
-from services.raster import errors
 from services.raster.facts import RasterFacts, facts_of
 from services.raster.gdal import gdal_environment, open_tiff
 from services.raster.names import collection_id, item_id
 from services.raster.source import label_of, source_of
 from services.raster.statistics import RasterStatistics
 from services.stac.collection import grown, new_collection
+from services.stac.holders import Holder, check_holders
 from services.stac.item import Making, StoredFile
 from services.stac.moments import moment_of
 from services.stac.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
@@ -31,13 +32,16 @@ _SHA2_256 = "1220"
 def output_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics) -> pystac.Item:
     """Describe a COG that is about to be published. Raises PermanentError when another file's item has its id."""
     item = item_of(ctx, path, blob, statistics, item_id(source_of(ctx).blob, ctx.parameters.get("version_id")))
-    collection, own = item.collection_id or "", item.properties["geostage:source"]
-    with ctx.database.connection() as conn:
-        known = catalog.get_item(conn, collection, item.id)
-    holder = known["properties"].get("geostage:source", own) if known else own
-    if holder != own:
-        raise errors.item_taken(item.id, collection, holder)
+    check_items(ctx, item.collection_id or "", {item.id: blob})
     return item
+
+
+def check_items(ctx: TaskContext, collection: str, blobs: Mapping[str, str]) -> None:
+    """See that outputs of the task's source may have items of these ids. Raises PermanentError."""
+    source = label_of(source_of(ctx))
+    with ctx.database.connection() as conn:
+        known = catalog.find_holders(conn, collection, list(blobs))
+    check_holders(collection, known, {name: Holder.of_blob(source, blob) for name, blob in blobs.items()})
 
 
 def item_of(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics, name: str) -> pystac.Item:
@@ -54,8 +58,17 @@ def write_items(ctx: TaskContext, items: list[Json]) -> None:
     So items and completion commit together: a task that was cancelled or taken over leaves none. The order of locks
     holds, because pgSTAC's locks are taken before the job's row, which is locked last, in the finish; who holds a job's
     row never waits for pgSTAC. The files themselves are published before, and replaced by the next attempt.
+    No item of another file is replaced: see check_items, which is asked before there is anything to write.
     """
-    catalog.upsert_items(ctx.transaction, items, grown, new_collection(items[0]["collection"], items[0]))
+    collection = items[0]["collection"]
+    wanted = {item["id"]: Holder.of_item(item, ctx.settings.asset_base_url) for item in items}
+    catalog.upsert_items(
+        ctx.transaction,
+        items,
+        grown,
+        new_collection(collection, items[0]),
+        lambda conn: check_holders(collection, catalog.find_holders(conn, collection, list(wanted)), wanted),
+    )
 
 
 def describe(ctx: TaskContext, path: Path, blob: str, facts: RasterFacts, name: str) -> StoredFile:

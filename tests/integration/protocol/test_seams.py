@@ -14,8 +14,9 @@ from azure.storage.queue import QueueServiceClient
 from local.stack import Stack
 from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs, StorageUnavailable
 from repositories.fake_blobs import FakeBlobs
+from repositories.marks import OutputContested, mark_of
 from repositories.queues import AzureQueues, FakeQueues, Queues
-from schema.errors import NotFound, SourceChanged, Unavailable
+from schema.errors import NotFound, PermanentError, SourceChanged, Unavailable
 from schema.jobs import Source
 from schema.settings import Settings
 from tests.integration.protocol.world import at_once
@@ -198,6 +199,58 @@ def test_an_empty_file_can_be_published(blobs: Blobs, name: str, tmp_path: Path)
     (tmp_path / "empty").touch()
     blobs.publish(name, "empty", tmp_path / "empty", attempt=1)
     assert blobs.read(name, "empty") == b""
+
+
+@pytest.mark.parametrize("source", ["bronze/ä b.tif", "bronze/" + 900 * "ä" + ".tif"], ids=["short", "long"])
+def test_an_output_bears_the_mark_of_its_source_and_gives_way_to_no_other(
+    blobs: Blobs, name: str, tmp_path: Path, source: str
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"old")
+    new.write_bytes(b"new")
+    blobs.publish(name, "out/v1.tif", old, attempt=1, made_of=source)
+    for found in (*blobs.list_blobs(name), *blobs.list_level(name, "out/")):
+        assert isinstance(found, BlobFacts)
+        assert found.mark == mark_of(source)
+    with pytest.raises(PermanentError) as refused:
+        blobs.publish(name, "out/v1.tif", new, attempt=1, made_of=f"{source}f")
+    assert refused.value.error_code == "output_of_another_source"
+    assert blobs.read(name, "out/v1.tif") == b"old"
+    blobs.publish(name, "out/v1.tif", new, attempt=2, made_of=source)
+    assert blobs.read(name, "out/v1.tif") == b"new"
+    assert [facts.mark for facts in blobs.list_blobs(name)] == [mark_of(source)]
+
+
+def test_a_blob_without_a_mark_gives_way_and_bears_one_then(blobs: Blobs, name: str, tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(b"new")
+    blobs.write(name, "a", b"old")
+    assert [facts.mark for facts in blobs.list_blobs(name)] == [None]
+    blobs.publish(name, "a", tmp_path / "new", attempt=1, made_of="bronze/a.tif")
+    assert [facts.mark for facts in blobs.list_blobs(name)] == ["bronze/a.tif"]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["over an older one", "anew"])
+def test_outputs_of_two_sources_published_at_once_do_not_replace_each_other(
+    settings: Settings, name: str, tmp_path: Path, *, before: bool
+) -> None:
+    blobs = AzureBlobs(settings)
+    refusals: list[str] = []
+
+    def publish(blob: str, number: int) -> None:
+        (tmp_path / str(number)).write_bytes(b"%d" % number)
+        try:
+            blobs.publish(name, blob, tmp_path / str(number), attempt=1, made_of=f"bronze/{number}")
+        except (OutputContested, PermanentError, StorageUnavailable) as exc:
+            refusals.append(exc.error_code)
+
+    for blob in ("one", "two", "three", "four", "five"):
+        refusals.clear()
+        if before:
+            blobs.write(name, blob, b"by hand")
+        at_once(partial(publish, blob, 0), partial(publish, blob, 1))
+        (facts,) = blobs.list_blobs(name, blob)
+        assert facts.mark == "bronze/" + blobs.read(name, blob).decode()
+        assert len(refusals) == 1
 
 
 def test_deleting_by_prefix_leaves_the_rest(blobs: Blobs, name: str) -> None:
