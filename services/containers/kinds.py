@@ -19,7 +19,7 @@ CATALOGUED = (*RASTER_EXTENSIONS, *VECTOR_EXTENSIONS)
 def kind_of_blob(facts: BlobFacts) -> Kind:
     """Tell it of a blob in a list: an output that is no raster is a mosaic, which lies beside its tiles."""
     kind = kind_of(facts.name)
-    return "sidecar" if facts.mark and kind == "vector" else kind
+    return "sidecar" if facts.mark and kind != "raster" else kind
 
 
 def is_own(settings: Settings, container: str, name: str) -> bool:

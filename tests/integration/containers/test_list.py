@@ -152,3 +152,20 @@ def test_a_container_that_goes_away_fails_the_job_with_its_name(world: Container
     ended = world.job(job)
     assert ended.error
     assert (ended.status, ended.error["code"]) == ("failed", "container_not_found")
+
+
+@pytest.mark.parametrize("limit", [None, 100], ids=["by folders", "in one go"])
+def test_of_the_output_container_large_results_and_exports_are_listed_where_they_are_asked_for(
+    world: Containers, limit: int | None
+) -> None:
+    world.put_raster("a.tif")
+    world.result("tile_raster", resource_id="a.tif", target_tile_size_gb=1)
+    export = world.result("export_metadata", format="geojson")["export_path"].removeprefix("silver/")
+    world.put("_results/a.json", container="silver")
+    result = world.result("list_container", dataset_id="silver", limit=limit)
+    assert [(file["name"], file["kind"]) for file in result["files"]] == [
+        ("bronze/a/v1/mosaic.json", "sidecar"), ("bronze/a/v1/mosaic.vrt", "sidecar"),
+        ("bronze/a/v1/tiles/r0c0.tif", "raster"),
+    ]  # fmt: skip
+    asked = world.result("list_container", dataset_id="silver", prefix="_exports/", limit=limit)
+    assert [file["name"] for file in asked["files"]] == [export]

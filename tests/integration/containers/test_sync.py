@@ -286,3 +286,29 @@ def test_a_hundred_thousand_blobs_are_compared_in_bounded_memory(
     assert len(written) == MANY / batches.MAX_FILES
     # The blobs in memory keep what is written to them.
     assert peak - sum(written) < 30e6
+
+
+def test_of_the_output_container_the_outputs_alone_are_catalogued(world: Containers) -> None:
+    world.put_raster("a.tif")
+    tiled = world.result("tile_raster", resource_id="a.tif", target_tile_size_gb=0.0001)
+    for kind in ("json", "parquet", "geojson", "csv"):
+        world.result("export_metadata", format=kind)
+    world.put("_results/own.geojson", container="silver")
+    result = world.result("sync_container", dataset_id="silver")
+    tiles = {tile["cog_path"].removeprefix("silver/") for tile in tiled["tiles"]}
+    assert len(tiles) > 1
+    assert failures(result) == {}
+    assert figures(result, "blobs", "rasters", "vectors", "ignored", "catalogued") == [
+        len(tiles) + 2, len(tiles), 0, 2, len(tiles),
+    ]  # fmt: skip
+    assert set(world.items("silver")) == tiles
+    for prefix in ("_exports/", "_results/own"):
+        assert figures(world.result("sync_container", dataset_id="silver", resource_id=prefix), "blobs") == [0]
+
+
+def test_such_names_and_mosaics_of_others_are_data_in_any_other_container(world: Containers) -> None:
+    names = {"_exports/a.geojson", "_results/b.geojson", "x/mosaic.json"}
+    for name in names:
+        world.put(name)
+    assert figures(world.sync(), "vectors", "catalogued") == [3, 3]
+    assert set(world.items()) == names

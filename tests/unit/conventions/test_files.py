@@ -12,7 +12,7 @@ import pytest
 
 from controllers.openapi import VERSION
 from schema import errors
-from schema.settings import PREFIX, STORAGE_VARIABLE, Settings
+from schema.settings import EXPORTS, PREFIX, RESULTS, STORAGE_VARIABLE, Settings
 from tests.unit.conventions.source import PROJECT, modules
 
 PLATFORM_VARIABLES = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT", STORAGE_VARIABLE}
@@ -106,3 +106,12 @@ def test_the_product_is_deployed_whole() -> None:
     ignored = {line.rstrip("/") for line in (PROJECT / ".funcignore").read_text().split()}
     folders = {Path(module.name).parts[0] for module in modules()}
     assert not ignored & {*folders, "host.json", "requirements.txt"}
+
+
+def test_the_rule_that_clears_results_and_exports_names_where_they_are_written() -> None:
+    text = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (rule,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "prefix" in block]
+    (definition,) = [one["definition"] for one in rule["rules"]]
+    output = Settings.model_fields["output_container"].default
+    assert definition["filters"]["prefixMatch"] == [f"{output}/{RESULTS}", f"{output}/{EXPORTS}"]
+    assert definition["actions"]["baseBlob"]["delete"]["daysAfterModificationGreaterThan"] == 90
