@@ -112,6 +112,14 @@ class Runner:
         else:
             self._say("finish", claim, began)
             self._go_on(aftermath)
+            self._tidy(claim, ctx)
+
+    def _tidy(self, claim: Claim, ctx: TaskContext) -> None:
+        """Do what the handler left for after the commit. The task is finished, so what fails is only told."""
+        try:
+            ctx.run_afterwards()
+        except GeostageError as exc:
+            record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc))
 
     def _go_on(self, aftermath: Aftermath) -> None:
         """Start the stage that the job has moved on to, here and now; where that fails its message is sent instead."""

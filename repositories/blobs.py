@@ -125,8 +125,8 @@ class Blobs(Protocol):
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
         """List what lies right below a prefix: blobs, and folders for all that lies deeper. Raises NotFound."""
 
-    def delete(self, container: str, blob: str) -> None:
-        """Delete a blob; one that is not there is no error."""
+    def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
+        """Delete a blob, with an ETag only if it is still that one; one that is not there is no error."""
 
     def delete_prefix(self, container: str, prefix: str) -> int:
         """Delete all blobs whose names begin with the prefix, and say how many; a missing container has none."""
@@ -263,10 +263,11 @@ class AzureBlobs:
             for found in client.walk_blobs(prefix or None, LISTED, "/"):
                 yield _facts_of(found) if isinstance(found, BlobProperties) else BlobFolder(found.name)
 
-    def delete(self, container: str, blob: str) -> None:
+    def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
         """See Blobs."""
-        with _errors(container, blob), suppress(ResourceNotFoundError):
-            self._service.get_blob_client(container, blob).delete_blob()
+        only: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        with _errors(container, blob), suppress(ResourceNotFoundError, ResourceModifiedError):
+            self._service.get_blob_client(container, blob).delete_blob(**only)
 
     def delete_prefix(self, container: str, prefix: str) -> int:
         """See Blobs."""

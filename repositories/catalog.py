@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from repositories.postgres import Connection, DatabaseNotMigrated, Statements
@@ -45,6 +47,37 @@ class CatalogedBlob:
     """The blob's, when the item was made."""
 
 
+@dataclass(frozen=True)
+class ItemOutput:
+    """An item that was made of a source, and where its data are."""
+
+    collection_id: str
+    item_id: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where and when an item lies, or several that lie close to each other do all together."""
+
+    box: tuple[float, float, float, float] | None
+    """West, south, east, north; west > east across the antimeridian. None: its place is not known."""
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True)
+class Extents:
+    """How extents of collections are reckoned, purely."""
+
+    grown: Callable[[Json, Json], Json]
+    """Gives the extent that covers an item too."""
+    is_loose: Callable[[Json, Reach, Reach | None], bool]
+    """Tells whether an extent may be too large when an item lies elsewhere than before; None: it is gone."""
+    measured: Callable[[Json, Iterable[Reach]], Json]
+    """Gives the extent of all items."""
+
+
 class CatalogBusy(TransientError):
     """pgSTAC refused a write again and again."""
 
@@ -54,22 +87,22 @@ class CatalogBusy(TransientError):
 def upsert_items(
     conn: Connection,
     items: list[Json],
-    grow: Callable[[Json, Json], Json],
+    extents: Extents,
     collection: Json,
     check: Callable[[Connection], None] | None = None,
 ) -> None:
     """Insert or replace items of one collection, in a transaction that is open; make a collection that is missing.
 
-    `collection` is what a missing one becomes; `grow(extent, item)` gives the extent that covers an item too; `check`
-    may refuse, by what it sees while nobody else writes. It locks the catalogue until the transaction ends, so call it
-    last. Each round is a savepoint: a failed one leaves nothing.
+    `collection` is what a missing one becomes. Its extent is measured anew where an item that is replaced leaves an
+    edge of it, and grows otherwise. `check` may refuse, by what it sees while nobody else writes. It locks the
+    catalogue until the transaction ends, so call it last. Each round is a savepoint: a failed one leaves nothing.
 
     Raises
     ------
     CatalogBusy
         Other writers were in the way, six times.
     """
-    _in_rounds(conn, lambda: _upsert(conn, items, grow, collection, check))
+    _in_rounds(conn, lambda: _upsert(conn, items, extents, collection, check))
 
 
 def get_item(conn: Connection, collection_id: str, item_id: str) -> Json | None:
@@ -105,24 +138,46 @@ def sources(conn: Connection, collection_id: str, container: str, prefix: str) -
         given["after"] = rows[-1]["id"]
 
 
-def delete_sources(conn: Connection, collection_id: str, container: str, gone: Sequence[CatalogedBlob]) -> int:
+def delete_sources(
+    conn: Connection, collection_id: str, container: str, parts: Iterable[Sequence[CatalogedBlob]], extents: Extents
+) -> int:
     """Delete items whose blobs are gone, in a transaction that is open, and say how many were still as they were seen.
 
-    It locks the catalogue until the transaction ends, so call it last.
+    The extent is measured by those that are left. It locks the catalogue until the transaction ends, so call it last.
     """
+    deleted = 0
+    for part in parts:
+        given = {"container": container, "ids": [one.item_id for one in part], "etags": [one.etag for one in part]}
+        deleted += _delete(conn, "delete_sources", {"collection": collection_id, **given})
+    if deleted:
+        _in_rounds(conn, lambda: _measure(conn, collection_id, extents))
+    return deleted
+
+
+def find_outputs(conn: Connection, source: str, prefix: str) -> list[ItemOutput]:
+    """Find the items of any collection that were made of a source, and whose ids begin so. It goes through all ids."""
+    with _migrated():
+        rows = _sql.rows(conn, "find_outputs", source=source, prefix=prefix)
+    return [ItemOutput(row["collection"], row["id"], row["href"] or "") for row in rows]
+
+
+def delete_items(conn: Connection, collection_id: str, ids: Sequence[str], extents: Extents) -> None:
+    """Delete items, in a transaction that is open, and measure the extent by those that are left.
+
+    It locks the catalogue until the transaction ends.
+    """
+    if _delete(conn, "delete_items", {"collection": collection_id, "ids": list(ids)}):
+        _in_rounds(conn, lambda: _measure(conn, collection_id, extents))
+
+
+def _delete(conn: Connection, statement: str, given: Mapping[str, Any]) -> int:
     deleted = 0
 
     def delete() -> None:
         nonlocal deleted
         _sql.run(conn, "lock_catalog")
         _sql.run(conn, "use_pgstac")
-        given = {
-            "collection": collection_id,
-            "container": container,
-            "ids": [one.item_id for one in gone],
-            "etags": [one.etag for one in gone],
-        }
-        deleted = _sql.run(conn, "delete_sources", **given)
+        deleted = _sql.run(conn, statement, **given)
         _sql.run(conn, "use_public")
 
     _in_rounds(conn, delete)
@@ -136,43 +191,63 @@ def find_holders(conn: Connection, collection_id: str, ids: Sequence[str]) -> di
     return {row["id"]: (row["source"], row["href"] or "") for row in rows}
 
 
-def find_outputs(conn: Connection, collection_id: str, source: str, prefix: str) -> dict[str, str]:
-    """Give the links to the data of the items that were made of a source, and whose ids begin so, by id."""
-    given = {"collection": collection_id, "source": source, "prefix": prefix}
-    with _migrated():
-        return {row["id"]: row["href"] or "" for row in _sql.rows(conn, "find_outputs", **given)}
-
-
-def delete_items(conn: Connection, collection_id: str, ids: Sequence[str]) -> None:
-    """Delete items, in a transaction that is open; it locks the catalogue until the transaction ends."""
-
-    def delete() -> None:
-        _sql.run(conn, "lock_catalog")
-        _sql.run(conn, "use_pgstac")
-        _sql.run(conn, "delete_items", collection=collection_id, ids=list(ids))
-        _sql.run(conn, "use_public")
-
-    _in_rounds(conn, delete)
-
-
 def _upsert(
     conn: Connection,
     items: list[Json],
-    grow: Callable[[Json, Json], Json],
+    extents: Extents,
     collection: Json,
     check: Callable[[Connection], None] | None,
 ) -> None:
     _sql.run(conn, "lock_catalog")
     if check:
         check(conn)
-    found = get_collection(conn, collection["id"])
-    extent = _grown((found or collection)["extent"], items, grow)
+    collection_id, ids = collection["id"], [item["id"] for item in items]
+    found = get_collection(conn, collection_id)
+    before = _reaches_of(conn, collection_id, ids) if found else {}
+    made = found or collection
+    made = {**made, "extent": _grown(made["extent"], items, extents.grown)}
+    if made != found:
+        _write_collection(conn, made)
     _sql.run(conn, "use_pgstac")
-    if found is None or extent != found["extent"]:
-        _sql.run(conn, "upsert_collection", collection=Jsonb({**(found or collection), "extent": extent}))
     placed = [item if item["geometry"] else {**item, "geometry": _NOWHERE} for item in items]
     _sql.run(conn, "upsert_items", items=Jsonb(placed))
     _sql.run(conn, "use_public")
+    after = _reaches_of(conn, collection_id, list(before)) if before else {}
+    if any(extents.is_loose(made["extent"], reach, after.get(name)) for name, reach in before.items()):
+        _measure(conn, collection_id, extents)
+
+
+def _measure(conn: Connection, collection_id: str, extents: Extents) -> None:
+    _sql.run(conn, "lock_catalog")
+    found = get_collection(conn, collection_id)
+    if found:
+        extent = extents.measured(found["extent"], _all_reaches(conn, collection_id))
+        if extent != found["extent"]:
+            _write_collection(conn, {**found, "extent": extent})
+
+
+def _write_collection(conn: Connection, collection: Json) -> None:
+    _sql.run(conn, "use_pgstac")
+    _sql.run(conn, "upsert_collection", collection=Jsonb(collection))
+    _sql.run(conn, "use_public")
+
+
+def _reaches_of(conn: Connection, collection_id: str, ids: Sequence[str]) -> dict[str, Reach]:
+    statement = _sql["reaches"].format(items=_sql["some_items"])
+    rows = conn.execute(statement, {"collection": collection_id, "ids": list(ids)})
+    return {row["id"]: _reach(row) for row in rows}
+
+
+def _all_reaches(conn: Connection, collection_id: str) -> list[Reach]:
+    """Give all items of a collection, those together that begin in the same degree: some hundreds at most."""
+    reaches = _sql["reaches"].format(items=_sql["all_items"])
+    statement = _sql["joined_reaches"].format(reaches=reaches)
+    return [_reach(row) for row in conn.execute(statement, {"collection": collection_id})]
+
+
+def _reach(row: DictRow) -> Reach:
+    box = None if row["west"] is None else (row["west"], row["south"], row["east"], row["north"])
+    return Reach(box, row["first"], row["last"])
 
 
 def _grown(extent: Json, items: Iterable[Json], grow: Callable[[Json, Json], Json]) -> Json:

@@ -53,10 +53,9 @@ WHERE i.id = gone.id AND i.collection = %(collection)s AND i.content->'propertie
   AND i.content->'properties'->>'geostage:container' = %(container)s;
 
 -- find_outputs
--- Items that were made of a source and whose ids begin so, with the links to their data.
-SELECT id, content->'assets'->'data'->>'href' AS href FROM pgstac.items
-WHERE collection = %(collection)s AND starts_with(id, %(prefix)s)
-  AND content->'properties'->>'geostage:source' = %(source)s;
+-- Items of any collection that were made of a source and whose ids begin so, with the links to their data.
+SELECT collection, id, content->'assets'->'data'->>'href' AS href FROM pgstac.items
+WHERE starts_with(id, %(prefix)s) AND content->'properties'->>'geostage:source' = %(source)s;
 
 -- find_holders
 -- Of which sources items are, by id; items of other makers do not say it.
@@ -67,3 +66,34 @@ WHERE collection = %(collection)s AND id = ANY(%(ids)s) AND content->'properties
 -- delete_items
 -- All at once, as delete_sources does.
 DELETE FROM pgstac.items WHERE collection = %(collection)s AND id = ANY(%(ids)s);
+
+-- reaches
+-- Where and when items lie. A geometry has the bounds that its item's bbox says, and is read much faster; but one that is
+-- cut at the antimeridian is as wide as the world, so of wide ones the bbox is asked, which may have heights. OFFSET 0
+-- keeps the planner from reckoning bounds once for each use, and from sorting whole records.
+SELECT id, coalesce((bbox->>0)::float8, xmin) AS west, south,
+       coalesce((bbox->>(jsonb_array_length(bbox) / 2))::float8, xmax) AS east, north, first, last
+FROM (
+    SELECT *, CASE WHEN xmax - xmin > 180 AND jsonb_typeof(content->'bbox') = 'array' THEN content->'bbox' END AS bbox
+    FROM (
+        SELECT id, content, ST_XMin(geometry) AS xmin, ST_YMin(geometry) AS south,
+               ST_XMax(geometry) AS xmax, ST_YMax(geometry) AS north,
+               CASE WHEN isfinite(datetime) THEN datetime END AS first,
+               CASE WHEN isfinite(end_datetime) THEN end_datetime END AS last
+        FROM ({items}) AS chosen OFFSET 0
+    ) AS bounded OFFSET 0
+) AS placed
+
+-- all_items
+SELECT * FROM pgstac.items WHERE collection = %(collection)s
+
+-- some_items
+SELECT * FROM pgstac.items WHERE collection = %(collection)s AND id = ANY(%(ids)s)
+
+-- joined_reaches
+-- The same in as many rows as there are degrees: boxes that begin in the same one, and lie on the same side of the
+-- antimeridian or both across it, are joined by their outermost edges.
+SELECT min(west) AS west, min(south) AS south, max(east) AS east, max(north) AS north,
+       min(first) AS first, max(last) AS last
+FROM ({reaches}) AS items
+GROUP BY greatest(-361, least(361, floor(west))), west > east

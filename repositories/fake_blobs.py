@@ -97,9 +97,11 @@ class FakeBlobs:
                 folder = prefix + name + slash
                 yield BlobFolder(folder)
 
-    def delete(self, container: str, blob: str) -> None:
+    def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
         """See Blobs."""
-        self.containers.get(container, {}).pop(blob, None)
+        blobs = self.containers.get(container, {})
+        if blob in blobs and etag in (None, blobs[blob][1].etag):
+            del blobs[blob]
 
     def delete_prefix(self, container: str, prefix: str) -> int:
         """See Blobs."""

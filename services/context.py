@@ -37,6 +37,7 @@ class TaskContext:
     """Tells whether the task is no longer this worker's."""
     _exit: ExitStack = field(default_factory=ExitStack)
     _transaction: Connection | None = None
+    _afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def parameters(self) -> Json:
@@ -71,6 +72,18 @@ class TaskContext:
         if self._transaction is None:
             self._transaction = self._exit.enter_context(self.database.transaction())
         return self._transaction
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Have something done when the task is finished: what must not be undone while the transaction still may be.
+
+        It may be cut short and is not tried again, and others may have begun to work on the same things.
+        """
+        self._afterwards.append(act)
+
+    def run_afterwards(self) -> None:
+        """Do what the handler left for after the commit."""
+        for act in self._afterwards:
+            act()
 
     def of(self, source: Source) -> TaskContext:
         """Give the same try with another source, for a task that works on several."""

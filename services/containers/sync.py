@@ -20,6 +20,7 @@ from services.containers.details import rank
 from services.containers.kinds import is_own, kind_of, kind_of_blob
 from services.context import TaskContext
 from services.raster.names import source_item_id
+from services.stac.extent import EXTENTS
 
 PAGE = 1_000
 SHOWN = 100
@@ -204,4 +205,4 @@ def _publish(ctx: TaskContext, path: Path) -> str:
 def _remove(ctx: TaskContext) -> int:
     """Remove the items whose blobs are gone, all in the transaction that finishes the task."""
     collection, container = ctx.parameters["collection_id"], ctx.parameters["container"]
-    return sum(catalog.delete_sources(ctx.transaction, collection, container, part) for part in _missing(ctx))
+    return catalog.delete_sources(ctx.transaction, collection, container, _missing(ctx), EXTENTS)

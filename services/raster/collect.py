@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from pyproj import CRS
 
@@ -30,12 +31,14 @@ from services.raster.source import label_of, open_remote, source_of
 from services.raster.steps import Steps
 from services.raster.tiling_tasks import held_plan, raster_plan
 from services.raster.vrt import OutputHeader, Placed, vrt_parts
+from services.stac.extent import EXTENTS
 from services.stac.mosaic import MosaicTile, make_mosaic
 from services.stac.publish import href_of, write_items
 
 VRT_TYPE, JSON_TYPE = "application/xml", "application/json"
 METRES_OF_A_DEGREE = 111_320.0
 LONGEST_TILE_ID = len("r9999c9999")
+DELETIONS_AT_ONCE = 8
 
 
 def collect(ctx: TaskContext) -> Json:
@@ -54,13 +57,15 @@ def collect(ctx: TaskContext) -> Json:
         _publish_vrt(ctx, tiling, header, made, vrt)
     ctx.check()
     with steps.step("catalog_stac"):
+        stale = _stale_items(ctx, made, folder)
         boxes = _catalogue(ctx, tiling)
+        for collection, ids in stale.items():
+            catalog.delete_items(ctx.transaction, collection, ids, EXTENTS)
     with steps.step("mosaic_json"):
         document = ctx.work_folder / "mosaic.json"
         document.write_text(_mosaic(ctx, tiling, header, made, boxes, folder), encoding="utf-8")
         outputs.publish(ctx, mosaic, document, JSON_TYPE)
-    _remove_items(ctx, made, folder)
-    _remove_blobs(ctx, made, folder)
+    _remove_stale_blobs(ctx, made, folder)
     tiles.finish_plan(ctx.transaction, tiling.plan_id)
     return _outcome(ctx, tiling, listed, folder, steps)
 
@@ -94,30 +99,44 @@ def _catalogue(ctx: TaskContext, tiling: TilingPlan) -> dict[str, list[float]]:
     return boxes
 
 
-def _remove_items(ctx: TaskContext, made: Sequence[Tile], folder: str) -> None:
-    """Remove the items of tiles that this version had before, and has no more."""
+def _stale_items(ctx: TaskContext, made: Sequence[Tile], folder: str) -> dict[str, list[str]]:
+    """Find the items of tiles that this version had before and has no more, or has in another collection now.
+
+    The folder is this job's alone, so nobody adds to them; they are found before the catalogue is locked.
+    """
     source, version = source_of(ctx), ctx.parameters.get("version_id")
     collection = collection_id(source.container, ctx.parameters.get("collection_id"))
+    kept = {(collection, tile.stac_id) for tile in made}
     start = item_id(source.blob, version)[: MAX_SLUG - LONGEST_TILE_ID - 1]
-    kept, gone = {tile.stac_id for tile in made}, []
-    for name, href in catalog.find_outputs(ctx.transaction, collection, label_of(source), start).items():
-        tile_id = name.rpartition("-")[2]
+    with ctx.database.connection() as conn:
+        found = catalog.find_outputs(conn, label_of(source), start)
+    stale: dict[str, list[str]] = {}
+    for output in found:
+        tile_id = output.item_id.rpartition("-")[2]
         # Long ids may be cut off before the version: the link tells versions apart.
         link = href_of("", ctx.settings.output_container, tile_blob(folder, tile_id))
-        if TILE_ID.fullmatch(tile_id) and name == tile_item_id(source.blob, version, tile_id) and href.endswith(link):
-            gone += [] if name in kept else [name]
-    if gone:
-        catalog.delete_items(ctx.transaction, collection, gone)
+        ours = TILE_ID.fullmatch(tile_id) and output.item_id == tile_item_id(source.blob, version, tile_id)
+        if ours and output.href.endswith(link) and (output.collection_id, output.item_id) not in kept:
+            stale.setdefault(output.collection_id, []).append(output.item_id)
+    return stale
 
 
-def _remove_blobs(ctx: TaskContext, made: Sequence[Tile], folder: str) -> None:
-    """Remove the blobs of those tiles; the mosaics name them no more."""
+def _remove_stale_blobs(ctx: TaskContext, made: Sequence[Tile], folder: str) -> None:
+    """Have the blobs of those tiles removed once the catalogue names them no more.
+
+    The folder may be another job's by then, so only what is still as it is now is removed. What is left by a process
+    that dies there is found when the version is tiled again.
+    """
+    output = ctx.settings.output_container
     kept = {tile_blob(folder, tile.tile_id) for tile in made}
     own = mark_of(label_of(source_of(ctx)))
-    gone = [facts for facts in outputs.tiles_in(ctx, folder) if facts.name not in kept and facts.mark in (None, own)]
-    for facts in gone:
-        ctx.check()
-        ctx.blobs.delete(ctx.settings.output_container, facts.name)
+    stale = [facts for facts in outputs.tiles_in(ctx, folder) if facts.name not in kept and facts.mark in (None, own)]
+
+    def remove() -> None:
+        with ThreadPoolExecutor(DELETIONS_AT_ONCE) as threads:
+            list(threads.map(lambda facts: ctx.blobs.delete(output, facts.name, etag=facts.etag), stale))
+
+    ctx.after_commit(remove)
 
 
 def _mosaic(

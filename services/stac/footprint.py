@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,12 @@ from shapely.ops import unary_union
 
 from services.raster.errors import crs_not_transformable, not_on_earth
 from services.raster.georeference import Points, check_transformable, label_of, places, pole_inside
-from services.stac.collection import union
+from services.stac.boxes import enclose
 
 EDGE_POINTS = 33
 WGS84 = CRS("EPSG:4326")
+HALF_TURN = 180.0
+"""What is wider may be cut at the antimeridian, and then its geometry has not the bounds of its bbox."""
 _STRAIGHT = 1e-8
 """Degrees that a point may be off a straight line to be left out of it: a millimetre."""
 _DIGITS = 9
@@ -56,7 +57,7 @@ def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> 
     on_earth = _wrapped(outline)
     if on_earth.is_empty:
         raise not_on_earth(label, label_of(crs))
-    return Footprint(_geojson(on_earth), _bbox(outline, everywhere=bool(pole)))
+    return Footprint(_geojson(on_earth), _bbox(outline, on_earth, everywhere=bool(pole)))
 
 
 def extent_footprint(label: str, crs: CRS, bounds: tuple[float, float, float, float]) -> Footprint:
@@ -77,7 +78,7 @@ def joined(footprints: Sequence[Footprint]) -> Footprint:
         return footprints[0]
     parts = [part for one in footprints for part in _polygons(shape(one.geometry))]
     whole = _polygons(unary_union(parts))
-    bbox = reduce(union, [list(one.bbox) for one in footprints])
+    bbox = enclose(one.bbox for one in footprints)
     return Footprint(_geojson(MultiPolygon(whole)), tuple(bbox))  # type: ignore[arg-type]
 
 
@@ -120,14 +121,17 @@ def _polygons(geometry: Any) -> list[Polygon]:
     return [part for part in getattr(geometry, "geoms", []) for part in _polygons(part)]
 
 
-def _bbox(outline: Any, *, everywhere: bool) -> tuple[float, float, float, float]:
-    west, south, east, north = (float(v) for v in outline.bounds)
-    if everywhere or east - west >= 360.0 - 1e-9:
-        west, east = -180.0, 180.0
-    elif west < -180.0 or east > 180.0:
-        west, east = ((v + 180.0) % 360.0 - 180.0 for v in (west, east))
-        # The eastern edge on the antimeridian itself is 180, not -180.
-        east = 180.0 if east == -180.0 else east
+def _bbox(outline: Any, on_earth: Any, *, everywhere: bool) -> tuple[float, float, float, float]:
+    """Give the bounds of the geometry as it is written; one that is cut has them from before the cut."""
+    west, south, east, north = (float(v) for v in on_earth.bounds)
+    if east - west > HALF_TURN:
+        west, _, east, _ = (float(v) for v in outline.bounds)
+        if everywhere or east - west >= 360.0 - 1e-9:
+            west, east = -180.0, 180.0
+        elif west < -180.0 or east > 180.0:
+            west, east = ((v + 180.0) % 360.0 - 180.0 for v in (west, east))
+            # The eastern edge on the antimeridian itself is 180, not -180.
+            east = 180.0 if east == -180.0 else east
     return tuple(round(v, _DIGITS) for v in (west, south, east, north))  # type: ignore[return-value]
 
 

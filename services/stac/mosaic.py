@@ -13,7 +13,7 @@ import morecantile
 from cogeo_mosaic.mosaic import MosaicJSON
 
 from schema.jobs import Json
-from services.stac.collection import Bbox
+from services.stac.boxes import Bbox
 
 MERCATOR_EDGE = 85.05
 """Degrees of latitude: the web map ends at 85.051."""

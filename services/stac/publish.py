@@ -19,7 +19,8 @@ from services.raster.gdal import gdal_environment, open_tiff
 from services.raster.names import collection_id, item_id
 from services.raster.source import label_of, source_of
 from services.raster.statistics import RasterStatistics
-from services.stac.collection import grown, new_collection
+from services.stac.collection import new_collection
+from services.stac.extent import EXTENTS
 from services.stac.holders import Holder, check_holders
 from services.stac.item import Making, StoredFile
 from services.stac.moments import moment_of
@@ -65,7 +66,7 @@ def write_items(ctx: TaskContext, items: list[Json]) -> None:
     catalog.upsert_items(
         ctx.transaction,
         items,
-        grown,
+        EXTENTS,
         new_collection(collection, items[0]),
         lambda conn: check_holders(collection, catalog.find_holders(conn, collection, list(wanted)), wanted),
     )

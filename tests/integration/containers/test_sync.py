@@ -144,6 +144,61 @@ def test_items_whose_blob_has_gone_are_reported_and_removed_on_request(world: Co
     assert figures(world.sync(remove_missing=True), "missing", "removed") == [0, 0]
 
 
+def point(west: float) -> bytes:
+    return POINT.replace(b"7, 51", f"{west}, 51".encode())
+
+
+def extent(world: Containers) -> Json:
+    with world.database.connection() as conn:
+        collection = catalog.get_collection(conn, CONTAINER)
+    assert collection
+    validate(collection)
+    found: Json = collection["extent"]
+    return found
+
+
+def test_the_extent_follows_what_is_removed(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "PAGE", 1)
+    for west in (170, 179, -179, -170, 60):
+        world.put(f"{west}.geojson", point(west))
+    world.sync()
+    for left in ((170, 179, -179, -170), (179, -179), (179,)):
+        for name in set(world.blobs.containers[CONTAINER]) - {f"{west}.geojson" for west in left}:
+            del world.blobs.containers[CONTAINER][name]
+        before = extent(world)
+        world.sync()
+        assert extent(world) == before, "nothing is removed unless that is asked for"
+        world.sync(remove_missing=True)
+        west, _, east, _ = extent(world)["spatial"]["bbox"][0]
+        assert (west, east) == pytest.approx((left[0], left[-1]), abs=1e-5)
+    last = world.items()["179.geojson"]["properties"]["datetime"]
+    assert extent(world)["temporal"]["interval"] == [[last, last]]
+
+
+def test_a_collection_whose_files_are_all_gone_stays_and_is_filled_again(world: Containers) -> None:
+    world.put("a.geojson")
+    world.sync()
+    del world.blobs.containers[CONTAINER]["a.geojson"]
+    assert figures(world.sync(remove_missing=True), "removed") == [1]
+    assert extent(world) == {
+        "spatial": {"bbox": [[-180, -90, 180, 90]], "geostage:unknown": True}, "temporal": {"interval": [[None, None]]}
+    }  # fmt: skip
+    (listed,) = world.result("list_collections")["collections"]
+    assert (listed["id"], listed["extent"]) == (CONTAINER, extent(world))
+    world.put("b.geojson", point(9))
+    world.sync()
+    assert extent(world)["spatial"]["bbox"][0] == pytest.approx([9, 51, 9, 51], abs=1e-5)
+
+
+def test_a_file_that_moved_leaves_the_place_where_it_was(world: Containers) -> None:
+    world.put("a.geojson", point(0))
+    world.put("b.geojson", point(10))
+    world.sync()
+    world.put("a.geojson", point(8))
+    world.sync()
+    assert extent(world)["spatial"]["bbox"][0] == pytest.approx([8, 51, 10, 51], abs=1e-5)
+
+
 def test_only_items_that_were_made_of_this_container_are_ever_removed(world: Containers) -> None:
     world.blobs.containers["other"] = {}
     world.put("theirs.geojson", container="other")

@@ -1,6 +1,8 @@
 """Claim and finish: one holder, one effect, one advance."""
 
+import logging
 import threading
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -188,3 +190,52 @@ def test_every_connection_bounds_its_waits(world: World) -> None:
     names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
     shown = {name: world.sql(f"SHOW {name}")[0][name] for name in names}
     assert shown == dict(zip(names, ("10s", "30s", "1min"), strict=True))
+
+
+def leave_for_afterwards(done: list[str]) -> Callable[[TaskContext], Json]:
+    """Make a handler that leaves something for after the commit, which then looks at its task."""
+
+    def work(ctx: TaskContext) -> Json:
+        def look() -> None:
+            with ctx.database.connection() as conn:
+                row = conn.execute("SELECT status::text FROM app.tasks WHERE task_id = %s", [ctx.task.task_id])
+                done.extend(found["status"] for found in row)
+
+        ctx.after_commit(look)
+        return leave_effect(ctx)
+
+    return work
+
+
+def test_what_a_handler_leaves_for_after_the_commit_is_done_when_its_task_is_finished(world: World) -> None:
+    done: list[str] = []
+    world.handlers["work"] = leave_for_afterwards(done)
+    world.execute(world.claim(world.started(1)))
+    assert done == ["completed"]
+
+
+def test_a_try_that_commits_nothing_does_nothing_afterwards(world: World) -> None:
+    done: list[str] = []
+    world.handlers["work"] = leave_for_afterwards(done)
+    job = world.started(1)
+    zombie = world.claim(job)
+    world.expire(zombie.task.task_id)
+    assert world.try_claim(zombie.task.task_id)
+    world.execute(zombie)
+    assert done == []
+
+
+def test_what_fails_after_the_commit_is_told_and_the_job_goes_on(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(ctx: TaskContext) -> Json:
+        ctx.after_commit(lambda: ctx.blobs.check_container("gone"))
+        return leave_effect(ctx)
+
+    world.handlers["work"] = work
+    job = world.started(1, 1)
+    with caplog.at_level(logging.WARNING):
+        world.execute(world.claim(job))
+    assert "tidy_failed" in caplog.text
+    assert (world.job(job).current_stage_n, world.statuses(job, 1)) == (2, ["completed"])
+    assert world.tasks(job)

@@ -270,6 +270,18 @@ def test_deleting_one_blob_leaves_the_rest_and_a_second_time_is_no_error(blobs: 
         assert [facts.name for facts in blobs.list_blobs(name)] == ["a/b", "ab"]
 
 
+def test_a_blob_that_was_replaced_is_not_deleted_by_the_etag_that_it_had(blobs: Blobs, name: str) -> None:
+    blobs.write(name, "a", b"old")
+    (old,) = blobs.list_blobs(name)
+    blobs.write(name, "a", b"new")
+    blobs.delete(name, "a", etag=old.etag)
+    assert blobs.read(name, "a") == b"new"
+    (new,) = blobs.list_blobs(name)
+    for _ in range(2):
+        blobs.delete(name, "a", etag=new.etag)
+        assert list(blobs.list_blobs(name)) == []
+
+
 def test_deleting_in_a_container_that_is_not_there_deletes_nothing(blobs: Blobs, name: str) -> None:
     assert blobs.delete_prefix(name, "a") == 0
 

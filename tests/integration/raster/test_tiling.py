@@ -357,6 +357,79 @@ def test_a_version_that_is_tiled_again_has_the_new_items_and_blobs_alone(world: 
     assert sorted(item["id"] for item in items) == sorted(tile["stac_id"] for tile in made)
 
 
+def extent_of(world: World, collection: str) -> Json:
+    with world.database.connection() as conn:
+        found = catalog.get_collection(conn, collection)
+    assert found
+    extent: Json = found["extent"]
+    return extent
+
+
+def items_of(world: World, collection: str) -> list[str]:
+    found = rows(world, "SELECT id FROM pgstac.items WHERE collection = %s ORDER BY id", collection)
+    return [row["id"] for row in found]
+
+
+def test_a_version_that_is_tiled_again_smaller_shrinks_the_extent(world: World) -> None:
+    place = from_origin(9, 47, 0.001, 0.001)
+    for width, east in ((900, 9.9), (300, 9.3)):
+        name = world.put_raster("shrinking.tif", pixels=ramp(width, 800), crs="EPSG:4326", transform=place)
+        result = world.run("tile_raster", name, collection_id="shrinking", **SMALL)
+        assert items_of(world, "shrinking") == sorted(tile["stac_id"] for tile in result["tiles"])
+        assert extent_of(world, "shrinking")["spatial"]["bbox"][0] == pytest.approx([9, 46.2, east, 47])
+
+
+def test_tiles_that_go_to_another_collection_leave_the_one_that_they_were_in(world: World) -> None:
+    name = world.put_raster("moving.tif", pixels=ramp(900, 800))
+    other = world.run("tile_raster", name, version_id="v2", collection_id="moved-from", **SMALL)
+    world.run("tile_raster", name, collection_id="moved-from", **SMALL)
+    new = world.run("tile_raster", name, collection_id="moved-to", **SMALL)
+    assert items_of(world, "moved-to") == sorted(tile["stac_id"] for tile in new["tiles"])
+    assert items_of(world, "moved-from") == sorted(tile["stac_id"] for tile in other["tiles"])
+    world.run("tile_raster", name, version_id="v2", collection_id="moved-to", **SMALL)
+    assert extent_of(world, "moved-from")["spatial"]["geostage:unknown"] is True
+    assert set(world.published()) >= {tile["cog_path"].removeprefix("silver/") for tile in new["tiles"]}
+
+
+def test_blobs_of_old_tiles_outlive_a_job_that_fails_while_it_collects(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise TransientError("The database went away.", remediation="Try again.")
+
+    name = world.put_raster("outlives.tif", pixels=ramp(900, 800))
+    old = world.run("tile_raster", name, collection_id="outlives", **SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(tiles, "finish_plan", fail)
+        with pytest.raises(TransientError):
+            world.run("tile_raster", name, collection_id="outlives", target_tile_size_gb=1)
+    blobs = {tile["cog_path"].removeprefix("silver/") for tile in old["tiles"]}
+    assert items_of(world, "outlives") == sorted(tile["stac_id"] for tile in old["tiles"])
+    assert blobs <= set(world.published())
+    new = world.run("tile_raster", name, collection_id="outlives", target_tile_size_gb=1)
+    assert [blob for blob in world.published() if "/tiles/" in blob] == [
+        tile["cog_path"].removeprefix("silver/") for tile in new["tiles"]
+    ]
+
+
+def test_a_tile_that_another_job_has_written_meanwhile_is_not_removed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = world.put_raster("again.tif", pixels=ramp(900, 800))
+    world.run("tile_raster", name, collection_id="written-meanwhile", **SMALL)
+    run_afterwards = TaskContext.run_afterwards
+
+    def written(ctx: TaskContext) -> None:
+        if ctx.task.task_type == "raster_collect":
+            world.blobs.write("silver", "bronze/again/v1/tiles/r0c1.tif", b"of another job")
+        run_afterwards(ctx)
+
+    monkeypatch.setattr(TaskContext, "run_afterwards", written)
+    world.run("tile_raster", name, collection_id="written-meanwhile", target_tile_size_gb=1)
+    left = [blob for blob in world.published() if "/tiles/" in blob]
+    assert left == ["bronze/again/v1/tiles/r0c0.tif", "bronze/again/v1/tiles/r0c1.tif"]
+
+
 def test_a_task_of_a_job_that_lost_its_plan_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     name = world.put_raster("a.tif")
     plan = world.run("generate_tiling_plan", name)["plan_id"]

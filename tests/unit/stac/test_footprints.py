@@ -98,3 +98,16 @@ def test_a_turned_raster_has_a_turned_footprint() -> None:
     found = of("EPSG:4326", Affine.translation(9, 47) @ Affine.rotation(30) @ Affine.scale(0.01, -0.01))
     assert len(found.geometry["coordinates"][0]) == 5
     assert shape(found.geometry).area == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("crs", "place"),
+    [
+        ("EPSG:32632", from_origin(0, 8_000_000, 10_000, 10_000)),
+        ("EPSG:3035", from_origin(2_000_000, 5_000_000, 20_000, 20_000)),
+        ("EPSG:4326", from_origin(190, 10, 0.1, 0.1)),
+    ],
+)
+def test_the_box_of_what_is_not_cut_has_the_very_bounds_of_the_geometry(crs: str, place: Affine) -> None:
+    found = of(crs, place)
+    assert found.bbox == shape(found.geometry).bounds

@@ -16,7 +16,9 @@ from schema.errors import PermanentError
 from schema.jobs import Json
 from services.raster.facts import BandFacts, RasterFacts
 from services.raster.statistics import RasterStatistics
-from services.stac.collection import grown, new_collection, union
+from services.stac.boxes import union
+from services.stac.collection import new_collection
+from services.stac.extent import grown
 from services.stac.footprint import extent_footprint
 from services.stac.item import Making, StoredFile, new_item, record_of
 from services.stac.moments import Moment, moment_of
