@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,7 +31,8 @@ from tests.fixtures.vector import star_polygons, zipped
 
 CONTAINER = "bench"
 ROUNDS = 3
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.2
+"""Asking is work for the host; when a job has ended is told by the job itself, whose clock is this machine's."""
 PIECE = 100_000
 OGR_OPTIONS = (
     *("-makevalid", "-dim", "XY", "-nlt", "PROMOTE_TO_MULTI", "-t_srs", "EPSG:4326", "-lco", "GEOMETRY_NAME=geom"),
@@ -117,14 +119,14 @@ class Bench:
         """Time a job from POST to completed."""
         parameters = {"dataset_id": CONTAINER, "resource_id": path.name, "target_table": "bench"}
         with httpx.Client(timeout=60) as client:
-            began = time.perf_counter()
+            began = datetime.now(UTC)
             answer = client.post(f"{host.url}/jobs/process_vector", json=parameters).raise_for_status().json()
             while True:
                 job: dict[str, Any] = client.get(f"{host.url}/jobs/{answer['job_id']}").raise_for_status().json()
                 if job["finished_at"]:
                     if job["status"] != "completed":
                         raise RuntimeError(str(job["error"]))
-                    return time.perf_counter() - began, job
+                    return (datetime.fromisoformat(job["finished_at"]) - began).total_seconds(), job
                 time.sleep(POLL_SECONDS)
 
     @contextmanager
