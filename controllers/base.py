@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
+from schema.words import clip
 
 Label = Field(default=None, min_length=1, max_length=1024)
 
@@ -85,4 +86,4 @@ def schema_faults(schema: str | None, settings: Settings) -> list[Json]:
     if schema is None or schema in settings.target_schemas:
         return []
     allowed = ", ".join(settings.target_schemas)
-    return [{"field": "target_schema", "message": f"{schema!r} is not one of the allowed schemas: {allowed}"}]
+    return [{"field": "target_schema", "message": f"{clip(schema)!r} is not one of the allowed schemas: {allowed}"}]

@@ -29,6 +29,7 @@ from schema.errors import Conflict, GeostageError, NotFound, Unavailable
 from schema.jobs import Job, JobStatus, Json, new_job_id, stage_sequence_of
 from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
 from schema.settings import Settings
+from schema.words import clip
 from services import Handler
 
 DEDUP_ROUNDS = 5
@@ -179,7 +180,7 @@ class Engine:
         """Give the controller of a job type. Raises NotFound."""
         if job_type not in self.controllers:
             raise NotFound(
-                f"There is no job type {job_type!r}.",
+                f"There is no job type {clip(job_type)!r}.",
                 remediation=f"Use one of: {', '.join(sorted(self.controllers))}.",
                 code="unknown_job_type",
             )
@@ -266,7 +267,7 @@ def _known(job: Job | None, job_id: str) -> Job:
 def job_not_found(job_id: str) -> NotFound:
     """Make the error for a job id that no job has."""
     return NotFound(
-        f"There is no job {job_id!r}.",
+        f"There is no job {clip(job_id)!r}.",
         remediation="Check the id; GET /api/jobs lists the jobs.",
         code="job_not_found",
     )

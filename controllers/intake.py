@@ -14,8 +14,11 @@ from schema.errors import InvalidRequest, TooLarge
 from schema.jobs import Json, Source
 from schema.jsonb import has_nul
 from schema.settings import SYSTEM_CONTAINER_PREFIX, Settings
+from schema.words import clip
 
 MAX_BODY_BYTES = 1_000_000
+MAX_FAULTS = 100
+"""Faults that an answer lists; a body may have thousands."""
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -114,10 +117,11 @@ def _container_faults(controller: Controller, parameters: JobParameters, setting
 
 
 def _invalid(controller: Controller, faults: list[Json]) -> InvalidRequest:
-    listed = "; ".join(f"{fault['field'] or 'body'}: {fault['message']}" for fault in faults)
+    listed = "; ".join(f"{fault['field'] or 'body'}: {fault['message']}" for fault in faults[:MAX_FAULTS])
+    more = f" ({len(faults)} faults; the first {MAX_FAULTS} are listed)" if len(faults) > MAX_FAULTS else ""
     return InvalidRequest(
-        f"The parameters of {controller.job_type} are not valid. {listed}",
-        errors=faults,
+        f"The parameters of {controller.job_type} are not valid{more}. {listed}",
+        errors=faults[:MAX_FAULTS],
         remediation=f"GET /api/job-types shows the JSON Schema of {controller.job_type}.",
     )
 
@@ -132,14 +136,14 @@ def _invalid_json(fault: str) -> InvalidRequest:
 
 
 def _fault(error: Any) -> Json:
-    field = ".".join(str(part) for part in error["loc"])
+    field = clip(".".join(str(part) for part in error["loc"]))
     if error["type"] == "extra_forbidden":
         return {"field": field, "message": "there is no such parameter"}
     if error["type"] == "missing":
         return {"field": field, "message": "is required"}
     if error["type"] == "string_pattern_mismatch":
         return {"field": field, "message": f"must match {error['ctx']['pattern']}"}
-    return {"field": field, "message": error["msg"].removeprefix("Value error, ")}
+    return {"field": field, "message": clip(error["msg"].removeprefix("Value error, "), 1_000)}
 
 
 def _json_type(value: object) -> str:

@@ -11,9 +11,10 @@ from psycopg import errors, sql
 from psycopg.rows import DictRow, dict_row
 
 from repositories.postgres import Connection, Database, Statements
-from schema.errors import TransientError
+from schema.errors import PermanentError, TransientError
 from schema.jobs import Json
 
+LOCK_SECONDS = 3
 FETCH = 50
 """Rows that a cursor of the server brings at once: items may be large."""
 Statement = sql.SQL | sql.Composed
@@ -24,6 +25,14 @@ class SlowQuestion(TransientError):
     """A statement ran into its limit of time."""
 
     code = "question_too_slow"
+
+
+class TableLocked(PermanentError):
+    """Another transaction lets nobody read a table; whoever asked is told at once, and may ask again."""
+
+    code = "table_locked"
+    category = "transient"
+    retryable = True
 
 
 @dataclass(frozen=True)
@@ -56,12 +65,13 @@ class After:
 def reading(database: Database, seconds: float, *, one_moment: bool = False) -> Iterator[Connection]:
     """Give a transaction that cannot write, whose statements run no longer than `seconds`.
 
-    With `one_moment` all of its statements see the database as it was at the first. Raises SlowQuestion.
+    With `one_moment` all of its statements see the database as it was at the first. Raises SlowQuestion, or TableLocked
+    after LOCK_SECONDS.
     """
     with database.transaction() as conn:
         if one_moment:
             _sql.run(conn, "one_moment")
-        _sql.run(conn, "begin_reading", statement_ms=str(int(seconds * 1000)))
+        _sql.run(conn, "begin_reading", statement_ms=str(int(seconds * 1000)), lock_ms=str(LOCK_SECONDS * 1000))
         try:
             yield conn
         except errors.QueryCanceled as exc:
@@ -69,6 +79,11 @@ def reading(database: Database, seconds: float, *, one_moment: bool = False) -> 
                 f"The database did not answer within {seconds:g} s.",
                 remediation="It is tried again. If it stays so, ask for less: one collection, a smaller area or "
                 "distance, a shorter interval.",
+            ) from exc
+        except errors.LockNotAvailable as exc:
+            raise TableLocked(
+                f"A table that the answer needs is locked by another transaction; it was waited for {LOCK_SECONDS} s.",
+                remediation="Ask again when that transaction has ended. database_health shows the longest one.",
             ) from exc
 
 

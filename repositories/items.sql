@@ -3,8 +3,9 @@
 -- antimeridian for its opposite, and knows no distances.
 
 -- begin_reading
--- For this transaction alone: no writes, a limit of time, and pgSTAC's functions find each other.
+-- For this transaction alone: no writes, limits of time, and pgSTAC's functions find each other.
 SELECT set_config('transaction_read_only', 'on', true), set_config('statement_timeout', %(statement_ms)s, true),
+       set_config('lock_timeout', %(lock_ms)s, true),
        set_config('search_path', 'pgstac, public', true)
 
 -- one_moment

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from schema.jsonb import storable
+from schema.words import SENTENCE_LENGTH, clip
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,19 @@ class GeostageError(Exception):
         self.error_code = code or self.code
         self.details = details
 
+    def locate(self, place: str) -> None:
+        """Put before the message what it is about, unless it says so itself."""
+        if place not in self.message:
+            self.message = f"{place}: {self.message}"
+            self.args = (self.message,)
+
     def info(self, *, task_id: str | None = None, stage_n: int | None = None, attempt: int | None = None) -> ErrorInfo:
         """Give the error as it is stored and shown."""
         return ErrorInfo(
             code=self.error_code,
             category=self.category,
-            message=self.message,
-            remediation=self.remediation,
+            message=clip(self.message, SENTENCE_LENGTH),
+            remediation=clip(self.remediation, SENTENCE_LENGTH),
             retryable=self.retryable,
             user_fixable=self.user_fixable,
             task_id=task_id,

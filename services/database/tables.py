@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from repositories import inventory, items
+from repositories import features, inventory, items
+from repositories.features import Table
 from repositories.postgres import Connection
 from schema.jobs import Json
 from services.context import TaskContext
-from services.database.errors import table_not_found
+from services.database.errors import table_locked, table_not_found
 
 READ_SECONDS = 60
 SHOWN = 500
@@ -31,6 +32,15 @@ def list_schemas(ctx: TaskContext) -> Json:
 def describe_table(ctx: TaskContext) -> Json:
     """Describe a table of a target schema: columns, geometries, indexes, constraints, size and bounds."""
     schema, table = ctx.parameters["target_schema"], ctx.parameters["target_table"]
+    try:
+        return _describe(ctx, schema, table)
+    except items.TableLocked as exc:
+        with items.reading(ctx.database, READ_SECONDS) as conn:
+            holders = features.list_holders(conn, [Table(schema, table)])
+        raise table_locked(schema, table, holders) from exc
+
+
+def _describe(ctx: TaskContext, schema: str, table: str) -> Json:
     with items.reading(ctx.database, READ_SECONDS) as conn:
         found = inventory.one(conn, "find_relation", schema=schema, table=table)
         if not found:

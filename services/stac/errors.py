@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schema.errors import PermanentError
+from schema.words import clip
 from services.names import near_names
 
 
@@ -12,7 +13,7 @@ def collection_not_found(collection_id: str, known: Sequence[str]) -> PermanentE
     """Make the error for a collection that the catalogue does not have; `known` are ids that it has."""
     near = near_names(collection_id, known)
     return PermanentError(
-        f"The catalogue has no collection {collection_id!r}.",
+        f"The catalogue has no collection {clip(collection_id)!r}.",
         remediation=f"Did you mean {near}?" if near else "list_collections lists the collections.",
         code="collection_not_found",
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from schema.words import clip
+
 DATETIME_HELP = 'An instant, a day, or an interval: "2024-05-01T00:00:00Z", "2024-05-01", "2024-05-01/..".'
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})")
@@ -34,4 +36,4 @@ def _moments(text: str) -> tuple[datetime, datetime]:
             return at, at
     except (ValueError, OverflowError) as exc:
         raise ValueError(f"holds {text}, which no calendar has") from exc
-    raise ValueError(f"holds {text!r}, which is no day and no RFC 3339 time. {DATETIME_HELP}")
+    raise ValueError(f"holds {clip(text)!r}, which is no day and no RFC 3339 time. {DATETIME_HELP}")

@@ -16,6 +16,7 @@ from schema.jobs import Json
 from services.stac.parquet import BOUNDS, ParquetFile, crs_of, text_of
 
 _TEXTS = ("id", "collection", "title", "datetime", "start_datetime", "end_datetime", "crs")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 CSV_COLUMNS = (*_TEXTS, *BOUNDS, "asset_count", "asset", "asset_href", "asset_type", "asset_bytes")
 
 
@@ -93,7 +94,7 @@ class JsonWriter(GeoJsonWriter):
 
 
 class CsvWriter(Writer):
-    """One line an item, with its bounds and the asset that holds its data; UTF-8."""
+    """One line an item, with its bounds and the asset that holds its data; UTF-8, and safe to open as a spreadsheet."""
 
     extension = "csv"
     media_type = "text/csv; charset=utf-8"
@@ -106,7 +107,7 @@ class CsvWriter(Writer):
 
     def item(self, row: Json) -> None:
         """See Writer."""
-        self._lines.writerow(csv_line(row))
+        self._lines.writerow({name: as_text(value) for name, value in csv_line(row).items()})
         self.count += 1
 
     def __exit__(
@@ -155,6 +156,14 @@ def csv_line(row: Json) -> Json:
         "asset_type": asset.get("type"),
         "asset_bytes": asset.get("file:size"),
     }
+
+
+def as_text(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula, as OWASP advises ("CSV injection").
+
+    Ids, titles and links are anybody's, and a formula may fetch or send what its reader can see. Numbers stay.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def data_asset(assets: Mapping[str, Any]) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from schema.errors import PermanentError
+from schema.words import clip, listed
 from services.vector.formats import ARCHIVES, INSIDE_ARCHIVES, KML, SHAPEFILE, Format, format_of
 
 MAX_ENTRIES = 10_000
@@ -136,16 +137,16 @@ def _judge_entry(entry: zipfile.ZipInfo) -> None:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or _has_drive(path):
         raise _refused(
-            f"The archive's entry {entry.filename!r} points outside of it.",
+            f"The archive's entry {clip(entry.filename)!r} points outside of it.",
             "Make the archive again from within the folder, so that names are relative and without '..'.",
         )
     if entry.flag_bits & 1:
         raise _refused(
-            f"The archive's entry {entry.filename!r} is encrypted.", "Make the archive again without a password."
+            f"The archive's entry {clip(entry.filename)!r} is encrypted.", "Make the archive again without a password."
         )
     if path.suffix.lower() in ARCHIVES:
         raise _refused(
-            f"The archive's entry {entry.filename!r} is an archive itself.",
+            f"The archive's entry {clip(entry.filename)!r} is an archive itself.",
             "Upload that archive by itself, or put its files in its place.",
         )
 
@@ -168,7 +169,7 @@ def _choose(entries: list[zipfile.ZipInfo]) -> list[_Found]:
             names = _names([entry.filename for entry in main])
             pairs = zip(names, main, strict=True)
             return [_find_parts(name, entry, known, entries) for name, entry in pairs]
-    found = ", ".join(entry.filename for entry in entries[:10]) or "nothing"
+    found = listed((entry.filename for entry in entries), 10) or "nothing"
     raise PermanentError(
         f"The zip archive holds no shapefile and no other layer. It holds: {found}.",
         remediation="Zip the shapefile's .shp, .shx, .dbf and .prj together, and upload the archive anew.",
@@ -195,7 +196,7 @@ def _find_parts(name: str, main: zipfile.ZipInfo, known: Format, entries: list[z
         if entry.filename[:-4].lower() == stem and entry.filename[-4:].lower() in SHAPEFILE_PARTS
     }
     missing = [f"{main.filename[:-4]}{suffix}" for suffix in REQUIRED_PARTS if suffix not in parts]
-    text = f"The shapefile is not complete: the archive has no {' and no '.join(missing)}."
+    text = f"The shapefile is not complete: the archive has no {' and no '.join(map(clip, missing))}."
     remedy = "Zip all parts of the shapefile together (.shp, .shx, .dbf, .prj), and upload the archive anew."
     return _Found(name, known, parts, ("shapefile_incomplete", text, remedy) if missing else None)
 

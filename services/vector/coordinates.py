@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import shapely
 
 from schema.errors import PermanentError
+from schema.words import clip, listed
 from services.vector import wkb
 from services.vector.hints import Hints
 
@@ -108,7 +109,7 @@ def find_place(names: Sequence[str], samples: Sequence[Sequence[str]], hints: Hi
     if one is not None:
         return Place("pair", one, one)
     raise PermanentError(
-        f"No column of coordinates was found. The columns are: {', '.join(names[:100])}.",
+        f"No column of coordinates was found. The columns are: {listed(names)}.",
         remediation='Name them with "latitude_column" and "longitude_column", or with "wkt_column".',
         code="coordinates_missing",
     )
@@ -137,7 +138,7 @@ def _position(wanted: str, plain: Sequence[str], names: Sequence[str]) -> int:
     if wanted.strip().lower() in plain:
         return list(plain).index(wanted.strip().lower())
     raise PermanentError(
-        f"There is no column {wanted!r}. The columns are: {', '.join(names[:100])}.",
+        f"There is no column {clip(wanted)!r}. The columns are: {listed(names)}.",
         remediation="Correct the name of the column, and submit the job again.",
         code="column_missing",
     )

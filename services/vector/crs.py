@@ -16,6 +16,7 @@ from pyproj.transformer import Transformer, TransformerGroup
 
 from schema.errors import PermanentError
 from schema.jobs import Json
+from schema.words import clip
 from services.vector.antimeridian import Wrap
 from services.vector.wkb import Coordinates
 
@@ -56,11 +57,12 @@ def parse_crs(definition: str | None, layer: str = "The layer") -> pyproj.CRS:
     try:
         crs = pyproj.CRS.from_user_input(definition)
     except CRSError as exc:
-        raise _missing(f"{layer} has a coordinate reference system that cannot be read: {str(exc)[:200]}.") from exc
+        what = clip(str(exc), 200)
+        raise _missing(f"{layer} has a coordinate reference system that cannot be read: {what}.") from exc
     if crs.is_compound:
         crs = crs.sub_crs_list[0]
     if crs.name.lower().startswith(("undefined", "unknown engineering")) or crs.is_engineering:
-        raise _missing(f"{layer} has the coordinate reference system {crs.name!r}, which has no place on Earth.")
+        raise _missing(f"{layer} has the coordinate reference system {clip(crs.name)!r}, which has no place on Earth.")
     return crs.to_2d()
 
 

@@ -11,6 +11,7 @@ import pyproj
 from pyproj.exceptions import CRSError
 
 from schema.errors import PermanentError
+from schema.words import clip
 
 _EDGE = 2**16
 """The member stands before the features or after them: this much of either end is searched."""
@@ -28,7 +29,7 @@ def check_known(path: Path) -> None:
         pyproj.CRS.from_user_input(name)
     except CRSError as exc:
         raise PermanentError(
-            f"The file's coordinate reference system {name[:200]!r} is not known.",
+            f"The file's coordinate reference system {clip(name, 200)!r} is not known.",
             remediation='Name the CRS with "source_crs", such as "EPSG:25832", or correct the file\'s member "crs".',
             code="crs_unknown",
         ) from exc

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from repositories.features import FoundTable
 from schema.errors import PermanentError
+from schema.words import clip
 from services.vector import types, wkb
 from services.vector.crs import area_of, choose_operation, label_of, parse_crs, parse_target, wrap_of
 from services.vector.layer import SourceLayer
@@ -67,11 +68,11 @@ def decide(
     """Make the plan. `target` is the table whose columns must stay as they are, if there is one."""
     if not found.rows:
         raise PermanentError(
-            f"The layer {layer.name!r} is empty: it has no features.",
+            f"The layer {clip(layer.name)!r} is empty: it has no features.",
             remediation="Upload a file with features.",
             code="layer_empty",
         )
-    original = parse_crs(layer.crs, f"The layer {layer.name!r}")
+    original = parse_crs(layer.crs, f"The layer {clip(layer.name)!r}")
     final = parse_target(options.target_crs)
     family = decide_family(found, options.geometry_type)
     promote, guessed = _decide_promotion(found, family, target, allowed_rejects(found.rows, options.max_rejected))

@@ -23,7 +23,7 @@ _REFUSED_DRIVERS = (
 os.putenv("GDAL_SKIP", ",".join(_REFUSED_DRIVERS))
 try:
     import pyogrio
-    from pyogrio.errors import DataLayerError, DataSourceError
+    from pyogrio.errors import DataLayerError, DataSourceError, GeometryError
 finally:
     os.unsetenv("GDAL_SKIP")
 
@@ -38,4 +38,4 @@ pyogrio.set_gdal_config_options(
     }
 )
 
-__all__ = ["ALLOWED_DRIVERS", "DataLayerError", "DataSourceError", "pyogrio"]
+__all__ = ["ALLOWED_DRIVERS", "DataLayerError", "DataSourceError", "GeometryError", "pyogrio"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from schema.errors import PermanentError
+from schema.words import clip
+from services.vector import geopackage
 from services.vector.formats import FLATGEOBUF, GEOPACKAGE, SHAPEFILE, Format
 from services.vector.gdal import pyogrio
 from services.vector.layer import SourceBatch
@@ -20,7 +20,12 @@ _DELETED = ord("*")
 
 
 def checked(path: Path, known: Format, origin: Origin, batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
-    """Give all batches of a layer, and check at their end that no feature is missing. Raises PermanentError."""
+    """Give all batches of a layer, and check at their end that no feature is missing. Raises PermanentError.
+
+    A GeoPackage's pages are checked before: what they lost is missing in any count.
+    """
+    if known is GEOPACKAGE and origin.layer:
+        geopackage.check_sound(path, origin.layer)
     rows = 0
     for batch in batches:
         rows += len(batch.fids)
@@ -28,8 +33,8 @@ def checked(path: Path, known: Format, origin: Origin, batches: Iterator[SourceB
     expected = count(path, known, origin.layer)
     if expected is not None and rows != expected:
         raise PermanentError(
-            f"The file says that layer {origin.name!r} has {expected} features, but only {rows} can be read: it is cut "
-            "off or damaged.",
+            f"The file says that layer {clip(origin.name)!r} has {expected} features, but only {rows} can be read: "
+            "it is cut off or damaged.",
             remediation="Check that the file opens in QGIS, write it again, and upload it anew.",
             code="source_unreadable",
         )
@@ -40,7 +45,7 @@ def count(path: Path, known: Format, layer: str | None) -> int | None:
     if known is SHAPEFILE:
         return _count_records(path.with_suffix(".shx")) - _count_deleted(path.with_suffix(".dbf"))
     if known is GEOPACKAGE and layer:
-        return _count_table(path, layer)
+        return geopackage.count_rows(path, layer)
     if known is FLATGEOBUF:
         # Its header; a writer that did not know the number then has left zero, which GDAL gives as -1.
         stated = int(pyogrio.read_info(path)["features"])
@@ -65,14 +70,3 @@ def _count_deleted(dbf: Path) -> int:
         return 0
     marks = np.memmap(dbf, np.uint8, "r", offset=start)[::length][:records]
     return int((marks == _DELETED).sum())
-
-
-def _count_table(path: Path, table: str) -> int | None:
-    """Count the rows of a GeoPackage's layer, by its smallest index: the contents table may be out of date."""
-    quoted = table.replace('"', '""')
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as db:
-        try:
-            return int(db.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0])  # noqa: S608 - quoted above
-        except sqlite3.Error:
-            # Views with functions that only GDAL knows, or damage that the reader met before.
-            return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,18 +16,21 @@ import pyarrow.compute as pc
 
 from schema.errors import PermanentError
 from schema.jobs import Json
-from services.vector import wkb
+from schema.words import clip
+from services.vector import curves, geopackage, wkb
 from services.vector.chunks import Chunk
 from services.vector.crs import Bounds
 from services.vector.encodings import Encoding
-from services.vector.formats import GEOJSON, GEOJSON_LINES, GEOPACKAGE, Format
-from services.vector.gdal import DataLayerError, DataSourceError, pyogrio
+from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSON_LINES, GEOPACKAGE, Format
+from services.vector.gdal import DataLayerError, DataSourceError, GeometryError, pyogrio
 from services.vector.wkb import Integers
 
 MAX_BATCH_ROWS = 5_000
 FAULT_TYPE = pa.struct([("reason", pa.string()), ("raw", pa.string())])
 BATCH_BYTES = 16 * 2**20
 _SAMPLE_BYTES = 4 * 2**20
+_OF_SQLITE = re.compile(r"sqlite3_|malformed|disk image|disk I/O")
+"""How GDAL tells of a damaged GeoPackage, among the statements that failed."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,8 @@ def open_layer(
             shape = _shape_of(reader.schema, meta)
         fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in shape.fields)
         layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, _bounds_of(info))
-        yield (
-            layer,
-            (_without_curves(path, label, layer, batch) for batch in _batches(path, label, reader, shape, chunk)),
-        )
+        batches = _batches(path, label, reader, shape, chunk)
+        yield layer, (_without_curves(path, label, layer, known, batch) for batch in batches)
 
 
 def typed_kinds(geometry: pa.Array) -> npt.NDArray[np.uint8]:
@@ -143,7 +145,7 @@ def list_layers(path: Path, label: str) -> list[str]:
         layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     if not layers:
         raise PermanentError(
-            f"{label} has no layer with geometries.",
+            f"{clip(label)} has no layer with geometries.",
             remediation="Check in QGIS that the file holds a spatial layer, and upload it anew.",
             code="no_layer",
         )
@@ -200,29 +202,38 @@ def _batches(
                 return
 
 
-def _without_curves(path: Path, label: str, layer: SourceLayer, batch: SourceBatch) -> SourceBatch:
+def _without_curves(path: Path, label: str, layer: SourceLayer, known: Format, batch: SourceBatch) -> SourceBatch:
     """Turn curves into lines of short steps (4 degrees, GDAL's and ogr2ogr's default)."""
     curved = (batch.kinds >= wkb.FIRST_CURVE) & (batch.kinds <= wkb.LAST_CURVE)
     if not curved.any():
         return batch
-    fids = batch.fids[curved]
     with _readable(path, label):
-        # Only this way of reading, row by row, has GDAL linearise; the Arrow way hands curves on as they are.
-        _, found, shapes, _ = pyogrio.raw.read(path, layer=layer.name, columns=[], fids=fids, return_fids=True)
+        if known is FLATGEOBUF:
+            # It has no way to a row but through all rows before it.
+            lines = curves.linearise(batch.geometry.filter(pa.array(curved)))
+        else:
+            lines = _read_again(path, layer, batch.fids[curved], batch.geometry.type)
+    return replace(batch, geometry=pc.replace_with_mask(batch.geometry, pa.array(curved), lines))
+
+
+def _read_again(path: Path, layer: SourceLayer, fids: Integers, kind: pa.DataType) -> pa.Array:
+    """Read rows one by one: only so GDAL linearises; the Arrow way hands curves on as they are."""
+    _, found, shapes, _ = pyogrio.raw.read(path, layer=layer.name, columns=[], fids=fids, return_fids=True)
     if not np.array_equal(found, fids):
         raise ValueError("GDAL gave other rows than it was asked for.")
-    straight = pc.replace_with_mask(batch.geometry, pa.array(curved), pa.array(shapes.tolist(), batch.geometry.type))
-    return replace(batch, geometry=straight)
+    return pa.array(shapes.tolist(), kind)
 
 
 @contextmanager
 def _readable(path: Path, label: str) -> Iterator[None]:
     try:
         yield
-    except (DataSourceError, DataLayerError, pa.ArrowException, OSError) as exc:
+    except (DataSourceError, DataLayerError, GeometryError, pa.ArrowException, OSError) as exc:
+        if _OF_SQLITE.search(str(exc)):
+            raise geopackage.explain(path, label) from exc
         reason = str(exc).partition("; It might help")[0].replace(str(path), "the file").replace(str(path.parent), "")
         raise PermanentError(
-            f"The layer {label!r} cannot be read: {reason[:500].rstrip('.')}.",
+            f"The layer {clip(label)!r} cannot be read: {clip(reason, 500).rstrip('.')}.",
             remediation="Check that the file opens in QGIS, write it again, and upload it anew.",
             code="source_unreadable",
         ) from exc

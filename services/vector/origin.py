@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from schema.errors import PermanentError
 from schema.jobs import Json, Source
+from schema.words import clip
 from services.vector.formats import Format, format_of
 
 
@@ -22,6 +26,8 @@ class Origin:
     """The blobs beside a lone .shp."""
     staging: str = ""
     """Suffix of the staging tables, where a job loads several layers."""
+    entry: str = ""
+    """The file's name in its archive."""
 
     def as_json(self) -> Json:
         """Give the origin as JSON."""
@@ -38,3 +44,15 @@ class Origin:
         known = format_of(self.file)
         assert known is not None
         return known
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Have an error of the block say which layer and which entry of an archive it is about."""
+        try:
+            yield
+        except PermanentError as exc:
+            if self.layer and repr(clip(self.layer)) not in exc.message:
+                exc.locate(f"Layer {clip(self.layer)!r}")
+            if self.entry:
+                exc.locate(clip(self.entry))
+            raise

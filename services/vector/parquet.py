@@ -21,6 +21,7 @@ import pyproj
 from pyproj.exceptions import CRSError
 
 from schema.errors import PermanentError
+from schema.words import clip, listed
 from services.vector.chunks import Chunk
 from services.vector.crs import Bounds
 from services.vector.layer import SourceBatch, SourceLayer, typed_kinds
@@ -56,7 +57,7 @@ def read_geometry(path: Path) -> Geometry:
     if raw is None:
         raise PermanentError(
             "The Parquet file has no geo metadata, so nothing says which column holds geometries. "
-            f"Its columns are: {', '.join(schema.names[:100])}.",
+            f"Its columns are: {listed(schema.names)}.",
             remediation="Write it as GeoParquet, for instance with geopandas' to_parquet or with ogr2ogr.",
             code="geo_metadata_missing",
         )
@@ -76,11 +77,12 @@ def _geometry_of(columns: dict[str, dict[str, Any]], column: str, schema: pa.Sch
     about = columns[column]
     if column not in schema.names:
         raise KeyError(column)
+    shown = clip(column)
     if about["encoding"] not in (_WKB, *_NATIVE):
-        raise ValueError(f"column {column!r} has the encoding {about['encoding']!r}, which is not known")
+        raise ValueError(f"column {shown!r} has the encoding {clip(str(about['encoding']))!r}, which is not known")
     kind = schema.field(column).type
     if not _fits(kind, about["encoding"]):
-        raise ValueError(f"column {column!r} is of type {str(kind)[:100]}, which is not encoded as {about['encoding']}")
+        raise ValueError(f"column {shown!r} is of type {clip(str(kind))}, which is not encoded as {about['encoding']}")
     covering = about.get("covering", {}).get("bbox", {}).get("xmin", [])
     crs = about.get("crs", _DEFAULT_CRS)
     # PROJJSON; WKT is what the rest of the program passes around.
@@ -214,7 +216,7 @@ def _decoded(values: pa.Array) -> pa.Array:
 
 def _what(exc: Exception) -> str:
     if isinstance(exc, KeyError):
-        return f"there is no {exc.args[0]!r}"
+        return f"there is no {clip(str(exc.args[0]))!r}"
     if isinstance(exc, TypeError | AttributeError):
         return "it is not laid out as GeoParquet says"
     return str(exc)[:200].rstrip(".")

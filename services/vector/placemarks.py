@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from schema.errors import PermanentError
+from schema.words import clip, listed
 from services.vector import inference
 from services.vector.hints import ALL_LAYERS, Hints
 from services.vector.inference import Judge, Kind
@@ -50,9 +51,9 @@ def _judge(path: Path, hints: Hints, check: Callable[[], None]) -> tuple[list[st
                 remediation="Export the data as a table with few columns, such as GeoPackage.",
                 code="too_many_columns",
             )
-    if hints.layer not in (None, ALL_LAYERS, *folders):
+    if hints.layer is not None and hints.layer not in (ALL_LAYERS, *folders):
         raise PermanentError(
-            f"The file has no folder {hints.layer!r}. Its folders are: {', '.join(list(folders)[:50])}.",
+            f"The file has no folder {clip(hints.layer)!r}. Its folders are: {listed(folders)}.",
             remediation="Choose one of these as layer, or leave layer out to load all of them.",
             code="layer_missing",
         )

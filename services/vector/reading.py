@@ -9,6 +9,7 @@ from pathlib import Path
 
 from schema.errors import PermanentError
 from schema.jobs import Json, Source
+from schema.words import clip, listed
 from services.vector import crsmember, delimited, encodings, headcount, layer, lines, parquet, placemarks
 from services.vector.archive import Member
 from services.vector.chunks import Chunk
@@ -64,24 +65,24 @@ def _origins(folder: Path, member: Member, wanted: str | None, parts: tuple[Sour
     known = format_of(member.file)
     if known is KML:
         inner = None if wanted == ALL_LAYERS else wanted
-        return [Origin(member.name, member.file, inner, parts)]
+        return [Origin(member.name, member.file, inner, parts, entry=member.entry)]
     if known is not GEOPACKAGE:
         if wanted not in (None, ALL_LAYERS, member.name, member.entry):
             _ask([member.name], wanted)
-        return [Origin(member.name, member.file, None, parts)]
+        return [Origin(member.name, member.file, None, parts, entry=member.entry)]
     layers = layer.list_layers(folder / member.file, member.entry or member.name)
     if wanted == ALL_LAYERS:
-        return [Origin(name, member.file, name, parts) for name in layers]
+        return [Origin(name, member.file, name, parts, entry=member.entry) for name in layers]
     if (wanted is None and len(layers) > 1) or wanted not in (None, *layers):
         _ask(layers, wanted)
     name = wanted or layers[0]
-    return [Origin(name, member.file, name, parts)]
+    return [Origin(name, member.file, name, parts, entry=member.entry)]
 
 
 def _ask(names: list[str], wanted: str | None) -> list[Member]:
     """Refuse to guess. Raises PermanentError that lists the layers."""
-    found = f"{len(names)} layers: {', '.join(names[:50])}" if len(names) > 1 else f"one layer: {names[0]}"
-    missing = f"The file has no layer {wanted!r}. It has" if wanted else "The file has"
+    found = f"{len(names)} layers: {listed(names)}" if len(names) > 1 else f"one layer: {clip(names[0])}"
+    missing = f"The file has no layer {clip(wanted)!r}. It has" if wanted else "The file has"
     raise PermanentError(
         f"{missing} {found}.",
         remediation='Choose one of them with "layer", or load each into a table of its own with "layer": "*".',
@@ -104,6 +105,23 @@ def open_origin(
 
     `recipe` is that of the layer as the first pass gave it, and comes with a chunk.
     """
+    opened = _open(folder, origin, hints, check, chunk, recipe, geometry_only=geometry_only)
+    with origin.named(), opened as (found, batches):
+        whole = batches if chunk else _whole(folder / origin.file, origin.known, origin, batches)
+        yield found, whole
+
+
+@contextmanager
+def _open(
+    folder: Path,
+    origin: Origin,
+    hints: Hints,
+    check: Callable[[], None],
+    chunk: Chunk | None,
+    recipe: Json | None,
+    *,
+    geometry_only: bool,
+) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     path, known = folder / origin.file, origin.known
     inner = replace(hints, layer=origin.layer)
     encoding: Encoding | None = None
@@ -126,8 +144,7 @@ def open_origin(
             path, known, origin.name, name=origin.layer, chunk=chunk, geometry_only=geometry_only, encoding=encoding
         )
     with opened as (found, batches):
-        whole = batches if chunk else _whole(path, known, origin, batches)
-        yield _named(found, origin, hints, encoding), whole
+        yield _described(found, origin, hints, encoding), batches
 
 
 def _whole(path: Path, known: Format, origin: Origin, batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
@@ -162,7 +179,7 @@ def _encoding_of(path: Path, hints: Hints) -> Encoding:
     return encodings.of_dbf(path.with_suffix(".dbf"), path.with_suffix(".cpg"))
 
 
-def _named(found: SourceLayer, origin: Origin, hints: Hints, encoding: Encoding | None) -> SourceLayer:
+def _described(found: SourceLayer, origin: Origin, hints: Hints, encoding: Encoding | None) -> SourceLayer:
     reading = dict(found.reading)
     if encoding:
         reading |= {"encoding": encoding.name, "encoding_from": encoding.found_in}

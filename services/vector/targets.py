@@ -9,6 +9,7 @@ from repositories.features import FoundColumn, FoundTable, Table
 from repositories.identifiers import fit_name
 from repositories.postgres import Connection
 from schema.errors import PermanentError
+from schema.words import listed
 from services.vector.names import REJECTS_SUFFIX
 from services.vector.plan import LoadPlan, Options
 
@@ -114,7 +115,7 @@ def check_columns(plan: LoadPlan, found: FoundTable) -> None:
     ]
     if faults:
         raise PermanentError(
-            f"The columns do not fit {plan.options.table}: {'; '.join(faults)}. "
+            f"The columns do not fit {plan.options.table}: {'; '.join(faults[:20])}. "
             f"The file has ({_define(wanted)}); the table has ({_define([(c.name, c.type) for c in found.columns])}).",
             remediation="Rename or convert the columns of the file, or load it with load_method replace.",
             code="columns_differ",
@@ -178,7 +179,7 @@ _WIDER = {
 
 
 def _define(columns: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in columns[:100])
+    return listed(f"{name} {kind}" for name, kind in columns)
 
 
 def rejects_of(plan: LoadPlan) -> Table:

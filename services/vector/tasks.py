@@ -107,7 +107,7 @@ def _decide(
 ) -> tuple[LoadPlan, bool]:
     """Make the plan, and tell whether the target exists."""
     source = source_of(ctx)
-    with ctx.database.transaction() as conn:
+    with origin.named(), ctx.database.transaction() as conn:
         target = targets.find_fixed_target(conn, options)
         plan = decide(f"{source.container}/{source.blob}", origin, layer, found, options, target)
         return plan, targets.check_target(conn, plan) is not None
@@ -148,7 +148,7 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
         yield from read_batches(ctx.blobs.read(ctx.settings.work_container, chunk.blob))
         return
     rows, last_fid = 0, None
-    with fetched(ctx, plan.origin.parts) as folder:
+    with plan.origin.named(), fetched(ctx, plan.origin.parts) as folder:
         hints, recipe = plan.options.hints, plan.recipe
         opened = reading.open_origin(folder, plan.origin, hints, ctx.check, chunk=chunk, recipe=recipe)
         with opened as (_, batches):
@@ -157,12 +157,12 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
                     break
                 rows, last_fid = rows + len(batch.fids), int(batch.fids[-1])
                 yield batch
-    if (rows, last_fid) != (chunk.rows, chunk.last_fid):
-        raise PermanentError(
-            f"Rows {chunk.first_row} to {chunk.first_row + chunk.rows - 1} could not be read a second time.",
-            remediation="Write the layer to a new file (its row numbers may be out of order), and upload that.",
-            code="rows_out_of_order",
-        )
+        if (rows, last_fid) != (chunk.rows, chunk.last_fid):
+            raise PermanentError(
+                f"Rows {chunk.first_row} to {chunk.first_row + chunk.rows - 1} could not be read a second time.",
+                remediation="Write the layer to a new file (its row numbers may be out of order), and upload that.",
+                code="rows_out_of_order",
+            )
 
 
 def _copy(ctx: TaskContext, plan: LoadPlan, cleaned: list[CleanBatch]) -> None:
@@ -211,8 +211,9 @@ def publish(ctx: TaskContext) -> Json:
     """Check the books, make the staging tables ready, and put them in the targets' places or add their rows."""
     loads = [(_read_plan(ctx, load["plan"]), load) for load in ctx.parameters["loads"]]
     for plan, load in loads:
-        report.check_books(plan.rows, load["totals"])
-        report.check_rejected(plan.rows, load["totals"], plan.options.max_rejected)
+        with plan.origin.named():
+            report.check_books(plan.rows, load["totals"])
+            report.check_rejected(plan.rows, load["totals"], plan.options.max_rejected)
     types = [
         publishing.prepare(ctx, plan, multi_rows=load["totals"]["multi"], loaded=load["totals"]["loaded"])
         for plan, load in loads

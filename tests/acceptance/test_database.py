@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -150,6 +151,21 @@ def test_the_health_of_the_database_is_measured(api: Api) -> None:
     assert health["sweep"]["age_seconds"] >= 0
     assert health["bloat"]["status"] in ("ok", "attention")
     assert health["status"] == ("attention" if health["attention"] else "ok")
+
+
+def test_a_locked_table_is_said_to_be_locked_within_seconds(api: Api, stack: Stack) -> None:
+    with psycopg.connect(stack.postgres_dsn, application_name="a long change") as holder:
+        holder.execute("LOCK TABLE geo.plain IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        job = api.run("describe_table", {"target_table": "plain"})
+        assert time.monotonic() - began < 15
+        assert (job["status"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "table_locked", True)
+        assert "geo.plain is locked" in job["error"]["message"]
+        assert f"process {holder.info.backend_pid}" in job["error"]["message"]
+        assert "a long change" in job["error"]["message"]
+        for question in ("list_schemas", "get_database_summary"):
+            assert api.run(question, {})["error"]["code"] == "table_locked"
+    assert answer(api, "describe_table", target_table="plain", version_id="later")["table"] == "plain"
 
 
 def test_who_waits_for_a_lock_is_seen_without_the_statement(api: Api, stack: Stack) -> None:

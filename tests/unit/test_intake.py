@@ -235,3 +235,10 @@ def test_an_idempotency_key_that_cannot_be_stored_is_refused(header: str) -> Non
     with pytest.raises(InvalidRequest, match="Idempotency-Key") as caught:
         intake.valid_idempotency_key(header)
     assert caught.value.errors[0]["field"] == "Idempotency-Key"
+
+
+def test_thousands_of_faults_with_long_names_make_a_short_answer() -> None:
+    body = {f"{'x' * 1_000}{n}": 1 for n in range(900)}
+    with pytest.raises(InvalidRequest, match="900 faults; the first 100 are listed") as caught:
+        intake.validate(HELLO, body, SETTINGS)
+    assert len(json.dumps([caught.value.errors, caught.value.info().as_json()])) < 30_000

@@ -10,8 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from shapely.geometry import LineString, Point
 
-from tests.fixtures.vector import boxes, gpkg, zipped
+from schema.errors import PermanentError
+from tests.fixtures.vector import boxes, frame, gpkg, zipped
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.test_bad_input import VRT, fails
 from tests.integration.vector.test_formats import csv_of_shapes, document, kml, parquet, written
@@ -89,6 +91,56 @@ def test_an_encrypted_entry(loader: Loader) -> None:
 
 def test_a_file_in_an_archive_that_is_not_what_its_extension_says(loader: Loader) -> None:
     fails(loader, "a.zip", zipped({"x/b.gpkg": VRT}), "wrong_format", "x/b.gpkg")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("x/b.geojsonl", b'{"type": "Feature", "properties": {}, "geometry": null}\n{"type": \n', "source_unreadable"),
+        ("x/b.geojson", b'{"type": "FeatureCollection", "features": [{"type": "Feature", "prop', "source_unreadable"),
+        ("x/b.geojson", b'{"type": "FeatureCollection", "features": []}', "layer_empty"),
+        ("x/b.kml", document("<Placemark><Point>"), "source_unreadable"),
+        ("x/b.kml", document("<Folder/>"), "layer_empty"),
+        ("x/b.csv", b"a,b\n1,2\n", "coordinates_missing"),
+        ("x/b.csv", b"lat,lon\n1,2\n3\n", "too_many_rejected"),
+        ("x/b.tsv", b"lat\tlon\n1\t\xff\xfe\n\xc3\xa4\t1\n", "encoding_invalid"),
+        ("x/b.fgb", b"fgb\x03fgb\x01" + bytes(100), "no_layer"),
+        ("x/b.parquet", b"PAR1" + bytes(100) + b"PAR1", "source_unreadable"),
+        ("x/b.gpkg", b"SQLite format 3\x00" + bytes(2000), "source_unreadable"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:GPKG. bad application_id")
+def test_what_is_wrong_with_a_file_in_an_archive_names_the_file(
+    loader: Loader, name: str, data: bytes, code: str
+) -> None:
+    fails(loader, "a.zip", zipped({name: data}), code, name)
+
+
+def test_what_is_wrong_with_the_document_of_a_kmz_names_it(loader: Loader) -> None:
+    fails(
+        loader, "a.kmz", zipped({"doc.kml": document("<Placemark><Point>")}), "source_unreadable", "doc.kml", "line 1"
+    )
+
+
+def test_a_layer_among_several_that_cannot_be_loaded_is_named(loader: Loader) -> None:
+    path = loader.folder / "two.gpkg"
+    frame([Point(1, 1)]).to_file(path, layer="good", driver="GPKG")
+    frame([Point(1, 1), LineString([(0, 0), (1, 1)])]).to_file(path, layer="mixed", driver="GPKG")
+    loader.put("a.zip", zipped({"x/two.gpkg": path.read_bytes()}))
+    with pytest.raises(PermanentError, match=r"^x/two.gpkg: Layer 'mixed': The layer mixes"):
+        loader.load("a.zip", layer="*")
+
+
+def test_names_that_are_very_long_do_not_make_the_error_long(loader: Loader) -> None:
+    for name, data in {
+        "a.zip": zipped({f"{'x' * 60_000}{n}.txt": b"x" for n in range(20)}),
+        "a.csv": ",".join(f"{'x' * 2_000}{n}" for n in range(500)).encode() + b"\n" + b"1," * 499 + b"1\n",
+        "a.kml": document(f"<Folder><name>{'x' * 100_000}</name><Placemark/></Folder>"),
+    }.items():
+        loader.put(name, data)
+        with pytest.raises(PermanentError) as caught:
+            loader.load(name, layer=None if name == "a.zip" else "nowhere")
+        assert 0 < len(caught.value.info().message) < 6_000
 
 
 def test_a_kmz_without_a_document(loader: Loader) -> None:

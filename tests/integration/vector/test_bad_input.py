@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
 import sqlite3
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +169,39 @@ def test_json_that_is_no_geojson(loader: Loader) -> None:
 def test_a_truncated_geopackage(loader: Loader) -> None:
     data = gpkg(boxes(5_000), loader.folder)
     fails(loader, "a.gpkg", data[: len(data) // 2], "source_unreadable")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("fill", [b"\x00", b"\xff", b"\x05"])
+def test_a_geopackage_that_is_damaged_in_its_middle(loader: Loader, share: float, fill: bytes) -> None:
+    data = bytearray(gpkg(boxes(5_000), loader.folder, SPATIAL_INDEX="NO"))
+    start = int(len(data) * share)
+    data[start : start + 20_000] = fill * 20_000
+    fails(loader, "a.gpkg", bytes(data), "source_unreadable", "GeoPackage is damaged", "'made'", "from byte")
+
+
+def test_a_geopackage_never_loses_rows_to_damage(loader: Loader) -> None:
+    """GDAL ends a damaged table as if that were all; a byte of a page's header is enough."""
+    data = gpkg(boxes(2_000), loader.folder)
+    said: list[str] = []
+    for page in range(8, len(data) // 4096, 3):
+        broken = bytearray(data)
+        broken[page * 4096 + 3] ^= 0x13
+        loader.put("a.gpkg", bytes(broken))
+        with contextlib.suppress(PermanentError), noted(said):
+            assert loader.load("a.gpkg", dry_run=True)["layers"][0]["features"] == 2_000
+    assert len(said) > 10
+    assert {text.partition(":")[0] for text in said} == {"The GeoPackage is damaged"}
+    assert not [text for text in said if "sqlite" in text.lower()]
+
+
+@contextlib.contextmanager
+def noted(said: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except PermanentError as exc:
+        said.append(exc.message)
+        raise
 
 
 @pytest.mark.filterwarnings("ignore:GPKG. bad application_id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,9 @@ import pytest
 import shapely
 from shapely.geometry import LineString, Point, box
 
+from services.vector import layer
+from services.vector.curves import linearise
+from services.vector.formats import FLATGEOBUF
 from services.vector.gdal import pyogrio
 from tests.fixtures.vector import gpkg
 from tests.integration.vector.loading import Loader
@@ -101,6 +105,27 @@ def test_curves_of_a_flatgeobuf_are_loaded_as_short_lines(loader: Loader) -> Non
     loader.put("a.fgb", path.read_bytes())
     assert loader.load("a.fgb", chunk_size=2)["conservation"]["curves_linearised"] == 2
     assert loader.value("SELECT sum(ST_Area(geom)) FROM geo.a") == pytest.approx(1.5 * np.pi + 1, rel=2e-3)
+
+
+def test_many_curves_of_a_flatgeobuf_are_not_looked_for_one_by_one(loader: Loader) -> None:
+    """It has no way to a row but through all before it: 20,000 curves took minutes."""
+    path = loader.folder / "a.fgb"
+    shapes = np.array([ARC] * 20_000, np.object_)
+    pyogrio.raw.write(path, shapes, [np.arange(len(shapes))], ["n"], geometry_type="Unknown", crs="EPSG:4326",
+                      driver="FlatGeobuf", layer_options={"SPATIAL_INDEX": "NO"})  # fmt: skip
+    began = time.process_time()
+    with layer.open_layer(path, FLATGEOBUF, "a") as (_, batches):
+        found = [batch.geometry for batch in batches]
+    assert time.process_time() - began < 15
+    lines = shapely.from_wkb(np.concatenate([values.to_numpy(zero_copy_only=False) for values in found]))
+    assert shapely.length(lines) == pytest.approx(np.full(20_000, np.pi), rel=2e-3)
+
+
+def test_z_of_a_curve_stays_until_it_is_counted() -> None:
+    curve = run(1008, [(0, 0, 5), (1, 1, 6), (2, 0, 7)])
+    (line,) = linearise(pa.array([curve])).to_pylist()
+    assert shapely.has_z(shapely.from_wkb(line))
+    assert shapely.length(shapely.from_wkb(line)) == pytest.approx(np.pi, rel=2e-3)
 
 
 def test_surfaces_among_polygons_are_rejected_rows(loader: Loader) -> None:
