@@ -99,7 +99,7 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
     return CleanBatch(
         rows=rows,
         kinds=shapes.kinds[kept],
-        rejects=_rejects(batch, rejected, numbers, reasons),
+        rejects=_rejects(batch, _source_names(plan), rejected, numbers, reasons),
         counts=counts,
         reasons=Counter(reasons[rejected].tolist()),
         source_kinds=_count_kinds(batch.kinds[kept & (shapes.kinds > 0)]),
@@ -139,9 +139,18 @@ def _count_kinds(kinds: npt.NDArray[np.uint8]) -> Counter[str]:
     return Counter({wkb.name_of(int(code)): int(number) for code, number in zip(codes, numbers, strict=True)})
 
 
-def _rejects(batch: SourceBatch, rows: Integers, numbers: Integers, reasons: npt.NDArray[np.object_]) -> pa.RecordBatch:
+def _source_names(plan: LoadPlan) -> list[str]:
+    """Name the columns as the source does; as the table does where two of the source bear one name."""
+    names = [column.source for column in plan.columns]
+    return names if len(set(names)) == len(names) else [column.name for column in plan.columns]
+
+
+def _rejects(
+    batch: SourceBatch, names: list[str], rows: Integers, numbers: Integers, reasons: npt.NDArray[np.object_]
+) -> pa.RecordBatch:
     chosen = pa.array(rows)
-    properties = batch.attributes.take(chosen).to_pylist()
+    columns = [types.readable(column).to_pylist() for column in batch.attributes.take(chosen).columns]
+    properties = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)] or [{} for _ in rows]
     values = batch.geometry.take(chosen).to_pylist()
     raw = [_raw_row(*row) for row in zip(properties, values, strict=True)]
     for place, row in enumerate(rows.tolist()):

@@ -63,6 +63,8 @@ def parse_crs(definition: str | None, layer: str = "The layer") -> pyproj.CRS:
         crs = crs.sub_crs_list[0]
     if crs.name.lower().startswith(("undefined", "unknown engineering")) or crs.is_engineering:
         raise _missing(f"{layer} has the coordinate reference system {clip(crs.name)!r}, which has no place on Earth.")
+    if not (crs.is_geographic or crs.is_projected):
+        raise _missing(f"{layer} has the coordinate reference system {clip(crs.name)!r}, which is no plane one.")
     return crs.to_2d()
 
 

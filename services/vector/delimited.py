@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from schema.errors import PermanentError
 from schema.jobs import Json
+from schema.words import clip, listed
 from services.vector import coordinates, inference
 from services.vector.chunks import Chunk
 from services.vector.coordinates import Place, Ranges
@@ -60,7 +61,7 @@ def open_delimited(
         name, found.crs, _fields(dialect, found), found.encloses, reading=_describe(dialect, found), recipe=recipe
     )
     kept = [] if geometry_only else found.kept
-    yield layer, (_batch(records, found, kept) for records in rows())
+    yield layer, (_batch(records, found, kept, None if hints.source_crs else dialect) for records in rows())
 
 
 @contextmanager
@@ -153,7 +154,9 @@ def _grow(bounds: Any, x: coordinates.Floats, y: coordinates.Floats) -> None:
 def _choose_crs(dialect: Dialect, place: Place, ranges: Ranges, srids: set[int], hints: Hints) -> str:
     if hints.source_crs:
         return hints.source_crs
-    if len(srids) == 1:
+    if len(srids) > 1:
+        raise _several_srids(dialect.names[place.x], srids)
+    if srids:
         return f"EPSG:{next(iter(srids))}"
     if ranges.axes == "projected":
         columns = " and ".join(dict.fromkeys((dialect.names[place.y], dialect.names[place.x])))
@@ -183,9 +186,13 @@ def _describe(dialect: Dialect, found: _Judgement) -> dict[str, Any]:
     }
 
 
-def _batch(records: Records, found: _Judgement, kept: list[int]) -> SourceBatch:
+def _batch(records: Records, found: _Judgement, kept: list[int], named_by: Dialect | None = None) -> SourceBatch:
     values = records.values
-    geometry, faults = _geometry(values, found)
+    geometry, faults, srids = _geometry(values, found)
+    others = srids - {int(found.crs.removeprefix("EPSG:"))}
+    if others and named_by:
+        # The first rows did not say so.
+        raise _several_srids(named_by.names[found.place.x], srids | {int(found.crs.removeprefix("EPSG:"))})
     for row in records.ragged:
         faults[row] = RAGGED
     columns = [inference.convert(values.column(i), found.kinds[i]) for i in kept]
@@ -196,18 +203,29 @@ def _batch(records: Records, found: _Judgement, kept: list[int]) -> SourceBatch:
     return SourceBatch(fids, attributes, geometry, typed_kinds(geometry), found_wrong, seek)
 
 
-def _geometry(values: pa.RecordBatch, found: _Judgement) -> tuple[pa.Array, dict[int, str]]:
+def _geometry(values: pa.RecordBatch, found: _Judgement) -> tuple[pa.Array, dict[int, str], set[int]]:
+    """Make the geometries, with the faults of rows and the SRIDs that they name."""
     if found.place.kind == "shape":
         texts = values.column(found.place.x)
-        shapes, wrong, _ = coordinates.read_shapes(texts)
-        return shapes, {row: coordinates.fault_of(texts[row].as_py()) for row in np.flatnonzero(wrong).tolist()}
+        shapes, wrong, srids = coordinates.read_shapes(texts)
+        faults = {row: coordinates.fault_of(texts[row].as_py()) for row in np.flatnonzero(wrong).tolist()}
+        return shapes, faults, srids
     x, y, wrong = _numbers(values, found.place)
     if found.swapped:
         x, y = y, x
     faults = dict.fromkeys(np.flatnonzero(wrong).tolist(), coordinates.UNREADABLE)
     outside = coordinates.out_of_range(x, y) if found.crs == _WGS84 else np.zeros(len(x), np.bool_)
     faults |= dict.fromkeys(np.flatnonzero(outside & ~wrong).tolist(), coordinates.OUT_OF_RANGE)
-    return coordinates.points(x, y, ~wrong & ~outside), faults
+    return coordinates.points(x, y, ~wrong & ~outside), faults, set()
+
+
+def _several_srids(column: str, srids: set[int]) -> PermanentError:
+    return PermanentError(
+        f"The shapes in column {clip(column)!r} name several coordinate reference systems: "
+        f"{listed(f'EPSG:{srid}' for srid in sorted(srids))}.",
+        remediation='Write them in one CRS, or split the file; "source_crs" takes all of them for the one it names.',
+        code="several_crs",
+    )
 
 
 def _as_faults(values: pa.RecordBatch, faults: dict[int, str], ragged: dict[int, str]) -> pa.Array | None:

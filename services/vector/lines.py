@@ -10,6 +10,14 @@ from schema.errors import PermanentError
 from services.vector.layer import SourceBatch
 
 _SEPARATOR = b"\x1e"
+_TYPES = (
+    *("Feature", "Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"),
+    "GeometryCollection",
+)
+
+
+_COLLECTION = b'"FeatureCollection"'
+_REMEDY = "Correct or complete the file: each line is one GeoJSON Feature. Upload it anew."
 
 
 def counted(path: Path, batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
@@ -18,23 +26,44 @@ def counted(path: Path, batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]
     for batch in batches:
         rows += len(batch.fids)
         yield batch
+    expected = _count(path)
+    if rows != expected:
+        raise _unreadable(f"The file has {expected} lines with features, but {rows} were read{_first_wrong(path)}.")
+
+
+def _count(path: Path) -> int:
+    """Count the lines, and refuse one of many features: lines that are lost would not show in the sum."""
+    lines = 0
     with path.open("rb") as file:
         separated = file.read(1) == _SEPARATOR
         file.seek(0)
-        expected = sum(line.count(_SEPARATOR) if separated else bool(line.strip()) for line in file)
-    if rows != expected:
-        raise PermanentError(
-            f"The file has {expected} lines with features, but only {rows} can be read{_first_wrong(path)}.",
-            remediation="Correct or complete the file: each line is one GeoJSON Feature. Upload it anew.",
-            code="source_unreadable",
-        )
+        for number, line in enumerate(file, start=1):
+            lines += line.count(_SEPARATOR) if separated else bool(line.strip())
+            if _COLLECTION in line and _type_of(line) == "FeatureCollection":
+                raise _unreadable(
+                    f"Line {number} of the file is a FeatureCollection.",
+                    "Write one Feature a line, or give the file the extension .geojson if it is one collection. "
+                    "Upload it anew.",
+                )
+    return lines
 
 
 def _first_wrong(path: Path) -> str:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            try:
-                json.loads(line.strip(_SEPARATOR + b" \r\n") or b"{}")
-            except ValueError:
-                return f"; the first that is no JSON is line {number}"
+            if line.strip(_SEPARATOR + b" \r\n") and _type_of(line) not in _TYPES:
+                return f"; the first that is no Feature is line {number}"
     return ""
+
+
+def _type_of(line: bytes) -> object:
+    """Give the type of the object that a line holds; None when it holds none."""
+    try:
+        value = json.loads(line.strip(_SEPARATOR + b" \r\n"))
+    except (ValueError, RecursionError):
+        return None
+    return value.get("type") if isinstance(value, dict) else None
+
+
+def _unreadable(message: str, remedy: str = _REMEDY) -> PermanentError:
+    return PermanentError(message, remediation=remedy, code="source_unreadable")

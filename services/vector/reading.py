@@ -10,7 +10,7 @@ from pathlib import Path
 from schema.errors import PermanentError
 from schema.jobs import Json, Source
 from schema.words import clip, listed
-from services.vector import crsmember, delimited, encodings, headcount, layer, lines, parquet, placemarks
+from services.vector import crsmember, delimited, encodings, entries, headcount, layer, lines, parquet, placemarks
 from services.vector.archive import Member
 from services.vector.chunks import Chunk
 from services.vector.encodings import Encoding
@@ -23,7 +23,6 @@ from services.vector.formats import (
     PARQUET,
     SHAPEFILE,
     TSV,
-    Format,
     format_of,
 )
 from services.vector.hints import ALL_LAYERS, Hints
@@ -107,7 +106,7 @@ def open_origin(
     """
     opened = _open(folder, origin, hints, check, chunk, recipe, geometry_only=geometry_only)
     with origin.named(), opened as (found, batches):
-        whole = batches if chunk else _whole(folder / origin.file, origin.known, origin, batches)
+        whole = batches if chunk else _whole(folder / origin.file, origin, batches, check)
         yield found, whole
 
 
@@ -147,11 +146,15 @@ def _open(
         yield _described(found, origin, hints, encoding), batches
 
 
-def _whole(path: Path, known: Format, origin: Origin, batches: Iterator[SourceBatch]) -> Iterator[SourceBatch]:
+def _whole(
+    path: Path, origin: Origin, batches: Iterator[SourceBatch], check: Callable[[], None]
+) -> Iterator[SourceBatch]:
     """Have the rows counted where the file itself tells how many there are."""
-    if known is GEOJSON_LINES:
+    if origin.known is GEOJSON_LINES:
         return lines.counted(path, batches)
-    return headcount.checked(path, known, origin, batches)
+    if origin.known is GEOJSON:
+        return entries.checked(path, batches, check)
+    return headcount.checked(path, origin.known, origin, batches)
 
 
 @contextmanager

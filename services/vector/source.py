@@ -11,15 +11,17 @@ from pathlib import Path, PurePosixPath
 from schema.errors import PermanentError
 from schema.jobs import Source
 from services.context import TaskContext
-from services.vector import archive, cache, kml, parquet
+from services.vector import archive, cache, kml, parquet, shapefile
 from services.vector.archive import MAX_UNPACKED_BYTES, Member
 from services.vector.formats import (
+    CSV,
     EXTENSIONS,
     HEAD_BYTES,
     KML,
     KMZ,
     PARQUET,
     SHAPEFILE,
+    TSV,
     ZIP,
     Format,
     format_of,
@@ -131,6 +133,14 @@ def _check_head(name: str, known: Format, path: Path) -> None:
         raise PermanentError(
             f"{name} is empty: it has no bytes.", remediation="Upload the file again.", code="file_empty"
         )
+    if known in (CSV, TSV) and b"\x00" in head and not looks_right(known, head):
+        line = head[: head.index(0)].count(b"\n") + 1
+        raise PermanentError(
+            f"{name} has a NUL byte in line {line}: it is no text in UTF-8, Windows-1252 or UTF-16 with a byte order "
+            "mark.",
+            remediation="Write the file as UTF-8 (from UTF-16 without a byte order mark too), and upload it anew.",
+            code="wrong_format",
+        )
     if not looks_right(known, head):
         raise PermanentError(
             f"{name} is no {known.name}, whatever its extension says.",
@@ -145,8 +155,11 @@ def _prepare(ctx: TaskContext, folder: Path, member: Member) -> Member:
     if member.fault or known is None:
         return member
     try:
-        _check_head(member.entry or source_of(ctx).blob, known, path)
-        if known is KML:
+        name = member.entry or source_of(ctx).blob
+        _check_head(name, known, path)
+        if known is SHAPEFILE:
+            shapefile.check_parts(path, name)
+        elif known is KML:
             kml.check_safe(path)
         elif known is PARQUET:
             parquet.convert(path, path.with_suffix(CONVERTED), ctx.check, MAX_UNPACKED_BYTES)

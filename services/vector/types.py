@@ -15,6 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schema.jsonb import has_nul
+
 BOOLEAN, SMALLINT, INTEGER, BIGINT = "boolean", "smallint", "integer", "bigint"
 REAL, DOUBLE, NUMERIC = "real", "double precision", "numeric"
 TEXT, BYTEA, JSONB = "text", "bytea", "jsonb"
@@ -150,6 +152,14 @@ def _has_nul(values: pa.Array) -> bool:
     return data is not None and b"\x00" in memoryview(data).tobytes()
 
 
+def readable(values: pa.Array) -> pa.Array:
+    """Give text that Python can read, for a row that is shown as it is: what is no UTF-8 becomes U+FFFD."""
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values
+    plain = values.cast(pa.string()).view(pa.binary()).to_pylist()
+    return pa.array([None if value is None else value.decode(errors="replace") for value in plain], pa.string())
+
+
 def _decode(value: bytes | None) -> str | None:
     try:
         return None if value is None else value.decode()
@@ -160,7 +170,7 @@ def _decode(value: bytes | None) -> str | None:
 def _fit_json(values: pa.Array) -> pa.Array:
     if pa.types.is_nested(values.type):
         return pa.array([None if value is None else to_json(value) for value in values.to_pylist()], pa.string())
-    return pa.array([_valid_json(value) for value in values.cast(pa.string()).to_pylist()], pa.string())
+    return pa.array([_valid_json(value) for value in readable(values.cast(pa.string())).to_pylist()], pa.string())
 
 
 def _valid_json(text: str | None) -> str | None:
@@ -175,12 +185,13 @@ def _valid_json(text: str | None) -> str | None:
 
 
 def to_json(value: Any) -> str | None:
-    """Write a value as JSON for jsonb; None when jsonb cannot hold it (infinite numbers, the character NUL)."""
+    """Write a value as JSON for jsonb; None when it cannot hold it (infinite numbers, NUL, half a surrogate pair)."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain_json)
+        text.encode()
     except ValueError:
         return None
-    return None if "\\u0000" in text else text
+    return None if has_nul(text) else text
 
 
 def raw_json(value: Any) -> str:
@@ -188,7 +199,7 @@ def raw_json(value: Any) -> str:
     text = to_json(value)
     if text is None:
         text = json.dumps(_without_infinite(value), ensure_ascii=False, default=_plain_json)
-    return text.replace("\\u0000", "\\ufffd")
+    return text.replace("\\u0000", "\\ufffd").encode(errors="replace").decode()
 
 
 def _without_infinite(value: Any) -> Any:

@@ -188,6 +188,18 @@ def test_text_that_is_not_valid_utf8(loader: Loader) -> None:
     fails(loader, "a.csv", data, "encoding_invalid", "Line 3")
 
 
+@pytest.mark.parametrize("data", [b"lat,lon\n1,2\n3,\x004\n", b"\nlat,lon\n1,2\n".decode().encode("utf-16-le")])
+def test_text_with_nul_bytes(loader: Loader, data: bytes) -> None:
+    fails(loader, "a.csv", data, "wrong_format", "NUL byte in line")
+
+
+def test_shapes_of_several_crs_in_one_column(loader: Loader) -> None:
+    near, far = "SRID=4326;POINT(7 50)", "SRID=25832;POINT(500000 5500000)"
+    for rows in ([near, far], [near] * 300 + [far], ["POINT(7 50)"] * 300 + [far]):
+        data = "wkt\n" + "".join(f'"{row}"\n' for row in rows)
+        fails(loader, "a.csv", data.encode(), "several_crs", "column 'wkt'", "EPSG:4326, EPSG:25832")
+
+
 def test_a_quotation_mark_that_is_never_closed(loader: Loader) -> None:
     rows = "".join(f"{n % 90},2,x\n" for n in range(50))
     fails(loader, "a.csv", f'lat,lon,name\n1,2,"x\n{rows}'.encode(), "quote_not_closed", "row 1 ")

@@ -162,6 +162,53 @@ def test_a_truncated_geojson(loader: Loader) -> None:
     fails(loader, "a.geojson", data[: len(data) * 9 // 10], "source_unreadable")
 
 
+@pytest.mark.parametrize(
+    "odd", ["null", '{"properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}', '{"type": "feature"}']
+)
+def test_a_geojson_with_an_entry_that_is_no_feature(loader: Loader, odd: str) -> None:
+    """GDAL passes over it without a word."""
+    good = '{"type": "Feature", "properties": {"geometry": 1}, "geometry": {"type": "Point", "coordinates": [1, 2]}}'
+    data = f'{{"type": "FeatureCollection", "features": [{good}, {odd}, {good}]}}'.encode()
+    fails(loader, "a.geojson", data, "source_unreadable", "3 features, but only 2", "entry 2")
+
+
+def test_geojson_lines_with_a_line_that_is_no_feature(loader: Loader) -> None:
+    good = '{"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}'
+    fails(loader, "a.ndjson", f'{good}\n{{"a": 1}}\n'.encode(), "source_unreadable", "2 lines", "is line 2")
+    many = f'{{"type": "FeatureCollection", "features": [{good}, {good}]}}'
+    fails(loader, "a.ndjson", many.encode(), "source_unreadable", "Line 1", "FeatureCollection")
+    fails(loader, "a.ndjson", f"{many}\n{{broken\n".encode(), "source_unreadable")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data", "code", "words"),
+    [
+        (".dbf", b"", "file_empty", "x/made.dbf is empty"),
+        (".shx", b"", "file_empty", "x/made.shx is empty"),
+        (".dbf", bytes(200), "source_unreadable", "x/made.dbf does not begin"),
+        (".shx", bytes(200), "source_unreadable", "x/made.shx does not begin"),
+    ],
+)
+def test_a_shapefile_with_a_part_that_is_none(loader: Loader, suffix: str, data: bytes, code: str, words: str) -> None:
+    parts = {**shapefile_parts(boxes(5), loader.folder), suffix: data}
+    fails(loader, "a.zip", zipped({f"x/made{end}": part for end, part in parts.items()}), code, words)
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".shx"])
+def test_a_shapefile_with_a_part_that_was_cut_off(loader: Loader, suffix: str) -> None:
+    parts = shapefile_parts(boxes(50), loader.folder)
+    parts[suffix] = parts[suffix][: len(parts[suffix]) // 2]
+    data = zipped({f"x/made{end}": part for end, part in parts.items()})
+    fails(loader, "a.zip", data, "source_unreadable", f"x/made{suffix} was cut off")
+
+
+def test_a_source_crs_that_has_no_place_on_a_plane(loader: Loader) -> None:
+    loader.put("a.geojson", geojson(boxes(2), loader.folder))
+    with pytest.raises(PermanentError, match="no plane one") as caught:
+        loader.load("a.geojson", source_crs="EPSG:5703")
+    assert caught.value.error_code == "crs_missing"
+
+
 def test_json_that_is_no_geojson(loader: Loader) -> None:
     fails(loader, "a.json", json.dumps({"a": 1}).encode(), "source_unreadable")
 

@@ -118,7 +118,7 @@ def test_every_format_accounts_for_every_row(loader: Loader, name: str) -> None:
     assert books["columns_renamed"] == {"Größe": "größe"}
     assert loader.rows('SELECT id, "größe" FROM geo.made ORDER BY id') == [(1, "a"), (2, "b"), (4, "d")]
     rejected = "SELECT row_number, reason, raw_row -> 'properties' ->> 'Größe' FROM geo.made__rejects"
-    assert loader.rows(rejected) in ([(3, "null_geometry", "c")], [(3, "null_geometry", None)])
+    assert loader.rows(rejected) == [(3, "null_geometry", "c")]
 
 
 def test_a_null_geometry_in_a_flatgeobuf_leaves_the_others_where_they_are(loader: Loader) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime
 
 import geopandas as gpd
@@ -283,3 +284,27 @@ def test_table_and_columns_say_where_they_come_from(loader: Loader) -> None:
     assert (
         loader.value("SELECT col_description('geo.a'::regclass, 2)") == "Loaded by Geostage: column 'Name' of the file"
     )
+
+
+def test_a_rejected_row_is_kept_whatever_its_text_is(loader: Loader) -> None:
+    """Bytes that are no UTF-8, beside a geometry that is missing."""
+    path = loader.folder / "a.gpkg"
+    path.write_bytes(gpkg(frame([Point(1, 1), None], name=["good", "bad"]), loader.folder))
+    with closing(sqlite3.connect(path)) as db, db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f'DROP TRIGGER "{name}"')
+        db.execute("UPDATE made SET name = CAST(? AS TEXT) WHERE name = 'bad'", [b"ab\xffcd"])
+    loader.put("a.gpkg", path.read_bytes())
+    assert loader.load("a.gpkg", max_rejected=1)["conservation"]["reasons"] == {"null_geometry": 1}
+    assert loader.value("SELECT raw_row -> 'properties' ->> 'name' FROM geo.a__rejects") == "ab\ufffdcd"
+
+
+def test_half_of_a_surrogate_pair_is_no_text_and_no_fault(loader: Loader) -> None:
+    values = [r'{"b": "\ud800"}', r'"\ud800"', r'{"b": "\\u0000"}']
+    features = [
+        f'{{"type": "Feature", "properties": {{"a": {value}}}, "geometry": {{"type": "Point", "coordinates": [1, 2]}}}}'
+        for value in values
+    ]
+    loader.put("a.geojson", f'{{"type": "FeatureCollection", "features": [{", ".join(features)}]}}'.encode())
+    assert loader.load("a.geojson")["total_features_loaded"] == 3
+    assert loader.value("SELECT a ->> 'b' FROM geo.a WHERE id = 3") == r"\u0000"
