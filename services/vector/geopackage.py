@@ -32,14 +32,14 @@ def check_sound(path: Path, layer: str) -> None:
     with _opened(path, layer) as db:
         place = _find_damage(db, "SELECT * FROM pragma_quick_check(?) LIMIT 1", layer)
     if place is not None:
-        raise damaged(layer, place)
+        raise broken(layer, place)
 
 
 def explain(path: Path, label: str) -> PermanentError:
     """Make the error for a file that GDAL could not read because SQLite could not."""
     try:
         with _opened(path, label) as db:
-            return damaged(label, _find_damage(db, "SELECT * FROM pragma_quick_check LIMIT 1"))
+            return broken(label, _find_damage(db, "SELECT * FROM pragma_quick_check LIMIT 1"))
     except PermanentError as exc:
         return exc
 
@@ -67,7 +67,7 @@ def count_rows(path: Path, layer: str) -> int | None:
         return int(row[0]) if row else None
 
 
-def damaged(layer: str, place: int | None = None) -> PermanentError:
+def broken(layer: str, place: int | None = None) -> PermanentError:
     """Make the error for a damaged file; `place` is the byte where the damage begins, if it is known."""
     where = f" from byte {place} on" if place is not None else ""
     return PermanentError(
@@ -88,7 +88,7 @@ def _opened(path: Path, layer: str) -> Iterator[sqlite3.Connection]:
         except sqlite3.DatabaseError as exc:
             if _code(exc) not in _DAMAGE:
                 raise
-            raise damaged(layer) from exc
+            raise broken(layer) from exc
 
 
 def _first(db: sqlite3.Connection, statement: str, *params: str) -> tuple[str | int] | None:
