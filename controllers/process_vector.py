@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 
 from controllers.base import Controller, JobOutcome, JobParameters, schema_faults
+from schema.errors import PermanentError
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
 from services.vector import report
@@ -172,7 +173,13 @@ class ProcessVector(Controller):
 
 
 def _loads(found: Json) -> list[Json]:
-    """List what preprocess found: one load for each table."""
+    """List what preprocess found: one load for each table. Raises PermanentError when that was too much for a row."""
+    if "result_path" in found:
+        raise PermanentError(
+            "The file has more layers, or more chunks of rows, than one job can load.",
+            remediation='Raise "chunk_size" (up to 100,000), name one "layer" a job, or split the file.',
+            code="too_many_chunks",
+        )
     return [found, *found.get("more", [])]
 
 

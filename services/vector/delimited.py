@@ -66,12 +66,12 @@ def open_delimited(
 
 @contextmanager
 def reopen_delimited(
-    path: Path, name: str, recipe: Json, chunk: Chunk
+    path: Path, name: str, recipe: Json, chunk: Chunk, check: Callable[[], None]
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open it again for the rows of a chunk, which are read as the first pass judged all of them."""
     dialect, found, block = _from_recipe(recipe)
     layer = SourceLayer(name, found.crs, _fields(dialect, found), None, recipe=recipe)
-    rows = read_rows(path, dialect, Seek(*chunk.seek), block, chunk.first_fid, chunk.rows)
+    rows = read_rows(path, dialect, Seek(*chunk.seek), block, chunk.first_fid, chunk.rows, check)
     yield layer, (_batch(records, found, found.kept) for records in rows)
 
 
@@ -106,10 +106,11 @@ def _judge(
             judge.look(values)
         if place is None:
             place = coordinates.find_place(dialect.names, _samples(records.values), hints)
-            if place.kind == "shape":
-                srids, x, y = _look_at_shapes(records.values.column(place.x))
-                ranges.look(x, y)
-        if place.kind != "shape":
+        if place.kind == "shape":
+            named, x, y = _look_at_shapes(records.values.column(place.x))
+            srids |= named
+            ranges.look(x, y)
+        else:
             x, y, _ = _numbers(records.values, place)
             ranges.look(x, y)
             _grow(bounds, x, y)
@@ -125,12 +126,14 @@ def _judge(
 
 
 def _samples(values: pa.RecordBatch) -> list[list[str]]:
-    return [[text for text in column.slice(0, SAMPLE_ROWS).to_pylist() if text] for column in values.columns]
+    return [
+        [text for text in column.drop_null().slice(0, SAMPLE_ROWS).to_pylist() if text] for column in values.columns
+    ]
 
 
 def _look_at_shapes(values: pa.Array) -> tuple[set[int], coordinates.Floats, coordinates.Floats]:
     """Read some shapes for the SRIDs that they name and the coordinates they begin at."""
-    shapes, _, srids = coordinates.read_shapes(values.slice(0, SAMPLE_ROWS))
+    shapes, _, srids = coordinates.read_shapes(values.drop_null().slice(0, SAMPLE_ROWS))
     points = coordinates.first_points(shapes)
     return srids, points[:, 0], points[:, 1]
 

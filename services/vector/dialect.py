@@ -43,6 +43,8 @@ def read_dialect(path: Path, hints: Hints) -> Dialect:
     if first.lower().startswith("sep=") and len(first.rstrip("\r")) == 5:
         # What Excel writes and obeys.
         skip, told, head = 1, first[4], rest
+    # A shape in the first rows may be all that was read.
+    csv.field_size_limit(_HEAD_BYTES)
     delimiter = told or _choose_delimiter(head)
     names = next((row for row in csv.reader(head.splitlines(keepends=True), delimiter=delimiter) if row), None)
     if not names:

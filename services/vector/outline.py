@@ -14,7 +14,8 @@ from services.vector.wkb import Bytes, Integers
 
 PART_BYTES = 2**19
 """A part ends with the line that reaches this size, unless a value goes on there."""
-_LARGEST_LINE = 256 * 2**20
+_LARGEST_LINE = 32 * 2**20
+"""A longer line is looked at in pieces, and the file is not parted behind it."""
 _MANY_BYTE = frozenset(
     ("cp932", "cp936", "cp949", "cp950", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr")
 )
@@ -35,13 +36,14 @@ class Outline:
 
 
 def outline(path: Path, dialect: Dialect) -> Outline:
-    """Look over a file. Memory: a part, or the longest line."""
-    starts, offset, longest, quotes, inside = [0], 0, 0, 0, False
+    """Look over a file. Memory: about three times a part, or a line of at most 32 MB."""
+    starts, offset, longest, line, quotes, inside = [0], 0, 0, 0, 0, False
     delimiter = ord(dialect.delimiter)
     can_part = delimiter < 128 and dialect.encoding.name not in _MANY_BYTE | {UTF16}
     for block in _blocks(path):
         offset += len(block)
-        longest = max(longest, _longest_line(block))
+        line, found = _measure_lines(block, line)
+        longest = max(longest, found)
         quotes += block.count(_QUOTE)
         # Only where lines end is known what a mark at the beginning of the next block means.
         can_part &= block.endswith(b"\n")
@@ -70,9 +72,10 @@ def is_open_after(block: bytes, delimiter: int, *, is_open: bool) -> bool:
 
 def _are_regular(data: Bytes, opening: Integers, closing: Integers, delimiter: int) -> bool:
     """Tell whether marks open and close by turns: each beside a delimiter, a line's end or another mark."""
-    padded = np.concatenate(([_NEWLINE], data, [_NEWLINE])).astype(np.uint8)
-    beside = np.concatenate((padded[opening], padded[closing + 2]))
-    return bool(np.isin(beside, (_QUOTE, _NEWLINE, _RETURN, delimiter)).all())
+    # The block begins and ends where a line does.
+    before = np.where(opening > 0, data[opening - 1], _NEWLINE)
+    after = np.where(closing + 1 < len(data), data[(closing + 1) % len(data)], _NEWLINE)
+    return all(np.isin(beside, (_QUOTE, _NEWLINE, _RETURN, delimiter)).all() for beside in (before, after))
 
 
 def _follow(block: bytes, marks: list[int], delimiter: int, *, is_open: bool) -> bool:
@@ -96,9 +99,13 @@ def _has_header(block: bytes, dialect: Dialect) -> bool:
     return sum(1 for line in block.splitlines() if line.strip()) > dialect.skip
 
 
-def _longest_line(block: bytes) -> int:
+def _measure_lines(block: bytes, begun: int) -> tuple[int, int]:
+    """Give the bytes of the line that goes on behind a block, and of the longest; `begun` lie before the block."""
     ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
-    return int(np.diff(ends, prepend=-1, append=len(block)).max())
+    if not len(ends):
+        return begun + len(block), begun + len(block)
+    going_on = len(block) - 1 - int(ends[-1])
+    return going_on, max(begun + int(ends[0]), int(np.diff(ends).max(initial=0)), going_on)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

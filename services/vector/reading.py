@@ -126,7 +126,7 @@ def _open(
     encoding: Encoding | None = None
     opened: Opened
     if known in (CSV, TSV) and chunk:
-        opened = delimited.reopen_delimited(path, origin.name, recipe or {}, chunk)
+        opened = delimited.reopen_delimited(path, origin.name, recipe or {}, chunk, check)
     elif known in (CSV, TSV):
         opened = delimited.open_delimited(path, origin.name, inner, check, geometry_only=geometry_only)
     elif known is KML:

@@ -62,11 +62,14 @@ def block_bytes(found: Outline) -> int:
     return min(_LARGEST_BLOCK, max(_BLOCK_BYTES, 2 * found.longest_line + 4096))
 
 
-def read_rows(path: Path, dialect: Dialect, seek: Seek, block: int, first: int, rows: int) -> Iterator[Records]:
-    """Read rows again from a place before them; `first` is the number of the first of them."""
+def read_rows(
+    path: Path, dialect: Dialect, seek: Seek, block: int, first: int, rows: int, check: Callable[[], None]
+) -> Iterator[Records]:
+    """Read rows again from a place before them, which may be far; `first` is the number of the first of them."""
     with path.open("rb") as file:
         file.seek(seek.offset)
         for records in _read(file, dialect, seek, block):
+            check()
             before, end = max(first - records.first, 0), min(first + rows - records.first, records.values.num_rows)
             if before < end:
                 yield _cut(records, before, end - before)

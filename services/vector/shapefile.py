@@ -49,6 +49,9 @@ def _check_table(path: Path, name: str) -> None:
     start, length = int.from_bytes(header[8:10], "little"), int.from_bytes(header[10:12], "little")
     if len(header) < _DBF_HEADER or start <= _DBF_HEADER or not length:
         raise _damaged(f"{name} does not begin as the table of a shapefile does.")
+    stated, size = start + length * int.from_bytes(header[4:8], "little"), path.stat().st_size
+    if stated > size:
+        raise _damaged(f"{name} was cut off: it has {size} of the {stated} bytes that its records take.")
 
 
 def _damaged(message: str) -> PermanentError:

@@ -81,6 +81,20 @@ def test_the_delimiter_is_the_one_that_most_rows_agree_on(tmp_path: Path) -> Non
         assert read_dialect(tmp_path / "a.csv", Hints()).delimiter == delimiter, text
 
 
+def test_a_crs_that_only_later_shapes_name_is_theirs(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,wkt\n" + "1,\n" * 300 + '2,"SRID=25832;POINT(500000 5000000)"\n' * 3)
+    with open_delimited(tmp_path / "a.csv", "a", Hints(), lambda: None) as (layer, batches):
+        assert layer.crs == "EPSG:25832"
+        assert sum(len(batch.fids) for batch in batches) == 303
+
+
+def test_a_shape_may_be_longer_than_what_the_dialect_is_judged_by(tmp_path: Path) -> None:
+    corners = ", ".join(f"{n / 100_000} 1" for n in range(50_000))
+    (tmp_path / "a.csv").write_text(f'id,wkt\n1,"LINESTRING ({corners})"\n')
+    with open_delimited(tmp_path / "a.csv", "a", Hints(), lambda: None) as (_, batches):
+        assert [len(batch.fids) for batch in batches] == [1]
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), max_size=10)
 numbers = st.floats(-60, 60).map(lambda n: round(n, 3))
 

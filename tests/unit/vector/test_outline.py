@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_any_rows_are_read_again_as_they_were_read_first(
                 seeks |= dict.fromkeys(batch.fids.tolist(), batch.seek)
                 whole += as_rows(batch)
         chunk = Chunk(first + 1, number, first, first + number - 1, seek=seeks[first])
-        with reopen_delimited(path, "a", layer.recipe, chunk) as (again, batches):
+        with reopen_delimited(path, "a", layer.recipe, chunk, lambda: None) as (again, batches):
             assert again.fields == layer.fields
             assert [row for batch in batches for row in as_rows(batch)] == whole[first : first + number]
 
@@ -136,6 +137,29 @@ def test_only_text_whose_bytes_are_characters_is_parted(tmp_path: Path, encoding
     path.write_text("a,b,c\n" + "1,2,3\n" * 100, encoding=encoding)
     with parts_of(1):
         assert len(look(path, encoding)[1].starts) == parts
+
+
+def test_lines_are_measured_over_the_pieces_that_they_are_read_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b,c\n1,2,3\n" + b"x" * 1_000 + b"\n1,2,3\n")
+    monkeypatch.setattr(outlines, "_LARGEST_LINE", 30)
+    with parts_of(10):
+        found = look(path)[1]
+    assert found.longest_line == 1_000
+    # Within the long line nobody knows any more where values begin.
+    assert found.starts == (0, 12)
+
+
+def test_a_long_line_takes_no_more_than_a_few_times_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'a,b,c\n1,2,"' + b"x" * 20_000_000 + b'"\n')
+    tracemalloc.start()
+    look(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000_000
 
 
 @pytest.mark.parametrize("head", ["sep=;\n", "sep=;\n\n\n", "\n\n\n"])

@@ -8,7 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from controllers.process_vector import ProcessVector, ProcessVectorParameters
+from schema.errors import PermanentError
+from schema.jobs import TaskResult, TaskStatus
 from schema.settings import Settings
+from tests.unit.factories import make_job
 
 
 def faults(**parameters: Any) -> list[tuple[tuple[int | str, ...], str]]:
@@ -36,6 +39,13 @@ def test_a_file_whose_name_makes_no_table_needs_target_table(name: str) -> None:
     assert place == ("target_table",)
     assert message.endswith("target_table is required: nothing of the file's name makes an identifier")
     assert ProcessVectorParameters(dataset_id="bronze", resource_id=name, target_table="japan").target_table == "japan"
+
+
+def test_layers_and_chunks_beyond_what_a_row_holds_fail_the_job_and_are_not_left_out() -> None:
+    excerpt = {"plan": "plan.json", "chunks": [], "result_path": "silver/_results/a.json", "bytes": 300_000}
+    result = TaskResult("a-1-0001", 1, TaskStatus.COMPLETED, excerpt, None, {})
+    with pytest.raises(PermanentError, match="more layers, or more chunks"):
+        ProcessVector().stage_data(ProcessVector.stages[0], make_job(), [result])
 
 
 @pytest.mark.parametrize("table", ["tiles", "tiling_plans"])
