@@ -8,7 +8,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from repositories import features, succession
+from repositories import features, loading, succession
 from repositories.features import Table
 from repositories.postgres import Connection
 from services.context import TaskContext
@@ -24,17 +24,17 @@ REJECTS, MULTI = "_rejects", "_multi"
 
 def staging_of(job_id: str, plan: LoadPlan, suffix: str = "") -> Table:
     """Name a staging table of a load."""
-    return features.staging_table(job_id, plan.staging + suffix)
+    return loading.staging_table(job_id, plan.staging + suffix)
 
 
 def make_staging(conn: Connection, job_id: str, plan: LoadPlan) -> None:
     """Make the job's staging tables anew."""
     columns = [(column.name, column.pg_type) for column in plan.columns]
-    features.create_staging(conn, staging_of(job_id, plan), columns, plan.geometry_type, plan.srid)
-    features.create_rejects(conn, staging_of(job_id, plan, REJECTS))
+    loading.create_staging(conn, staging_of(job_id, plan), columns, plan.geometry_type, plan.srid)
+    loading.create_rejects(conn, staging_of(job_id, plan, REJECTS))
     if plan.guessed and not plan.promote:
         multi = type_name(plan.family, multi=True)
-        features.create_staging(conn, staging_of(job_id, plan, MULTI), columns, multi, plan.srid)
+        loading.create_staging(conn, staging_of(job_id, plan, MULTI), columns, multi, plan.srid)
 
 
 def try_rows(ctx: TaskContext, plan: LoadPlan, rows: pa.RecordBatch) -> bool:
@@ -43,7 +43,7 @@ def try_rows(ctx: TaskContext, plan: LoadPlan, rows: pa.RecordBatch) -> bool:
     schema, pg_types = schema_of(plan)
     with ctx.database.connection() as conn:
         return all(
-            features.takes_rows(conn, table, schema.names, encode([part], schema, pg_types))
+            loading.takes_rows(conn, table, schema.names, encode([part], schema, pg_types))
             for table, part in share_out(ctx.job_id, plan, rows)
         )
 
@@ -74,32 +74,32 @@ def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int, loaded: int) -
     ctx.check()
     with ctx.database.transaction() as conn:
         features.set_limits(conn, seconds)
-        report.check_staged(features.count_rows(conn, staging), loaded)
-    with ThreadPoolExecutor(len(features.INDEXES)) as threads:
-        list(threads.map(partial(_build_index, ctx, staging), features.INDEXES))
+        report.check_staged(loading.count_rows(conn, staging), loaded)
+    with ThreadPoolExecutor(len(loading.INDEXES)) as threads:
+        list(threads.map(partial(_build_index, ctx, staging), loading.INDEXES))
     ctx.check()
     with ctx.database.transaction() as conn:
         features.set_limits(conn, seconds)
-        features.make_ready(conn, staging)
+        loading.make_ready(conn, staging)
     return geometry_type
 
 
 def _build_index(ctx: TaskContext, staging: Table, statement: str) -> None:
     with ctx.database.transaction() as conn:
         features.set_limits(conn, ctx.settings.task_deadline_seconds)
-        features.build_index(conn, staging, statement)
+        loading.build_index(conn, staging, statement)
 
 
 def _settle_type(conn: Connection, job_id: str, plan: LoadPlan, multi_rows: int) -> str:
     """Correct the guess whether repairs make multipolygons, now that it is known."""
     staging = staging_of(job_id, plan)
     wanted = type_name(plan.family, multi=multi_rows > 0 if plan.guessed else plan.promote)
-    if wanted.upper() == features.geometry_type_of(conn, staging):
+    if wanted.upper() == loading.geometry_type_of(conn, staging):
         return wanted
     if plan.promote:
-        features.make_single(conn, staging, wanted, plan.srid)
+        loading.make_single(conn, staging, wanted, plan.srid)
     else:
-        features.make_multi(conn, staging, wanted, plan.srid, also=staging_of(job_id, plan, MULTI))
+        loading.make_multi(conn, staging, wanted, plan.srid, also=staging_of(job_id, plan, MULTI))
     return wanted
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from repositories import features
+from repositories import features, loading
 from repositories.identifiers import fit_name
 from schema.errors import PermanentError
 from schema.jobs import Json
@@ -180,7 +180,7 @@ def _copy(ctx: TaskContext, plan: LoadPlan, cleaned: list[CleanBatch]) -> None:
     ctx.check()
     features.set_limits(ctx.transaction, ctx.settings.task_deadline_seconds)
     for table, columns, data in loads:
-        features.copy_rows(ctx.transaction, table, columns, data)
+        loading.copy_rows(ctx.transaction, table, columns, data)
 
 
 def _first_rejected(batch: CleanBatch) -> list[list[object]]:
