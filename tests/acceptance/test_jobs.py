@@ -178,7 +178,8 @@ def test_a_body_over_a_megabyte_is_too_large(api: Api) -> None:
 @pytest.mark.parametrize("job_type", ["hallo", "Hello_World", "%00", "%ED%A0%80", "%C3%A9", "x" * 5000])
 def test_a_job_type_that_does_not_exist_is_named(api: Api, job_type: str) -> None:
     body = problem_of(api.post(f"jobs/{job_type}", json={}), 404, "unknown_job_type")
-    assert job_type in body["detail"] or "%" in job_type
+    assert job_type[:90] in body["detail"] or "%" in job_type
+    assert len(body["detail"]) < 200
     assert "hello_world" in body["remediation"]
 
 
