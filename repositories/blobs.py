@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from uuid import uuid4
 
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
-from azure.storage.blob import BlobBlock, BlobClient, BlobProperties, BlobServiceClient, ContentSettings
+from azure.storage.blob import BlobProperties, BlobServiceClient, ContentSettings
 
-from repositories.marks import MARK, check_mark, mark_of, output_contested
-from schema.errors import NotFound, SourceChanged, Unavailable
+from repositories.marks import MARK
+from repositories.publishing import BLOCK_BYTES, publish
+from repositories.storage_errors import blob_not_found, container_not_found, storage_errors
 from schema.jobs import Source
 from schema.settings import Settings
 
-BLOCK_BYTES = 16 * 1024 * 1024
 CONTAINER_NAME = re.compile(r"\$root|\$web|[a-z0-9](?:-?[a-z0-9]){2,62}")
 """https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
 WHILE_A_CALLER_WAITS: dict[str, Any] = {"read_timeout": 4, "retry_total": 1}
 """Storage that accepts a request but does not answer must not keep the caller of a POST for a minute."""
 BINARY = "application/octet-stream"
-_NO_NAME = ("InvalidResourceName", "OutOfRangeInput", "InvalidUri")
-"""The service's codes for a name that no container can have."""
 QUICK_BACKOFF = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 """Seconds between tries of the SDK; its own default of 15 would keep a POST waiting that could answer 503."""
 LISTED = ["metadata"]
 T = TypeVar("T")
-
-
-class StorageUnavailable(Unavailable):
-    """Blob or queue storage cannot be reached."""
-
-    code = "storage_unavailable"
 
 
 @dataclass(frozen=True)
@@ -160,7 +145,7 @@ class AzureBlobs:
         # A name with a slash would lead into a container of another name.
         if not CONTAINER_NAME.fullmatch(container):
             raise container_not_found(container)
-        with _errors(container, ""):
+        with storage_errors(container, ""):
             try:
                 self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
             except ResourceNotFoundError as exc:
@@ -170,7 +155,7 @@ class AzureBlobs:
         """See Blobs."""
         if not CONTAINER_NAME.fullmatch(container):
             raise container_not_found(container)
-        with _errors(container, blob):
+        with storage_errors(container, blob):
             try:
                 facts = self._service.get_blob_client(container, blob).get_blob_properties(**WHILE_A_CALLER_WAITS)
             except ResourceNotFoundError:
@@ -182,7 +167,7 @@ class AzureBlobs:
     def download(self, source: Source, path: Path) -> None:
         """See Blobs."""
         client = self._service.get_blob_client(source.container, source.blob)
-        with _errors(source.container, source.blob, accepted=source), path.open("wb") as file:
+        with storage_errors(source.container, source.blob, accepted=source), path.open("wb") as file:
             client.download_blob(
                 max_concurrency=4, etag=source.etag, match_condition=MatchConditions.IfNotModified
             ).readinto(file)
@@ -192,21 +177,21 @@ class AzureBlobs:
         if offset >= source.size:
             return b""
         client = self._service.get_blob_client(source.container, source.blob)
-        with _errors(source.container, source.blob, accepted=source):
+        with storage_errors(source.container, source.blob, accepted=source):
             return client.download_blob(
                 offset, length, etag=source.etag, match_condition=MatchConditions.IfNotModified
             ).readall()
 
     def read(self, container: str, blob: str) -> bytes:
         """See Blobs."""
-        with _errors(container, blob):
+        with storage_errors(container, blob):
             return self._service.get_blob_client(container, blob).download_blob(max_concurrency=2).readall()
 
     def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
         """See Blobs."""
         client = self._service.get_blob_client(container, blob)
         settings = ContentSettings(content_type=content_type)
-        with _errors(container, blob):
+        with storage_errors(container, blob):
             self._in_container(
                 container,
                 lambda: client.upload_blob(data, overwrite=True, content_settings=settings, max_concurrency=2),
@@ -224,26 +209,13 @@ class AzureBlobs:
     ) -> None:
         """See Blobs."""
         client = self._service.get_blob_client(container, blob)
-        blocks = []
-        # Who publishes the same name at the same time must not commit these blocks among its own.
-        own = f"{uuid4().hex[:8]}-{attempt:08d}"
-        with _errors(container, blob), path.open("rb") as file:
-            unless_changed = _hold(client, made_of) if made_of else {}
-            for number, data in enumerate(iter(lambda: file.read(BLOCK_BYTES), b"")):
-                block_id = base64.b64encode(f"{own}-{number:08d}".encode()).decode()
-                self._in_container(container, lambda i=block_id, d=data: client.stage_block(i, d))  # type: ignore[misc]
-                blocks.append(BlobBlock(block_id=block_id))
-            settings = ContentSettings(content_type=content_type)
-            try:
-                self._in_container(
-                    container, lambda: client.commit_block_list(blocks, content_settings=settings, **unless_changed)
-                )
-            except (ResourceExistsError, ResourceModifiedError) as exc:
-                raise output_contested(f"{container}/{blob}") from exc
+        settings = ContentSettings(content_type=content_type)
+        with storage_errors(container, blob), path.open("rb") as file:
+            publish(client, partial(self._in_container, container), file, attempt, settings, made_of)
 
     def has_container(self, container: str) -> bool:
         """See Blobs."""
-        with _errors(container, ""):
+        with storage_errors(container, ""):
             try:
                 self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
             except ResourceNotFoundError:
@@ -252,28 +224,28 @@ class AzureBlobs:
 
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         """See Blobs."""
-        with _errors(container, prefix):
+        with storage_errors(container, prefix):
             for facts in self._service.get_container_client(container).list_blobs(prefix or None, LISTED):
                 yield _facts_of(facts)
 
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
         """See Blobs."""
         client = self._service.get_container_client(container)
-        with _errors(container, prefix):
+        with storage_errors(container, prefix):
             for found in client.walk_blobs(prefix or None, LISTED, "/"):
                 yield _facts_of(found) if isinstance(found, BlobProperties) else BlobFolder(found.name)
 
     def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
         """See Blobs."""
         only: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
-        with _errors(container, blob), suppress(ResourceNotFoundError, ResourceModifiedError):
+        with storage_errors(container, blob), suppress(ResourceNotFoundError, ResourceModifiedError):
             self._service.get_blob_client(container, blob).delete_blob(**only)
 
     def delete_prefix(self, container: str, prefix: str) -> int:
         """See Blobs."""
         client = self._service.get_container_client(container)
         deleted = 0
-        with _errors(container, prefix):
+        with storage_errors(container, prefix):
             try:
                 for name in client.list_blob_names(name_starts_with=prefix):
                     # Another worker may delete it first.
@@ -302,62 +274,3 @@ def _facts_of(found: BlobProperties) -> BlobFacts:
     kind = found.content_settings.content_type
     mark = (found.metadata or {}).get(MARK)
     return BlobFacts(found.name, found.size, etag, found.last_modified.astimezone(UTC), kind, mark)
-
-
-def _hold(client: BlobClient, made_of: str) -> dict[str, Any]:
-    """Give the mark of an output, and the condition that it is as it was seen now. Raises PermanentError."""
-    own = mark_of(made_of)
-    try:
-        known = client.get_blob_properties()
-    except ResourceNotFoundError:
-        return {"metadata": {MARK: own}, "match_condition": MatchConditions.IfMissing}
-    check_mark(f"{client.container_name}/{client.blob_name}", known.metadata.get(MARK), made_of)
-    return {"metadata": {MARK: own}, "etag": known.etag, "match_condition": MatchConditions.IfNotModified}
-
-
-def container_not_found(container: str) -> NotFound:
-    """Make the error for a missing container."""
-    return NotFound(
-        f"There is no container {container!r} in the storage account.",
-        remediation="Check dataset_id: it names the container that holds the file.",
-        code="container_not_found",
-    )
-
-
-def blob_not_found(container: str, blob: str) -> NotFound:
-    """Make the error for a missing blob."""
-    return NotFound(
-        f"There is no blob {blob!r} in container {container!r}.",
-        remediation="Check resource_id: it is the blob's full name, folders and extension included.",
-        code="blob_not_found",
-    )
-
-
-def source_changed(source: Source) -> SourceChanged:
-    """Make the error for a source that is no longer the accepted one."""
-    return SourceChanged(
-        f"{source.container}/{source.blob} was replaced or removed after the job was accepted.",
-        remediation="Submit the job again: it then works on the blob as it is now.",
-    )
-
-
-@contextmanager
-def _errors(container: str, blob: str, *, accepted: Source | None = None) -> Iterator[None]:
-    try:
-        yield
-    except HttpResponseError as exc:
-        if getattr(exc, "error_code", None) in _NO_NAME:
-            raise container_not_found(container) from exc
-        missing = isinstance(exc, ResourceNotFoundError)
-        if accepted and (missing or exc.status_code == 412):
-            raise source_changed(accepted) from exc
-        if missing:
-            lost_container = getattr(exc, "error_code", None) == "ContainerNotFound" or "ontainer" in str(exc.reason)
-            raise (container_not_found(container) if lost_container else blob_not_found(container, blob)) from exc
-        raise _unavailable() from exc
-    except AzureError as exc:
-        raise _unavailable() from exc
-
-
-def _unavailable() -> StorageUnavailable:
-    return StorageUnavailable("Blob storage cannot be reached.", remediation="Try again in a few seconds.")

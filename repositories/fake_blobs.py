@@ -9,15 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from repositories.blobs import (
-    BINARY,
-    BlobFacts,
-    BlobFolder,
-    blob_not_found,
-    container_not_found,
-    source_changed,
-)
+from repositories.blobs import BINARY, BlobFacts, BlobFolder
 from repositories.marks import check_mark, mark_of
+from repositories.storage_errors import blob_not_found, container_not_found, source_changed
 from schema.jobs import Source
 
 

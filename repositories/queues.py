@@ -13,7 +13,8 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFo
 from azure.identity import DefaultAzureCredential
 from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
-from repositories.blobs import QUICK_BACKOFF, StorageUnavailable
+from repositories.blobs import QUICK_BACKOFF
+from repositories.storage_errors import StorageUnavailable
 from schema.settings import Settings
 
 SENDERS = 8

@@ -7,8 +7,8 @@ import pytest
 from controllers.base import JobOutcome
 from controllers.generate_tiling_plan import GenerateTilingPlan
 from controllers.settle import MAX_RESULT_BYTES
-from repositories.blobs import StorageUnavailable
 from repositories.fake_blobs import FakeBlobs
+from repositories.storage_errors import StorageUnavailable
 from schema.errors import PermanentError
 from schema.jobs import Job, JobStatus, Json
 from services.context import TaskContext

@@ -6,16 +6,19 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from azure.storage.blob import BlobClient
 from azure.storage.queue import QueueServiceClient
 
 from local.stack import Stack
-from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs, StorageUnavailable
+from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs
 from repositories.fake_blobs import FakeBlobs
 from repositories.marks import OutputContested, mark_of
 from repositories.queues import AzureQueues, FakeQueues, Queues
+from repositories.storage_errors import StorageUnavailable
 from schema.errors import NotFound, PermanentError, SourceChanged, Unavailable
 from schema.jobs import Source
 from schema.settings import Settings
@@ -251,6 +254,25 @@ def test_outputs_of_two_sources_published_at_once_do_not_replace_each_other(
         (facts,) = blobs.list_blobs(name, blob)
         assert facts.mark == "bronze/" + blobs.read(name, blob).decode()
         assert len(refusals) == 1
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["over an older one", "anew"])
+def test_a_commit_whose_answer_was_lost_is_done(
+    settings: Settings, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    commit = BlobClient.commit_block_list
+
+    def twice(client: BlobClient, *args: Any, **more: Any) -> Any:
+        commit(client, *args, **more)
+        return commit(client, *args, **more)
+
+    blobs = AzureBlobs(settings)
+    if before:
+        blobs.write(name, "a", b"old")
+    (tmp_path / "new").write_bytes(b"new")
+    monkeypatch.setattr(BlobClient, "commit_block_list", twice)
+    blobs.publish(name, "a", tmp_path / "new", attempt=1, made_of="bronze/a.tif")
+    assert blobs.read(name, "a") == b"new"
 
 
 def test_deleting_by_prefix_leaves_the_rest(blobs: Blobs, name: str) -> None:

@@ -1,0 +1,69 @@
+"""What can be wrong with a blob or the storage itself, and what its reader can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+
+from schema.errors import NotFound, SourceChanged, Unavailable
+from schema.jobs import Source
+
+_NO_NAME = ("InvalidResourceName", "OutOfRangeInput", "InvalidUri")
+"""The service's codes for a name that no container can have."""
+
+
+class StorageUnavailable(Unavailable):
+    """Blob or queue storage cannot be reached."""
+
+    code = "storage_unavailable"
+
+
+def container_not_found(container: str) -> NotFound:
+    """Make the error for a missing container."""
+    return NotFound(
+        f"There is no container {container!r} in the storage account.",
+        remediation="Check dataset_id: it names the container that holds the file.",
+        code="container_not_found",
+    )
+
+
+def blob_not_found(container: str, blob: str) -> NotFound:
+    """Make the error for a missing blob."""
+    return NotFound(
+        f"There is no blob {blob!r} in container {container!r}.",
+        remediation="Check resource_id: it is the blob's full name, folders and extension included.",
+        code="blob_not_found",
+    )
+
+
+def source_changed(source: Source) -> SourceChanged:
+    """Make the error for a source that is no longer the accepted one."""
+    return SourceChanged(
+        f"{source.container}/{source.blob} was replaced or removed after the job was accepted.",
+        remediation="Submit the job again: it then works on the blob as it is now.",
+    )
+
+
+@contextmanager
+def storage_errors(container: str, blob: str, *, accepted: Source | None = None) -> Iterator[None]:
+    """Turn the SDK's errors into ours; a blob that is not as it was `accepted` has changed."""
+    try:
+        yield
+    except HttpResponseError as exc:
+        if getattr(exc, "error_code", None) in _NO_NAME:
+            raise container_not_found(container) from exc
+        missing = isinstance(exc, ResourceNotFoundError)
+        if accepted and (missing or exc.status_code == 412):
+            raise source_changed(accepted) from exc
+        if missing:
+            lost_container = getattr(exc, "error_code", None) == "ContainerNotFound" or "ontainer" in str(exc.reason)
+            raise (container_not_found(container) if lost_container else blob_not_found(container, blob)) from exc
+        raise _unavailable() from exc
+    except AzureError as exc:
+        raise _unavailable() from exc
+
+
+def _unavailable() -> StorageUnavailable:
+    return StorageUnavailable("Blob storage cannot be reached.", remediation="Try again in a few seconds.")
