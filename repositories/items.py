@@ -15,6 +15,7 @@ from schema.errors import PermanentError, TransientError
 from schema.jobs import Json
 
 LOCK_SECONDS = 3
+PATIENT_LOCK_SECONDS = 10
 FETCH = 50
 """Rows that a cursor of the server brings at once: items may be large."""
 Statement = sql.SQL | sql.Composed
@@ -62,16 +63,29 @@ class After:
 
 
 @contextmanager
-def reading(database: Database, seconds: float, *, one_moment: bool = False) -> Iterator[Connection]:
+def reading(
+    database: Database, seconds: float, *, one_moment: bool = False, told_at_once: bool = False
+) -> Iterator[Connection]:
     """Give a transaction that cannot write, whose statements run no longer than `seconds`.
 
-    With `one_moment` all of its statements see the database as it was at the first. Raises SlowQuestion, or TableLocked
-    after LOCK_SECONDS.
+    With `one_moment` all of its statements see the database as it was at the first. A lock is waited for as long as
+    anywhere, and the question tried again: who holds one in the catalogue is mostly a job that ends soon. Who is to be
+    `told_at_once` asks about the tables themselves, and is told who locks them.
+
+    Raises
+    ------
+    SlowQuestion
+        A statement ran longer than `seconds`.
+    TransientError
+        database_busy: a table stayed locked for PATIENT_LOCK_SECONDS.
+    TableLocked
+        The same after LOCK_SECONDS, for who is `told_at_once`.
     """
+    lock_seconds = LOCK_SECONDS if told_at_once else PATIENT_LOCK_SECONDS
     with database.transaction() as conn:
         if one_moment:
             _sql.run(conn, "one_moment")
-        _sql.run(conn, "begin_reading", statement_ms=str(int(seconds * 1000)), lock_ms=str(LOCK_SECONDS * 1000))
+        _sql.run(conn, "begin_reading", statement_ms=str(int(seconds * 1000)), lock_ms=str(int(lock_seconds * 1000)))
         try:
             yield conn
         except errors.QueryCanceled as exc:
@@ -81,6 +95,8 @@ def reading(database: Database, seconds: float, *, one_moment: bool = False) -> 
                 "distance, a shorter interval.",
             ) from exc
         except errors.LockNotAvailable as exc:
+            if not told_at_once:
+                raise
             raise TableLocked(
                 f"A table that the answer needs is locked by another transaction; it was waited for {LOCK_SECONDS} s.",
                 remediation="Ask again when that transaction has ended. database_health shows the longest one.",

@@ -14,7 +14,7 @@ SHOWN = 100
 def get_database_summary(ctx: TaskContext) -> Json:
     """Count tables of the target schemas, what the catalogue holds, and jobs by status; rows are estimates."""
     schemas = list(ctx.settings.target_schemas)
-    with items.reading(ctx.database, READ_SECONDS) as conn:
+    with items.reading(ctx.database, READ_SECONDS, told_at_once=True) as conn:
         server = inventory.one(conn, "server")
         found = inventory.many(conn, "list_tables", schemas=schemas, limit=SHOWN + 1)
         return {

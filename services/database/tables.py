@@ -22,7 +22,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 def list_schemas(ctx: TaskContext) -> Json:
     """Give the schemas that are not PostgreSQL's own, with what they hold; those that jobs load into are targets."""
-    with items.reading(ctx.database, READ_SECONDS) as conn:
+    with items.reading(ctx.database, READ_SECONDS, told_at_once=True) as conn:
         found = inventory.many(conn, "list_schemas", limit=SHOWN + 1)
     targets = ctx.settings.target_schemas
     shown = [{**row, "is_target": row["schema"] in targets} for row in found[:SHOWN]]
@@ -41,7 +41,7 @@ def describe_table(ctx: TaskContext) -> Json:
 
 
 def _describe(ctx: TaskContext, schema: str, table: str) -> Json:
-    with items.reading(ctx.database, READ_SECONDS) as conn:
+    with items.reading(ctx.database, READ_SECONDS, told_at_once=True) as conn:
         found = inventory.one(conn, "find_relation", schema=schema, table=table)
         if not found:
             known = [row["name"] for row in inventory.many(conn, "list_relations", schema=schema, limit=KNOWN_TABLES)]

@@ -12,6 +12,7 @@ from local.stack import Stack
 from repositories import items
 from repositories.migrate import migrate
 from repositories.postgres import Database, DatabaseNotMigrated
+from schema.errors import GeostageError, TransientError
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +49,29 @@ def test_the_limits_of_a_reader_end_with_it(without_pgstac: Database) -> None:
     with without_pgstac.connection() as conn:
         kept = [(conn.execute(f"SHOW {name}".encode()).fetchone() or {})[name] for name in names]
     assert kept == ["30s", "public", "off"]
+
+
+@pytest.mark.parametrize(
+    ("told_at_once", "error", "code"),
+    [(True, items.TableLocked, "table_locked"), (False, TransientError, "database_busy")],
+)
+def test_a_lock_fails_for_good_only_who_asked_about_the_table_itself(
+    stack: Stack,
+    without_pgstac: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    told_at_once: bool,
+    error: type[GeostageError],
+    code: str,
+) -> None:
+    monkeypatch.setattr(items, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(items, "PATIENT_LOCK_SECONDS", 0.05)
+    dsn = stack.postgres_dsn.rpartition("/")[0] + "/without_pgstac"
+    with psycopg.connect(dsn) as holder:
+        holder.execute("LOCK TABLE geo.tiles IN ACCESS EXCLUSIVE MODE")
+        with (
+            pytest.raises(error) as raised,
+            items.reading(without_pgstac, 5, told_at_once=told_at_once) as conn,
+        ):
+            conn.execute("SELECT count(*) FROM geo.tiles")
+    assert raised.value.error_code == code
