@@ -116,10 +116,12 @@ class Runner:
 
     def _tidy(self, claim: Claim, ctx: TaskContext) -> None:
         """Do what the handler left for after the commit. The task is finished, so what fails is only told."""
-        try:
-            ctx.run_afterwards()
-        except GeostageError as exc:
-            record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc))
+        for act in ctx.afterwards:
+            try:
+                act()
+            # The handler's code as well: what it raises neither ends the worker nor keeps the next from its turn.
+            except Exception as exc:  # noqa: BLE001
+                record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc), where=where(exc))
 
     def _go_on(self, aftermath: Aftermath) -> None:
         """Start the stage that the job has moved on to, here and now; where that fails its message is sent instead."""

@@ -80,10 +80,10 @@ class TaskContext:
         """
         self._afterwards.append(act)
 
-    def run_afterwards(self) -> None:
-        """Do what the handler left for after the commit."""
-        for act in self._afterwards:
-            act()
+    @property
+    def afterwards(self) -> tuple[Callable[[], None], ...]:
+        """What the handler left for after the commit."""
+        return tuple(self._afterwards)
 
     def of(self, source: Source) -> TaskContext:
         """Give the same try with another source, for a task that works on several."""

@@ -230,12 +230,18 @@ def test_what_fails_after_the_commit_is_told_and_the_job_goes_on(
 ) -> None:
     def work(ctx: TaskContext) -> Json:
         ctx.after_commit(lambda: ctx.blobs.check_container("gone"))
+        ctx.after_commit(lambda: done.append(str(1 // len(done))))
+        ctx.after_commit(lambda: done.append("the next"))
         return leave_effect(ctx)
+
+    done: list[str] = []
 
     world.handlers["work"] = work
     job = world.started(1, 1)
     with caplog.at_level(logging.WARNING):
         world.execute(world.claim(job))
-    assert "tidy_failed" in caplog.text
+    assert caplog.text.count("tidy_failed") == 2
+    assert "ZeroDivisionError" in caplog.text
+    assert done == ["the next"]
     assert (world.job(job).current_stage_n, world.statuses(job, 1)) == (2, ["completed"])
     assert world.tasks(job)

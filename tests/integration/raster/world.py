@@ -69,7 +69,8 @@ class World:
         task = _task(job, number, spec.task_type, spec.parameters)
         with TaskContext(task, source, self.settings, self.blobs, self.database, self.lost) as ctx:
             result = resolve_handler(spec.task_type)(ctx)
-        ctx.run_afterwards()
+        for act in ctx.afterwards:
+            act()
         return TaskResult(task.task_id, number, TaskStatus.COMPLETED, result, None, spec.parameters)
 
     def output(self, result: Json) -> Path:
