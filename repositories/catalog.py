@@ -57,6 +57,16 @@ class ItemOutput:
 
 
 @dataclass(frozen=True)
+class HeldId:
+    """What the item that bears an id is about."""
+
+    source: str
+    href: str
+    as_it_is: bool
+    """The data are the source itself, not an output."""
+
+
+@dataclass(frozen=True)
 class Reach:
     """Where and when an item lies, or several that lie close to each other do all together."""
 
@@ -105,13 +115,6 @@ def upsert_items(
     _in_rounds(conn, lambda: _upsert(conn, items, extents, collection, check))
 
 
-def get_item(conn: Connection, collection_id: str, item_id: str) -> Json | None:
-    """Give an item as pgSTAC has it."""
-    row = _sql.first(conn, "get_item", collection=collection_id, item=item_id)
-    item: Json | None = row["item"] if row else None
-    return {**item, "geometry": None} if item and item["geometry"] == _NOWHERE else item
-
-
 def get_collection(conn: Connection, collection_id: str) -> Json | None:
     """Give a collection as pgSTAC has it."""
     row = _sql.first(conn, "get_collection", collection=collection_id)
@@ -143,7 +146,7 @@ def delete_sources(
 ) -> int:
     """Delete items whose blobs are gone, in a transaction that is open, and say how many were still as they were seen.
 
-    The extent is measured by those that are left. It locks the catalogue until the transaction ends, so call it last.
+    It measures the extent, and locks the catalogue until the transaction ends: call it last, with parts quick to read.
     """
     deleted = 0
     for part in parts:
@@ -184,11 +187,11 @@ def _delete(conn: Connection, statement: str, given: Mapping[str, Any]) -> int:
     return deleted
 
 
-def find_holders(conn: Connection, collection_id: str, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Give the source and the link to the data of those of the items that exist and say it, by id."""
+def find_holders(conn: Connection, collection_id: str, ids: Sequence[str]) -> dict[str, HeldId]:
+    """Tell of those of the items that exist and say their source what they are about, by id."""
     with _migrated():
         rows = _sql.rows(conn, "find_holders", collection=collection_id, ids=list(ids))
-    return {row["id"]: (row["source"], row["href"] or "") for row in rows}
+    return {row["id"]: HeldId(row["source"], row["href"] or "", as_it_is=row["as_it_is"]) for row in rows}
 
 
 def _upsert(
@@ -218,12 +221,19 @@ def _upsert(
 
 
 def _measure(conn: Connection, collection_id: str, extents: Extents) -> None:
+    """Measure the extent of a collection anew.
+
+    Where a statement has not the time for it the extent stays as it is, around every item and more; no log tells it.
+    """
     _sql.run(conn, "lock_catalog")
     found = get_collection(conn, collection_id)
-    if found:
-        extent = extents.measured(found["extent"], _all_reaches(conn, collection_id))
-        if extent != found["extent"]:
-            _write_collection(conn, {**found, "extent": extent})
+    try:
+        with conn.transaction():
+            reaches = _all_reaches(conn, collection_id) if found else []
+    except psycopg.errors.QueryCanceled:
+        return
+    if found and (extent := extents.measured(found["extent"], reaches)) != found["extent"]:
+        _write_collection(conn, {**found, "extent": extent})
 
 
 def _write_collection(conn: Connection, collection: Json) -> None:

@@ -21,9 +21,6 @@ SELECT pgstac.upsert_collection(%(collection)s::jsonb);
 -- upsert_items
 SELECT pgstac.upsert_items(%(items)s::jsonb);
 
--- get_item
-SELECT pgstac.get_item(%(item)s, %(collection)s) AS item;
-
 -- find_sources
 -- Items that were made of blobs of a container as they are, by id.
 SELECT id, content->'properties'->>'geostage:etag' AS etag, content->'properties'->>'geostage:detail' AS detail
@@ -59,7 +56,8 @@ WHERE starts_with(id, %(prefix)s) AND content->'properties'->>'geostage:source' 
 
 -- find_holders
 -- Of which sources items are, by id; items of other makers do not say it.
-SELECT id, content->'properties'->>'geostage:source' AS source, content->'assets'->'data'->>'href' AS href
+SELECT id, content->'properties'->>'geostage:source' AS source, content->'assets'->'data'->>'href' AS href,
+       content->'properties' ? 'geostage:blob' AS as_it_is
 FROM pgstac.items
 WHERE collection = %(collection)s AND id = ANY(%(ids)s) AND content->'properties' ? 'geostage:source';
 

@@ -156,6 +156,11 @@ def list_items(conn: Connection, plan_id: str, *, at_once: int = ITEMS_AT_ONCE) 
         place = {"row": rows[-1]["row"], "col": rows[-1]["col"]}
 
 
+def boxes_of_items(conn: Connection, plan_id: str) -> dict[str, list[float]]:
+    """Give the boxes of the items of a plan's tiles, by id."""
+    return {row["stac_id"]: row["bbox"] for row in _sql.rows(conn, "boxes_of_items", plan_id=plan_id)}
+
+
 def finish_plan(conn: Connection, plan_id: str) -> None:
     """Mark a plan and its tiles as done."""
     _sql.run(conn, "finish_tiles", plan_id=plan_id)

@@ -99,6 +99,10 @@ SELECT "row", "col", item FROM geo.tiles
 WHERE plan_id = %(plan_id)s AND item IS NOT NULL AND ("row", "col") > (%(row)s, %(col)s)
 ORDER BY "row", "col" LIMIT %(limit)s;
 
+-- boxes_of_items
+-- Give the boxes of the items of a plan's tiles.
+SELECT stac_id, item->'bbox' AS bbox FROM geo.tiles WHERE plan_id = %(plan_id)s AND item IS NOT NULL;
+
 -- finish_tiles
 -- Mark the tiles of a plan as done.
 UPDATE geo.tiles SET status = 'done', updated_at = clock_timestamp()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -133,16 +133,17 @@ def _missing_blob(prefix: str, number: int) -> str:
 
 def summarise(ctx: TaskContext) -> Json:
     """Write the report, and remove the items whose blobs are gone if that was asked for."""
-    path = ctx.work_folder / "report.ndjson"
+    path, gone = ctx.work_folder / "report.ndjson", ctx.work_folder / "gone.ndjson"
     failed, missing = _Entries(), _Entries()
-    with path.open("w", encoding="utf-8") as report:
+    with path.open("w", encoding="utf-8") as report, gone.open("w", encoding="utf-8") as parts:
         for entry in _failed_files(ctx):
             report.write(failed.add(entry))
         for part in _missing(ctx):
+            parts.write(json.dumps([asdict(one) for one in part]) + "\n")
             for one in part:
                 report.write(missing.add({"code": "blob_gone", "stac_id": one.item_id, "name": one.blob}))
     report_path = _publish(ctx, path) if failed.more or missing.more else None
-    removed = _remove(ctx) if ctx.parameters["remove_missing"] else 0
+    removed = _remove(ctx, gone) if ctx.parameters["remove_missing"] else 0
     return {
         "failed": failed.count,
         "failed_files": failed.shown,
@@ -202,7 +203,17 @@ def _publish(ctx: TaskContext, path: Path) -> str:
     return f"{container}/{blob}"
 
 
-def _remove(ctx: TaskContext) -> int:
-    """Remove the items whose blobs are gone, all in the transaction that finishes the task."""
+def _remove(ctx: TaskContext, gone: Path) -> int:
+    """Remove the items whose blobs are gone, all in the transaction that finishes the task.
+
+    It locks the catalogue, so nothing is fetched from storage meanwhile.
+    """
     collection, container = ctx.parameters["collection_id"], ctx.parameters["container"]
-    return catalog.delete_sources(ctx.transaction, collection, container, _missing(ctx), EXTENTS)
+    with gone.open(encoding="utf-8") as lines:
+        return catalog.delete_sources(ctx.transaction, collection, container, _parts(ctx, lines), EXTENTS)
+
+
+def _parts(ctx: TaskContext, lines: Iterable[str]) -> Iterator[list[CatalogedBlob]]:
+    for line in lines:
+        ctx.check()
+        yield [CatalogedBlob(**row) for row in json.loads(line)]

@@ -9,6 +9,7 @@ from pyproj import CRS
 
 from repositories import catalog, tiles
 from repositories.marks import mark_of
+from repositories.postgres import Connection
 from repositories.tiles import Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
@@ -56,16 +57,17 @@ def collect(ctx: TaskContext) -> Json:
     with steps.step("vrt"):
         _publish_vrt(ctx, tiling, header, made, vrt)
     ctx.check()
-    with steps.step("catalog_stac"):
-        stale = _stale_items(ctx, made, folder)
-        boxes = _catalogue(ctx, tiling)
-        for collection, ids in stale.items():
-            catalog.delete_items(ctx.transaction, collection, ids, EXTENTS)
     with steps.step("mosaic_json"):
         document = ctx.work_folder / "mosaic.json"
-        document.write_text(_mosaic(ctx, tiling, header, made, boxes, folder), encoding="utf-8")
+        document.write_text(_mosaic(ctx, tiling, header, made, folder), encoding="utf-8")
         outputs.publish(ctx, mosaic, document, JSON_TYPE)
     _remove_stale_blobs(ctx, made, folder)
+    with steps.step("catalog_stac"):
+        stale = _stale_items(ctx, made, folder)
+        # From here on the catalogue is locked until the commit, so all that storage has to do is done.
+        _catalogue(ctx, tiling)
+        for collection, ids in stale.items():
+            catalog.delete_items(ctx.transaction, collection, ids, EXTENTS)
     tiles.finish_plan(ctx.transaction, tiling.plan_id)
     return _outcome(ctx, tiling, listed, folder, steps)
 
@@ -87,16 +89,24 @@ def _name_of(tile: Tile) -> str:
     return f"tiles/{tile.tile_id}.tif"
 
 
-def _catalogue(ctx: TaskContext, tiling: TilingPlan) -> dict[str, list[float]]:
-    """Write the items, a batch after another; gives the box of each."""
-    if not tiles.holds_plan(ctx.transaction, tiling.plan_id, ctx.job_id):
-        raise errors.plan_taken(tiling.plan_id, "another job, or the folder of its tiles was")
-    boxes: dict[str, list[float]] = {}
+def _catalogue(ctx: TaskContext, tiling: TilingPlan) -> None:
+    """Write the items, a batch after another."""
+    _hold(ctx.transaction, ctx, tiling)
     for items in tiles.list_items(ctx.transaction, tiling.plan_id):
         ctx.check()
         write_items(ctx, items)
-        boxes |= {item["id"]: item["bbox"] for item in items}
-    return boxes
+
+
+def _boxes(ctx: TaskContext, tiling: TilingPlan) -> dict[str, list[float]]:
+    """Give the box of each item, by id."""
+    with ctx.database.transaction() as conn:
+        _hold(conn, ctx, tiling)
+        return tiles.boxes_of_items(conn, tiling.plan_id)
+
+
+def _hold(conn: Connection, ctx: TaskContext, tiling: TilingPlan) -> None:
+    if not tiles.holds_plan(conn, tiling.plan_id, ctx.job_id):
+        raise errors.plan_taken(tiling.plan_id, "another job, or the folder of its tiles was")
 
 
 def _stale_items(ctx: TaskContext, made: Sequence[Tile], folder: str) -> dict[str, list[str]]:
@@ -139,14 +149,8 @@ def _remove_stale_blobs(ctx: TaskContext, made: Sequence[Tile], folder: str) -> 
     ctx.after_commit(remove)
 
 
-def _mosaic(
-    ctx: TaskContext,
-    tiling: TilingPlan,
-    header: OutputHeader,
-    made: Sequence[Tile],
-    boxes: dict[str, list[float]],
-    folder: str,
-) -> str:
+def _mosaic(ctx: TaskContext, tiling: TilingPlan, header: OutputHeader, made: Sequence[Tile], folder: str) -> str:
+    boxes = _boxes(ctx, tiling)
     listed = [MosaicTile(_name_of(tile), boxes[tile.stac_id or ""]) for tile in made]
     base = ctx.settings.asset_base_url
     # GDAL's own name for a blob of the account that its reader has the key of.

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from repositories.catalog import HeldId
+from schema.errors import PermanentError
 from schema.jobs import Json
 from services.raster import errors
 from services.stac.item import ASSET
@@ -19,6 +21,8 @@ class Holder:
     """container/blob that it was made of, or that it is."""
     link: str
     """What a link to its data ends with, wherever the account and its container are: a slash and the blob's name."""
+    as_it_is: bool = False
+    """The item is about the source itself, not an output of it."""
 
     @classmethod
     def of_blob(cls, source: str, blob: str) -> Holder:
@@ -29,22 +33,36 @@ class Holder:
     def of_item(cls, item: Json, base_url: str) -> Holder:
         """Tell it from an item that this deployment made, whose links begin with its base URL."""
         _, _, blob = item["assets"][ASSET]["href"].removeprefix(base_url.rstrip("/")).lstrip("/").partition("/")
-        return cls(item["properties"]["geostage:source"], f"/{blob}")
+        properties = item["properties"]
+        return cls(properties["geostage:source"], f"/{blob}", as_it_is="geostage:blob" in properties)
 
 
-def check_holders(collection: str, known: Mapping[str, tuple[str, str]], wanted: Mapping[str, Holder]) -> None:
-    """See that items may be written.
-
-    `known` are the source and the data's link of items that are there, by id, as far as their source is known.
+def check_holders(collection: str, known: Mapping[str, HeldId], wanted: Mapping[str, Holder]) -> None:
+    """See that items may be written; `known` are those that are there, by id, as far as their source is known.
 
     Raises
     ------
     PermanentError
         item_taken: one is another file's, or that of another version of this one.
     """
-    for item_id, (source, href) in known.items():
-        own = wanted[item_id]
-        if source != own.source:
-            raise errors.item_taken(item_id, collection, source)
-        if href and not href.endswith(own.link):
-            raise errors.item_taken(item_id, collection, unquote(href))
+    for error in taken(collection, known, wanted).values():
+        raise error
+
+
+def taken(collection: str, known: Mapping[str, HeldId], wanted: Mapping[str, Holder]) -> dict[str, PermanentError]:
+    """Give the error of each item that may not be written, by id."""
+    holders = {item_id: _other_holder(held, wanted[item_id]) for item_id, held in known.items()}
+    return {item_id: errors.item_taken(item_id, collection, holder) for item_id, holder in holders.items() if holder}
+
+
+def _other_holder(held: HeldId, own: Holder) -> str | None:
+    """Say whose an id is if it is not one's own.
+
+    Links tell the outputs of one source apart. Of files as they are the source tells enough, and anybody may have
+    rewritten the link, to a cache of the storage for example.
+    """
+    if held.source != own.source:
+        return held.source
+    if (held.as_it_is and own.as_it_is) or not held.href or held.href.endswith(own.link):
+        return None
+    return unquote(held.href)

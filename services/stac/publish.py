@@ -12,6 +12,7 @@ import pystac
 import rasterio
 
 from repositories import catalog
+from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
 from services.raster.facts import RasterFacts, facts_of
@@ -21,7 +22,7 @@ from services.raster.source import label_of, source_of
 from services.raster.statistics import RasterStatistics
 from services.stac.collection import new_collection
 from services.stac.extent import EXTENTS
-from services.stac.holders import Holder, check_holders
+from services.stac.holders import Holder, check_holders, taken
 from services.stac.item import Making, StoredFile
 from services.stac.moments import moment_of
 from services.stac.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
@@ -62,7 +63,7 @@ def write_items(ctx: TaskContext, items: list[Json]) -> None:
     No item of another file is replaced: see check_items, which is asked before there is anything to write.
     """
     collection = items[0]["collection"]
-    wanted = {item["id"]: Holder.of_item(item, ctx.settings.asset_base_url) for item in items}
+    wanted = _holders_of(ctx, items)
     catalog.upsert_items(
         ctx.transaction,
         items,
@@ -70,6 +71,18 @@ def write_items(ctx: TaskContext, items: list[Json]) -> None:
         new_collection(collection, items[0]),
         lambda conn: check_holders(collection, catalog.find_holders(conn, collection, list(wanted)), wanted),
     )
+
+
+def taken_items(ctx: TaskContext, collection: str, items: list[Json]) -> dict[str, PermanentError]:
+    """Give the error of each of the items that may not be written, by id."""
+    wanted = _holders_of(ctx, items)
+    with ctx.database.connection() as conn:
+        known = catalog.find_holders(conn, collection, list(wanted))
+    return taken(collection, known, wanted)
+
+
+def _holders_of(ctx: TaskContext, items: list[Json]) -> dict[str, Holder]:
+    return {item["id"]: Holder.of_item(item, ctx.settings.asset_base_url) for item in items}
 
 
 def describe(ctx: TaskContext, path: Path, blob: str, facts: RasterFacts, name: str) -> StoredFile:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 from repositories import catalog, progress
-from schema.errors import GeostageError, NotFound, PermanentError
+from schema.errors import GeostageError, NotFound, PermanentError, TransientError
 from schema.jobs import Json, Source
 from services.containers.batches import SourceFile, read_batch
 from services.containers.details import Detail, effective, rank
@@ -17,7 +17,7 @@ from services.raster.names import source_item_id
 from services.raster.source import source_of
 from services.stac.item import record_of
 from services.stac.metadata import describe_file
-from services.stac.publish import write_items
+from services.stac.publish import taken_items, write_items
 from services.stac.sources import make_record
 
 FILE_ERRORS = (PermanentError, NotFound, DiskFull)
@@ -76,10 +76,9 @@ class _Batch:
     records: list[Json] = field(default_factory=list)
     failed: list[Json] = field(default_factory=list)
 
-    def refuse(self, file: SourceFile, code: str, message: str, remediation: str) -> None:
-        kind = kind_of(file.source.blob)
+    def refuse(self, blob: str, code: str, message: str, remediation: str) -> None:
         said = {"code": code, "message": message, "remediation": remediation}
-        self.failed.append({"name": file.source.blob, "kind": kind, **said})
+        self.failed.append({"name": blob, "kind": kind_of(blob), **said})
 
 
 def catalog_batch(ctx: TaskContext) -> Json:
@@ -94,15 +93,16 @@ def catalog_batch(ctx: TaskContext) -> Json:
         ctx.check()
         name = file.source.blob
         if name in killers:
-            batch.refuse(file, "file_kills_reader", KILLER.format(reason=killers[name]), KILLER_REMEDY)
+            batch.refuse(name, "file_kills_reader", KILLER.format(reason=killers[name]), KILLER_REMEDY)
             continue
         progress.note(ctx.database, ctx.task, name)
         _add(ctx, batch, file)
     progress.note(ctx.database, ctx.task, None)
     ctx.check()
+    _pass_over_taken(ctx, batch)
     failed_blob = _write_failed(ctx, batch.failed) if batch.failed else None
     if batch.records:
-        write_items(ctx, batch.records)
+        _write(ctx, batch.records)
     return {"catalogued": len(batch.records), "failed": len(batch.failed), "failed_blob": failed_blob}
 
 
@@ -112,7 +112,24 @@ def _add(ctx: TaskContext, batch: _Batch, file: SourceFile) -> None:
         batch.records.append(record_of(item))
     except FILE_ERRORS as exc:
         error: GeostageError = exc
-        batch.refuse(file, error.error_code, error.message, error.remediation)
+        batch.refuse(file.source.blob, error.error_code, error.message, error.remediation)
+
+
+def _pass_over_taken(ctx: TaskContext, batch: _Batch) -> None:
+    """Make entries of the files whose ids are those of other files' items."""
+    errors = taken_items(ctx, ctx.parameters["collection_id"], batch.records)
+    for record in batch.records:
+        if error := errors.get(record["id"]):
+            batch.refuse(record["properties"]["geostage:blob"], error.error_code, error.message, error.remediation)
+    batch.records = [record for record in batch.records if record["id"] not in errors]
+
+
+def _write(ctx: TaskContext, records: list[Json]) -> None:
+    try:
+        write_items(ctx, records)
+    except PermanentError as exc:
+        # An id was taken since it was looked at: the next try sees that, and fails its file alone.
+        raise TransientError(exc.message, remediation="It is tried again.", code=exc.error_code) from exc
 
 
 def _write_failed(ctx: TaskContext, failed: list[Json]) -> str:

@@ -17,10 +17,10 @@ from psycopg.types.json import Jsonb
 from pyproj import Geod
 
 from local.stack import Stack
-from repositories import catalog
 from repositories.postgres import Database
 from tests.acceptance.client import Api, Json, problem_of
 from tests.fixtures.items import COG, make_collection, make_item, write_items
+from tests.stored import get_item
 
 PLACES = ("catalog-places", "catalog-globe", "catalog-many")
 NOT_NUMBERS = "must be four numbers"
@@ -151,7 +151,7 @@ def test_items_are_what_pgstac_says_they_are(api: Api, database: Database) -> No
     for name in (*PLACES, "catalog-described"):
         for item in answer(api, "list_items", collection_id=name)["items"]:
             with database.connection() as conn:
-                assert item == catalog.get_item(conn, name, item["id"])
+                assert item == get_item(conn, name, item["id"])
 
 
 def test_pages_hold_every_item_once(api: Api) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from repositories import catalog
 from repositories.blobs import BlobFacts
+from repositories.fake_blobs import FakeBlobs
 from schema.jobs import Json
 from services.containers import batches, sync
 from services.context import TaskContext
 from services.raster.names import source_item_id
-from services.stac import tasks
+from services.stac import publish, tasks
 from tests.integration.containers.world import CONTAINER, POINT, Containers
 from tests.unit.stac.schemas import validate
 
@@ -227,6 +228,65 @@ def test_an_item_that_was_made_anew_meanwhile_is_not_removed(
     happens_before(monkeypatch, sync, "summarise", come_back)
     assert figures(world.sync(remove_missing=True), "missing", "removed") == [1, 0]
     assert set(world.items()) == {"back.geojson"}
+
+
+def test_a_link_that_somebody_rewrote_does_not_keep_a_file_from_being_catalogued_again(world: Containers) -> None:
+    world.put("a.geojson")
+    world.sync()
+    world.sql(
+        "UPDATE pgstac.items SET content = jsonb_set(content, '{assets,data,href}', %s::jsonb) RETURNING id",
+        ['"https://cdn.example.test/x"'],
+    )
+    world.put("a.geojson", point(3))
+    assert figures(world.sync(), "catalogued", "failed") == [1, 0]
+    assert world.items()["a.geojson"]["assets"]["data"]["href"] == f"/{CONTAINER}/a.geojson"
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["before", "meanwhile"])
+def test_an_id_that_is_taken_is_the_entry_of_its_file_alone(
+    world: Containers, monkeypatch: pytest.MonkeyPatch, *, seen: bool
+) -> None:
+    for name in ("a.geojson", "b.geojson"):
+        world.put(name)
+    world.sync()
+    world.sql(
+        "UPDATE pgstac.items SET content = jsonb_set(content, '{properties,geostage:source}', %s::jsonb) "
+        "WHERE id = %s RETURNING id",
+        ['"other/a.geojson"', source_item_id(CONTAINER, "a.geojson")],
+    )
+    answers: list[Json] = [] if seen else [{}]
+    look = publish.taken_items
+    monkeypatch.setattr(tasks, "taken_items", lambda *args: answers.pop() if answers else look(*args))
+    for name in ("a.geojson", "b.geojson"):
+        world.put(name, point(3))
+    result = world.sync()
+    assert failures(result) == {"a.geojson": "item_taken"}
+    assert figures(result, "catalogued", "failed") == [1, 1]
+
+
+def test_what_is_gone_is_not_fetched_from_storage_while_the_catalogue_is_locked(
+    world: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.geojson", "b.geojson"):
+        world.put(name)
+    world.sync()
+    world.blobs.containers[CONTAINER].clear()
+    delete, read = catalog._delete, FakeBlobs.read
+    done: list[str] = []
+
+    def note_delete(*args: Any) -> int:
+        done.append("delete")
+        return delete(*args)
+
+    def note_read(*args: Any) -> bytes:
+        done.append("read")
+        return read(*args)
+
+    monkeypatch.setattr(sync, "PAGE", 1)
+    monkeypatch.setattr(catalog, "_delete", note_delete)
+    monkeypatch.setattr(FakeBlobs, "read", note_read)
+    assert figures(world.sync(remove_missing=True), "removed") == [2]
+    assert done == ["read", "read", "delete", "delete"]
 
 
 def happens_before(monkeypatch: pytest.MonkeyPatch, module: Any, handler: str, act: Callable[[], None]) -> None:

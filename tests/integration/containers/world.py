@@ -10,12 +10,12 @@ from typing import Any
 
 from controllers import CONTROLLERS
 from controllers.engine import Engine
-from repositories import catalog
 from schema.jobs import Job, Json
 from schema.messages import JobMessage
 from schema.settings import Settings
 from services import HANDLERS, Handler, resolve_handler
 from tests.integration.protocol.world import World
+from tests.stored import get_item
 from tests.unit.raster.rasters import write_bytes
 
 CONTAINER = "bronze"
@@ -79,7 +79,7 @@ class Containers(World):
     def item(self, stac_id: str, collection: str = CONTAINER) -> Json | None:
         """An item as the catalogue has it."""
         with self.database.connection() as conn:
-            return catalog.get_item(conn, collection, stac_id)
+            return get_item(conn, collection, stac_id)
 
     def items(self, collection: str = CONTAINER) -> dict[str, Json]:
         """All items of a collection, by the blob that they were made of."""

@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine, from_origin
 
-from repositories import catalog
 from repositories.fake_blobs import FakeBlobs
 from schema.errors import GeostageError, PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Source
 from services.raster import errors
 from tests.integration.raster import gdal
 from tests.integration.raster.world import World
+from tests.stored import get_item
 from tests.unit.raster.rasters import ramp, write_bytes
 
 JOB_TYPES = ["validate_raster", "cog_conversion", "process_raster"]
@@ -115,7 +115,7 @@ def test_no_crs_is_refused_with_source_crs_as_the_remedy(world: World, job_type:
     assert "source_crs" in raised.value.remediation
     assert world.published() == []
     with world.database.connection() as conn:
-        assert catalog.get_item(conn, "nocrs", "a-v1") is None
+        assert get_item(conn, "nocrs", "a-v1") is None
 
 
 def test_no_crs_is_a_warning_of_a_conversion(world: World) -> None:
@@ -303,7 +303,7 @@ def test_a_name_with_spaces_and_letters_of_other_scripts(world: World) -> None:
     assert result["cog_path"] == "silver/bronze/höhen modell/Ängste & 地図 (1)/v 2.tif"
     assert world.published() == ["bronze/höhen modell/Ängste & 地図 (1)/v 2.tif"]
     with world.database.connection() as conn:
-        item = catalog.get_item(conn, "names", result["stac_id"])
+        item = get_item(conn, "names", result["stac_id"])
     assert item is not None
     assert re.fullmatch(r"[\x21-\x7e]+", item["assets"]["data"]["href"])
 
@@ -365,7 +365,7 @@ def test_a_cancelled_task_stops_at_the_next_block_and_leaves_nothing(world: Worl
         world.run("process_raster", name, collection_id="cancelled")
     assert world.published() == []
     with world.database.connection() as conn:
-        assert catalog.get_item(conn, "cancelled", "a-v1") is None
+        assert get_item(conn, "cancelled", "a-v1") is None
 
 
 def test_nodata_that_no_pixel_can_have(world: World) -> None:
@@ -382,7 +382,7 @@ def test_one_strip_for_a_whole_compressed_raster(world: World) -> None:
 
 def item_of(world: World, collection: str) -> Any:
     with world.database.connection() as conn:
-        return catalog.get_item(conn, collection, "a-v1")
+        return get_item(conn, collection, "a-v1")
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4978", "EPSG:5773"], ids=["geocentric", "vertical"])

@@ -21,6 +21,7 @@ from schema.jobs import Json
 from services.stac.boxes import enclose
 from services.stac.extent import EXTENTS
 from tests.integration.raster.world import World
+from tests.stored import get_item
 from tests.unit.raster.rasters import ramp
 from tests.unit.stac.schemas import validate
 
@@ -65,7 +66,7 @@ def test_the_item_of_a_real_raster_is_valid_as_it_is_stored(world: World) -> Non
     name = world.put_raster("real.tif", pixels=ramp(count=3), tags=tags)
     result = world.run("process_raster", name, collection_id="real")
     with world.database.connection() as conn:
-        found = catalog.get_item(conn, "real", result["stac_id"])
+        found = get_item(conn, "real", result["stac_id"])
         collection = catalog.get_collection(conn, "real")
     assert found
     assert collection
@@ -92,7 +93,7 @@ def test_a_moved_raster_moves_its_item(world: World) -> None:
         with world.database.transaction() as conn:
             upsert(conn, item("moved", 1, west=west, at=f"{year}-01-01T00:00:00Z"))
     with world.database.connection() as conn:
-        found = catalog.get_item(conn, "moved", "item-1")
+        found = get_item(conn, "moved", "item-1")
     assert found
     assert found["bbox"] == [50, 0, 51, 1]
     assert stored(world.database, "moved") == ["item-1"]
@@ -290,7 +291,7 @@ def test_an_extent_across_the_antimeridian_shrinks_on_either_side_of_it(world: W
         name = world.put_raster(f"islands{number}.tif", crs="EPSG:32660", transform=from_origin(west, 6e6, 200, 200))
         ids.append(world.run("process_raster", name, collection_id="islands")["stac_id"])
     with world.database.connection() as conn:
-        boxes = [(catalog.get_item(conn, "islands", one) or {})["bbox"] for one in ids]
+        boxes = [(get_item(conn, "islands", one) or {})["bbox"] for one in ids]
     assert any(box[0] > box[2] for box in boxes)
 
     for gone, west, east in ((0, boxes[1][0], boxes[3][2]), (3, boxes[1][0], boxes[2][2])):
@@ -400,3 +401,22 @@ def test_a_hundred_thousand_items_are_measured_quickly_and_in_bounded_memory(wor
     assert bounds_of(world.database, "many") == ([-149.998, -40, 50.5, 60], ["2020", "2020"])
     assert seconds < 3
     assert peak < 2e6
+
+
+def test_items_can_be_removed_where_there_is_no_time_to_measure_those_that_are_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(conn: Connection, _: str) -> list[catalog.Reach]:
+        conn.execute("SET LOCAL statement_timeout = '20ms'")
+        conn.execute("SELECT pg_sleep(10)")
+        return []
+
+    with world.database.transaction() as conn:
+        upsert(conn, *(item("slow", number, west=10 * number) for number in range(3)))
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "_all_reaches", slow)
+        remove(world.database, "slow", 2)
+    assert stored(world.database, "slow") == ["item-0", "item-1"]
+    assert bounds_of(world.database, "slow")[0] == [0, 0, 21, 1]
+    remove(world.database, "slow", 1)
+    assert bounds_of(world.database, "slow")[0] == [0, 0, 1, 1]

@@ -16,6 +16,7 @@ from rasterio.transform import from_origin
 
 from repositories import catalog, tiles
 from repositories.fake_blobs import FakeBlobs
+from repositories.postgres import Connection
 from schema.errors import PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Json, Source, new_job_id
 from services.context import TaskContext
@@ -23,6 +24,7 @@ from services.raster import errors
 from tests.integration.raster import gdal
 from tests.integration.raster.mosaics import download, tiled_and_whole
 from tests.integration.raster.world import World
+from tests.stored import get_item
 from tests.unit.raster.rasters import ramp
 from tests.unit.stac.schemas import validate
 
@@ -171,7 +173,7 @@ def test_each_tile_is_an_item_and_the_collection_covers_them(world: World, monke
     name = world.put_raster("a.tif", pixels=ramp(900, 800))
     result = world.run("tile_raster", name, collection_id="of_tiles", **SMALL)
     with world.database.connection() as conn:
-        items = [catalog.get_item(conn, "of_tiles", tile["stac_id"]) for tile in result["tiles"]]
+        items = [get_item(conn, "of_tiles", tile["stac_id"]) for tile in result["tiles"]]
         collection = catalog.get_collection(conn, "of_tiles")
     assert collection
     validate(collection)
@@ -231,7 +233,7 @@ def test_a_raster_over_the_antimeridian_stays_in_one_piece(world: World) -> None
     name = world.put_raster("a.tif", pixels=ramp(900, 500), crs="EPSG:32660", transform=place, nodata=0)
     result = tiled_and_whole(world, name, target=0.0001, collection_id="dateline")
     with world.database.connection() as conn:
-        boxes = [(catalog.get_item(conn, "dateline", tile["stac_id"]) or {})["bbox"] for tile in result["tiles"]]
+        boxes = [(get_item(conn, "dateline", tile["stac_id"]) or {})["bbox"] for tile in result["tiles"]]
         collection = catalog.get_collection(conn, "dateline") or {}
     assert any(box[0] > box[2] for box in boxes) or {box[0] > 0 for box in boxes} == {True, False}
     west, _, east, _ = collection["extent"]["spatial"]["bbox"][0]
@@ -417,17 +419,41 @@ def test_a_tile_that_another_job_has_written_meanwhile_is_not_removed(
 ) -> None:
     name = world.put_raster("again.tif", pixels=ramp(900, 800))
     world.run("tile_raster", name, collection_id="written-meanwhile", **SMALL)
-    run_afterwards = TaskContext.run_afterwards
+    finish_plan = tiles.finish_plan
 
-    def written(ctx: TaskContext) -> None:
-        if ctx.task.task_type == "raster_collect":
-            world.blobs.write("silver", "bronze/again/v1/tiles/r0c1.tif", b"of another job")
-        run_afterwards(ctx)
+    def written(conn: Connection, plan_id: str) -> None:
+        world.blobs.write("silver", "bronze/again/v1/tiles/r0c1.tif", b"of another job")
+        finish_plan(conn, plan_id)
 
-    monkeypatch.setattr(TaskContext, "run_afterwards", written)
+    monkeypatch.setattr(tiles, "finish_plan", written)
     world.run("tile_raster", name, collection_id="written-meanwhile", target_tile_size_gb=1)
     left = [blob for blob in world.published() if "/tiles/" in blob]
     assert left == ["bronze/again/v1/tiles/r0c0.tif", "bronze/again/v1/tiles/r0c1.tif"]
+
+
+def test_storage_is_asked_for_nothing_while_the_catalogue_is_locked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = world.put_raster("locks.tif", pixels=ramp(900, 800))
+    world.run("tile_raster", name, collection_id="locks", **SMALL)
+    done: list[str] = []
+
+    def note(owner: Any, method: str) -> None:
+        act = getattr(owner, method)
+
+        def noted(*args: Any, **more: Any) -> Any:
+            done.append(method)
+            return act(*args, **more)
+
+        monkeypatch.setattr(owner, method, noted)
+
+    for method in ("publish", "list_blobs", "has_container", "read", "write"):
+        note(FakeBlobs, method)
+    for method in ("upsert_items", "delete_items"):
+        note(catalog, method)
+    world.run("tile_raster", name, collection_id="locks", target_tile_size_gb=1)
+    assert set(done[done.index("upsert_items") :]) == {"upsert_items", "delete_items"}
+    assert done.count("publish") == 3
 
 
 def test_a_task_of_a_job_that_lost_its_plan_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
