@@ -58,7 +58,7 @@ def spans(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, int]]:
         marks = plain & np.where(data == _CLOSE, depths == 1, depths == 2)
         for place in np.flatnonzero(marks).tolist():
             if data[place] == _OPEN:
-                before = tail[place:] + block[max(0, place - _BEFORE) : place]
+                before = tail + block[:place] if place < _BEFORE else block[place - _BEFORE : place]
                 start = at + place + 1 if _FEATURES.search(before) else start
             elif start >= 0:
                 yield start, at + place
