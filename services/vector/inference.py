@@ -6,7 +6,6 @@ to be a number cannot fail to be one later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -122,15 +121,6 @@ def _read_plain(values: pa.Array, kind: Kind) -> pa.Array | None:
         return _convert(values, kind)
     except pa.ArrowInvalid:
         return None
-
-
-def kinds_of(batches: Sequence[pa.RecordBatch], *, commas_part: bool = False) -> list[Kind]:
-    """Judge the columns of batches of text."""
-    judges = [Judge(commas_part=commas_part) for _ in range(batches[0].num_columns if batches else 0)]
-    for batch in batches:
-        for judge, values in zip(judges, batch.columns, strict=True):
-            judge.look(values)
-    return [judge.kind for judge in judges]
 
 
 def _known(values: pa.Array) -> pa.Array:
