@@ -1,7 +1,8 @@
 """A child process: runs the handler and the finish of one task at a time, on its parent's word.
 
 Words are JSON lines. In: {"task_id", "attempt"} to run a task, {"lost": true} to stop it. Out: {"ready": true} once,
-{"log": [level, message]} for each line of the journal, {"done": true} after each task.
+{"log": [level, message]} for each line of the journal, {"done": true, "advanced": {"job_id", "stage_n"} or null} after
+each task.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import queue
 import sys
 import threading
+from dataclasses import asdict
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TextIO
@@ -63,9 +65,8 @@ def main(builder: str, kind: str) -> None:
         word = asked.get()
         with engine.database.connection() as conn:
             claim = tasks.held_claim(conn, word["task_id"], word["attempt"])
-        if claim:
-            engine.runner.execute(claim, lost.is_set)
-        words.say(done=True)
+        advanced = engine.runner.execute(claim, lost.is_set) if claim else None
+        words.say(done=True, advanced=asdict(advanced) if advanced else None)
 
 
 def _listen(asked: queue.Queue[dict[str, Any]], lost: threading.Event) -> None:

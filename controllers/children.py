@@ -22,6 +22,7 @@ from typing import Any
 from controllers.journal import record
 from repositories.tasks import Claim
 from schema.errors import TransientError
+from schema.messages import JobMessage
 from schema.settings import Settings
 
 BUILDER = "controllers.build:build_engine"
@@ -158,8 +159,13 @@ class Children:
         with self.take(kind):
             return
 
-    def run(self, claim: Claim, lost: Callable[[], bool]) -> None:
-        """Run a claimed task in a child, to its end.
+    @property
+    def stand_by(self) -> bool:
+        """Whether one of them is idle."""
+        return bool(self._idle)
+
+    def run(self, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
+        """Run a claimed task in a child, to its end; gives the stage that its job has moved on to, if it has.
 
         Raises
         ------
@@ -167,9 +173,9 @@ class Children:
             The child crashed, hung past the deadline or grew past its limit; it has been ended.
         """
         with self.take(claim.task.queue) as child:
-            self._run(child, claim, lost)
+            return self._run(child, claim, lost)
 
-    def _run(self, child: Child, claim: Claim, lost: Callable[[], bool]) -> None:
+    def _run(self, child: Child, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
         child.tasks += 1
         child.say(task_id=claim.task.task_id, attempt=claim.task.attempt)
         deadline = time.monotonic() + self._settings.task_deadline_seconds
@@ -179,7 +185,7 @@ class Children:
                 if "log" in word:
                     _logger.log(word["log"][0], "%s", word["log"][1])
                 elif "done" in word:
-                    return
+                    return JobMessage(**word["advanced"]) if word["advanced"] else None
             self._look_at_size(child)
             if stop_by == float("inf") and lost():
                 child.say(lost=True)

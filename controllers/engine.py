@@ -91,7 +91,7 @@ class Engine:
             submission = self._insert_or_find(conn, job)
         if not submission.existing:
             record("submit", job=submission.job)
-        if submission.job.status is JobStatus.QUEUED and not self.settlement.send_job(submission.job):
+        if submission.job.status is JobStatus.QUEUED and not self.settlement.send_start(JobMessage.of(submission.job)):
             raise Unavailable(
                 f"Job {submission.job.job_id} was accepted, but the queue cannot be reached now.",
                 remediation="It starts by itself when the queue is back; the same POST then finds it.",
@@ -102,9 +102,10 @@ class Engine:
     def start_stage(self, message: JobMessage) -> None:
         """Start a stage of a job: its tasks are inserted once, however often the message comes."""
         aftermath = self.starter.start_stage(message)
+        wake_ups, aftermath.wake_ups = aftermath.wake_ups, []
         self.settlement.settle(aftermath)
-        for wake_up in aftermath.wake_ups[:1]:
-            self.runner.take_up(wake_up)
+        if wake_ups:
+            self.runner.take_up(wake_ups)
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from controllers.children import ChildDied, Children
 from controllers.heartbeat import Heartbeat
 from controllers.journal import describe, record, where
 from controllers.settle import Settlement
-from controllers.slots import Slots
+from controllers.slots import Slot, Slots
 from controllers.start import Starter
 from controllers.transitions import Aftermath, FenceBroken, Transitions
 from repositories import tasks
@@ -67,36 +68,50 @@ class Runner:
     def run_task(self, task_id: str, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
         self._served.add(queue)
-        if not self._run_in_slot(task_id, queue, self._settings.slot_wait_seconds):
+        with self._slots.take(queue, self._settings.slot_wait_seconds) as slot:
+            ready = slot.free and self._is_ready(queue)
+            if ready:
+                self._work(self._claim(task_id), slot)
+        if not ready:
             self._settlement.send_tasks([WakeUp(task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
 
-    def take_up(self, wake_up: WakeUp) -> None:
-        """Run a task whose message was just sent, if a child of this worker stands idle.
+    def take_up(self, wake_ups: Sequence[WakeUp]) -> None:
+        """Send the messages of tasks that were just started, and run the first one if a child stands idle here.
 
         Only of queues whose messages this worker is given: a deployment may keep others for other instances. Light
         tasks, which no slot bounds, would keep the messages of other jobs waiting.
         """
-        if wake_up.queue != TaskQueue.LIGHT and wake_up.queue in self._served:
-            self._run_in_slot(wake_up.task_id, wake_up.queue, 0)
+        first = wake_ups[0]
+        if first.queue == TaskQueue.LIGHT or first.queue not in self._served:
+            self._settlement.send_tasks(wake_ups)
+            return
+        with self._slots.take(first.queue, 0) as slot:
+            idle = slot.free and (self._children is None or self._children.stand_by)
+            self._work(self._claim(first.task_id) if idle else None, slot, wake_ups)
 
-    def _run_in_slot(self, task_id: str, queue: str, wait_seconds: float) -> bool:
-        """Run a task as soon as a slot is free; False when there was none, or no child.
+    def _work(self, claim: Claim | None, slot: Slot, wake_ups: Sequence[WakeUp] = ()) -> None:
+        """Run a claimed task and go on with the next one of its job for a while, unless others wait for the slot.
 
-        It goes on with the next task of the job for a while, unless others wait for its slot: a task need not wait for
-        its own message where a worker is free. The message then finds it claimed.
+        A task need not wait for its own message where a worker is free; a message that comes later finds it claimed.
+        The messages of the other tasks, `wake_ups` and those of a stage that is started here, go out meanwhile.
         """
         until = time.monotonic() + GO_ON_SECONDS
-        with self._slots.take(queue, wait_seconds) as slot:
-            ready = slot.free and self._is_ready(queue)
-            task = self._claim_and_run(task_id) if ready else None
-            while task and time.monotonic() < until and not slot.wanted():
-                task = self._claim_next_and_run(task)
-        return ready
+        try:
+            while claim:
+                others = [wake_up for wake_up in wake_ups if wake_up.task_id != claim.task.task_id]
+                wake_ups = ()
+                with self._settlement.sending_tasks(others):
+                    wake_ups = self._run(claim)
+                goes_on = time.monotonic() < until and not slot.wanted()
+                claim = self._claim_next(claim.task) if goes_on else None
+        finally:
+            self._settlement.send_tasks(wake_ups)
 
-    def execute(self, claim: Claim, lost: Callable[[], bool]) -> None:
+    def execute(self, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
         """Run the handler of a claimed task and finish the task in the handler's own transaction.
 
-        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
+        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease. Gives
+        the stage that the job has moved on to, if it has, which is then to be started.
         """
         task, began = claim.task, time.monotonic()
         try:
@@ -111,8 +126,13 @@ class Runner:
             self._fail(claim, exc, began)
         else:
             self._say("finish", claim, began)
-            self._go_on(aftermath)
+            advanced, aftermath.started = aftermath.started, None
+            self._settlement.settle(aftermath)
             self._tidy(claim, ctx)
+            if advanced:
+                record("advance", job=advanced)
+                return JobMessage.of(advanced)
+        return None
 
     def _tidy(self, claim: Claim, ctx: TaskContext) -> None:
         """Do what the handler left for after the commit. The task is finished, so what fails is only told."""
@@ -123,24 +143,17 @@ class Runner:
             except Exception as exc:  # noqa: BLE001
                 record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc), where=where(exc))
 
-    def _go_on(self, aftermath: Aftermath) -> None:
+    def _go_on(self, message: JobMessage) -> list[WakeUp]:
         """Start the stage that the job has moved on to, here and now; where that fails its message is sent instead."""
-        while aftermath.started and not aftermath.delay_seconds:
-            record("advance", job=aftermath.started)
-            message = JobMessage(aftermath.started.job_id, aftermath.started.current_stage_n)
-            try:
-                aftermath = self._starter.start_stage(message)
-            except GeostageError as exc:
-                record("start_failed", job=aftermath.started, level=logging.WARNING, reason=describe(exc))
-                break
+        try:
+            aftermath = self._starter.start_stage(message)
+        except GeostageError as exc:
+            record("start_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
+            self._settlement.send_start(message)
+            return []
+        wake_ups, aftermath.wake_ups = aftermath.wake_ups, []
         self._settlement.settle(aftermath)
-
-    def _claim_and_run(self, task_id: str) -> Task | None:
-        with self._database.connection() as conn:
-            claim = tasks.claim_task(conn, task_id, **self._lease)
-        if claim is None:
-            record("claim_refused", task_id=task_id, level=logging.DEBUG)
-        return self._run(claim)
+        return wake_ups
 
     def _is_ready(self, queue: str) -> bool:
         """See that a child stands by before a task is claimed for it."""
@@ -153,28 +166,34 @@ class Runner:
             return False
         return True
 
-    def _claim_next_and_run(self, task: Task) -> Task | None:
+    def _claim(self, task_id: str) -> Claim | None:
         with self._database.connection() as conn:
-            claim = tasks.claim_next_task(conn, task, **self._lease)
-        return self._run(claim)
-
-    def _run(self, claim: Claim | None) -> Task | None:
+            claim = tasks.claim_task(conn, task_id, **self._lease)
         if claim is None:
-            return None
+            record("claim_refused", task_id=task_id, level=logging.DEBUG)
+        return claim
+
+    def _claim_next(self, task: Task) -> Claim | None:
+        with self._database.connection() as conn:
+            return tasks.claim_next_task(conn, task, **self._lease)
+
+    def _run(self, claim: Claim) -> Sequence[WakeUp]:
+        """Run a claimed task to its end; gives the tasks of the next stage, if it was the last one of its own."""
         self._say("claim", claim, tries=claim.task.tries)
         with self.heartbeat.hold(claim.task) as lost:
             if self._children and claim.task.queue != TaskQueue.LIGHT:
-                self._run_in_child(self._children, claim, lost)
+                advanced = self._run_in_child(self._children, claim, lost)
             else:
-                self.execute(claim, lost)
-        return claim.task
+                advanced = self.execute(claim, lost)
+        return self._go_on(advanced) if advanced else ()
 
-    def _run_in_child(self, children: Children, claim: Claim, lost: Callable[[], bool]) -> None:
+    def _run_in_child(self, children: Children, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
         began = time.monotonic()
         try:
-            children.run(claim, lost)
+            return children.run(claim, lost)
         except ChildDied as exc:
             self._fail(claim, exc, began)
+            return None
 
     def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
         if not ctx.has_effects:

@@ -6,8 +6,10 @@ Nothing of it is needed for a job to end: what fails here is made up for by the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 
 from controllers.excerpt import excerpt_of
 from controllers.journal import describe, record, trace_of
@@ -44,7 +46,7 @@ class Settlement:
         """Do what a committed transaction left to do."""
         if aftermath.started:
             record("advance", job=aftermath.started)
-            self.send_job(aftermath.started, delay_seconds=aftermath.delay_seconds)
+            self.send_start(JobMessage.of(aftermath.started), delay_seconds=aftermath.delay_seconds)
         self.send_tasks(aftermath.wake_ups, delay_seconds=aftermath.delay_seconds)
         if aftermath.ended:
             failed = aftermath.ended.status is JobStatus.FAILED
@@ -53,17 +55,27 @@ class Settlement:
             record("end", job=aftermath.ended, status=aftermath.ended.status, code=code, level=level)
             self.clear(aftermath.ended.job_id)
 
-    def send_job(self, job: Job, *, delay_seconds: float = 0) -> bool:
-        """Send the message that starts a job's current stage; False when it is left to the sweep."""
-        message = JobMessage(job.job_id, job.current_stage_n).encode()
+    def send_start(self, message: JobMessage, *, delay_seconds: float = 0) -> bool:
+        """Send the message that starts a stage; False when it is left to the sweep."""
         try:
-            self.queues.send(JOB_QUEUE, [message], delay_seconds=delay_seconds)
+            self.queues.send(JOB_QUEUE, [message.encode()], delay_seconds=delay_seconds)
         except Unavailable as exc:
-            record("send_failed", job=job, level=logging.WARNING, reason=describe(exc))
+            record("send_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
             with self.database.connection() as conn:
-                jobs.resend_job_now(conn, job.job_id)
+                jobs.resend_job_now(conn, message.job_id)
             return False
         return True
+
+    @contextmanager
+    def sending_tasks(self, wake_ups: Sequence[WakeUp]) -> Iterator[None]:
+        """Send the messages of tasks while the block runs; it ends when they are sent."""
+        if not wake_ups:
+            yield
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="wake-ups") as thread:
+            sent = thread.submit(self.send_tasks, wake_ups)
+            yield
+        sent.result()
 
     def send_tasks(self, wake_ups: Sequence[WakeUp], *, delay_seconds: float = 0) -> None:
         """Send the messages of tasks, a wave at a time; those that fail are left to the sweep.

@@ -20,7 +20,7 @@ from repositories.queues import Queues
 from repositories.tasks import WakeUp
 from schema.errors import ErrorInfo, Unavailable
 from schema.jobs import Job, JobStatus, Task
-from schema.messages import TASK_QUEUES
+from schema.messages import TASK_QUEUES, JobMessage
 from schema.settings import Settings
 
 PERIOD_SECONDS = 30
@@ -89,7 +89,7 @@ class Sweep:
             found = [job for job in (jobs.get_job(conn, job_id) for job_id, _ in due) if job]
         for number, job in enumerate(found, start=1):
             record("resend", job=job)
-            if not self.settlement.send_job(job):
+            if not self.settlement.send_start(JobMessage.of(job)):
                 # A queue that is down takes seconds to say so: the others need not ask it too.
                 with self.database.connection() as conn:
                     for other in found[number:]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 
 from schema.errors import PermanentError
-from schema.jobs import JOB_ID_PATTERN
+from schema.jobs import JOB_ID_PATTERN, Job
 
 JOB_QUEUE = "geo-jobs"
 TASK_QUEUES = {"vector": "geo-vector-tasks", "raster": "geo-raster-tasks", "light": "geo-light-tasks"}
@@ -32,6 +32,11 @@ class JobMessage:
 
     job_id: str
     stage_n: int
+
+    @classmethod
+    def of(cls, job: Job) -> JobMessage:
+        """Give the message that starts a job's current stage."""
+        return cls(job.job_id, job.current_stage_n)
 
     def encode(self) -> str:
         """Give the message as JSON text."""

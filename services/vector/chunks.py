@@ -26,8 +26,9 @@ class Chunk:
     last_fid: int
     blob: str | None = None
     """The chunk itself in the work container, for formats that are read from the front."""
-    seek: tuple[int, int] = (0, 0)
-    """For delimited text: a byte before the rows from which they can be read, and the 0-based row that begins there."""
+    part: tuple[int, int, int] = (0, 0, 0)
+    """For delimited text: the bytes, from and to, that hold the rows and perhaps others, and the 0-based number of the
+    row that begins there."""
 
     def as_json(self) -> Json:
         """Give the chunk as JSON."""

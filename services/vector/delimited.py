@@ -27,7 +27,7 @@ from services.vector.hints import Hints
 from services.vector.inference import Judge, Kind
 from services.vector.layer import FAULT_TYPE, SourceBatch, SourceLayer, typed_kinds
 from services.vector.outline import Outline, outline
-from services.vector.records import MAX_RAW, Records, Seek, block_bytes, check_quotes, read_rows, rows_of
+from services.vector.records import MAX_RAW, Part, Records, block_bytes, check_quotes, read_rows, rows_of
 
 RAGGED = "wrong_number_of_values"
 _WGS84 = "EPSG:4326"
@@ -71,7 +71,7 @@ def reopen_delimited(
     """Open it again for the rows of a chunk, which are read as the first pass judged all of them."""
     dialect, found, block = _from_recipe(recipe)
     layer = SourceLayer(name, found.crs, _fields(dialect, found), None, recipe=recipe)
-    rows = read_rows(path, dialect, Seek(*chunk.seek), block, chunk.first_fid, chunk.rows, check)
+    rows = read_rows(path, dialect, Part(*chunk.part), block, chunk.first_fid, chunk.rows, check)
     yield layer, (_batch(records, found, found.kept) for records in rows)
 
 
@@ -202,8 +202,8 @@ def _batch(records: Records, found: _Judgement, kept: list[int], named_by: Diale
     attributes = pa.RecordBatch.from_arrays(columns, names=[f"f{i}" for i in kept])
     fids = np.arange(records.first, records.first + values.num_rows)
     found_wrong = _as_faults(values, faults, records.ragged)
-    seek = (records.seek.offset, records.seek.row)
-    return SourceBatch(fids, attributes, geometry, typed_kinds(geometry), found_wrong, seek)
+    part = (records.part.begin, records.part.end, records.part.row)
+    return SourceBatch(fids, attributes, geometry, typed_kinds(geometry), found_wrong, part)
 
 
 def _geometry(values: pa.RecordBatch, found: _Judgement) -> tuple[pa.Array, dict[int, str], set[int]]:

@@ -62,7 +62,7 @@ class SourceBatch:
     """Type code of each geometry in the file, where it may have been a curve; 0 for null."""
     faults: pa.Array | None = None
     """What the reader found wrong with a row, and how the row stands in the file; null for rows without fault."""
-    seek: tuple[int, int] = (0, 0)
+    part: tuple[int, int, int] = (0, 0, 0)
     """See Chunk."""
 
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,14 +27,19 @@ _KEPT_BYTES = 16 * 2**20
 """Of a file whose rows are kept between the two looks at them."""
 
 
-@dataclass(frozen=True)
-class Seek:
-    """Where the rows of a file can be read from."""
+_AT_ONCE_BYTES = 16 * 2**20
+"""Of a part of a file that is parsed in one go."""
 
-    offset: int = 0
+
+@dataclass(frozen=True)
+class Part:
+    """Whole rows of a file."""
+
+    begin: int
     """In bytes; at 0 the names of the columns come first."""
-    row: int = 0
-    """0-based number of the row that begins there."""
+    end: int
+    row: int
+    """0-based number of the first row."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class Records:
     values: pa.RecordBatch
     ragged: dict[int, str]
     """Text of a ragged row by its place in the batch."""
-    seek: Seek
-    """Where to read from, to come to these rows soon."""
+    part: Part
+    """The part of the file that they stand in."""
 
 
 def rows_of(path: Path, dialect: Dialect, found: Outline) -> Callable[[], Iterator[Records]]:
@@ -63,51 +68,59 @@ def block_bytes(found: Outline) -> int:
 
 
 def read_rows(
-    path: Path, dialect: Dialect, seek: Seek, block: int, first: int, rows: int, check: Callable[[], None]
+    path: Path, dialect: Dialect, part: Part, block: int, first: int, rows: int, check: Callable[[], None]
 ) -> Iterator[Records]:
-    """Read rows again from a place before them, which may be far; `first` is the number of the first of them."""
-    with path.open("rb") as file:
-        file.seek(seek.offset)
-        for records in _read(file, dialect, seek, block):
-            check()
-            before, end = max(first - records.first, 0), min(first + rows - records.first, records.values.num_rows)
-            if before < end:
-                yield _cut(records, before, end - before)
-            if records.first + records.values.num_rows >= first + rows:
-                return
+    """Read rows of a part of a file again; `first` is the number of the first of them."""
+    for records in _read_part(path, dialect, part, block, at_once=part.end - part.begin <= _AT_ONCE_BYTES):
+        check()
+        before, end = max(first - records.first, 0), min(first + rows - records.first, records.values.num_rows)
+        if before < end:
+            yield from _in_batches(_cut(records, before, end - before))
+        if records.first + records.values.num_rows >= first + rows:
+            return
 
 
 def _read_all(path: Path, dialect: Dialect, found: Outline) -> Iterator[Records]:
     """Read the parts of a file one by one, so that the number of the row is known at which each begins."""
-    block, row = block_bytes(found), 0
+    block, row, size = block_bytes(found), 0, path.stat().st_size
+    for begin, end in pairwise((*found.starts, size)):
+        at_once = end < size or end - begin <= _AT_ONCE_BYTES
+        for records in _read_part(path, dialect, Part(begin, end, row), block, at_once=at_once):
+            row = records.first + records.values.num_rows
+            yield from _in_batches(records)
+
+
+def _read_part(path: Path, dialect: Dialect, part: Part, block: int, *, at_once: bool) -> Iterator[Records]:
+    """Read a part, in one go or in blocks; in blocks it goes on to the end of the file."""
     with path.open("rb") as file:
-        for start, end in zip_longest(found.starts, found.starts[1:]):
-            part = file if end is None else io.BytesIO(file.read(end - start))
-            for records in _read(part, dialect, Seek(start, row), block if end is None else max(block, end - start)):
-                row = records.first + records.values.num_rows
-                yield records
+        file.seek(part.begin)
+        if at_once:
+            size = part.end - part.begin
+            yield from _read(io.BytesIO(file.read(size)), dialect, part, max(block, size))
+        else:
+            yield from _read(file, dialect, part, block)
 
 
-def _read(file: IO[bytes], dialect: Dialect, seek: Seek, block: int) -> Iterator[Records]:
+def _read(file: IO[bytes], dialect: Dialect, part: Part, block: int) -> Iterator[Records]:
     ragged: list[tuple[int, str]] = []
-    header = seek.offset == 0
+    header = part.begin == 0
 
     # Numbers begin at 1, and the names of the columns are a row too.
-    before_first = seek.row - 1 - header
+    before_first = part.row - 1 - header
 
     def note(row: Any) -> str:
         ragged.append((row.number + before_first, row.text[:MAX_RAW]))
         return "skip"
 
-    first = seek.row
+    first = part.row
     for batch in _parse(file, dialect, note, block, dialect.skip if header else 0):
         values = batch.slice(1) if header else batch
         header = False
-        records = _fill_in(seek, first, values, ragged)
+        records = _fill_in(part, first, values, ragged)
         first += records.values.num_rows
-        yield from _in_parts(records)
+        yield records
     if ragged:
-        yield _fill_in(seek, first, _empty(dialect), ragged)
+        yield _fill_in(part, first, _empty(dialect), ragged)
 
 
 def _parse(
@@ -161,7 +174,7 @@ def check_quotes(found: Outline, last: Records | None) -> None:
         )
 
 
-def _fill_in(seek: Seek, first: int, values: pa.RecordBatch, ragged: list[tuple[int, str]]) -> Records:
+def _fill_in(part: Part, first: int, values: pa.RecordBatch, ragged: list[tuple[int, str]]) -> Records:
     """Put null rows where ragged ones stood, and take these off the list."""
     total, places = values.num_rows, {}
     while ragged and ragged[0][0] - first < total + (values.num_rows == 0):
@@ -169,21 +182,21 @@ def _fill_in(seek: Seek, first: int, values: pa.RecordBatch, ragged: list[tuple[
         places[row - first] = text
         total += 1
     if not places:
-        return Records(first, values, {}, seek)
+        return Records(first, values, {}, part)
     whole = np.ones(total, np.bool_)
     whole[list(places)] = False
     indices = pa.array(np.cumsum(whole) - 1, mask=~whole)
-    return Records(first, values.take(indices), places, seek)
+    return Records(first, values.take(indices), places, part)
 
 
-def _in_parts(records: Records) -> Iterator[Records]:
+def _in_batches(records: Records) -> Iterator[Records]:
     for start in range(0, records.values.num_rows, BATCH_ROWS):
         yield _cut(records, start, BATCH_ROWS)
 
 
 def _cut(records: Records, start: int, rows: int) -> Records:
     inside = {row - start: text for row, text in records.ragged.items() if start <= row < start + rows}
-    return Records(records.first + start, records.values.slice(start, rows), inside, records.seek)
+    return Records(records.first + start, records.values.slice(start, rows), inside, records.part)
 
 
 def _empty(dialect: Dialect) -> pa.RecordBatch:

@@ -49,7 +49,7 @@ def survey(
         sizes = _look_at(found, batch)
         for piece in chunker.cut(sizes):
             fids = batch.fids[piece.start : piece.start + piece.rows]
-            open_chunk = _grow(open_chunk, found.rows + piece.start + 1, fids, batch.seek)
+            open_chunk = _grow(open_chunk, found.rows + piece.start + 1, fids, batch.part)
             if write:
                 held.append(_slice(batch, piece.start, piece.rows))
             if piece.closes:
@@ -99,11 +99,12 @@ def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:
     return any(shape is not None and shape.geom_type == "MultiPolygon" for shape in kept)
 
 
-def _grow(chunk: Chunk | None, row: int, fids: npt.NDArray[np.int64], seek: tuple[int, int]) -> Chunk:
+def _grow(chunk: Chunk | None, row: int, fids: npt.NDArray[np.int64], part: tuple[int, int, int]) -> Chunk:
     first, last = int(fids[0]), int(fids[-1])
     if chunk is None:
-        return Chunk(row, len(fids), first, last, seek=seek)
-    return replace(chunk, rows=chunk.rows + len(fids), last_fid=last)
+        return Chunk(row, len(fids), first, last, part=part)
+    begin, _, first_row = chunk.part
+    return replace(chunk, rows=chunk.rows + len(fids), last_fid=last, part=(begin, part[1], first_row))
 
 
 def _close(found: Survey, chunk: Chunk, held: list[SourceBatch], write: WriteChunk | None) -> None:

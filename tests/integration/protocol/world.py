@@ -158,8 +158,10 @@ class World:
             return tasks.claim_task(conn, task_id, **times)
 
     def execute(self, claim: Claim) -> None:
-        """Run a claimed task to its end."""
-        self.engine.runner.execute(claim, lambda: False)
+        """Run a claimed task to its end, and start the stage that it leads to."""
+        advanced = self.engine.runner.execute(claim, lambda: False)
+        if advanced:
+            self.engine.start_stage(advanced)
 
     def run_task(self, task: Task | str) -> None:
         """Deliver the message of a task."""

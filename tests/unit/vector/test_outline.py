@@ -83,11 +83,13 @@ def test_any_rows_are_read_again_as_they_were_read_first(
         path.write_bytes(f"lat,lon,text\n{written}".encode())
         with open_delimited(path, "a", Hints(), lambda: None) as (layer, batches):
             whole: Rows = []
-            seeks: dict[int, tuple[int, int]] = {}
+            parts: dict[int, tuple[int, int, int]] = {}
             for batch in batches:
-                seeks |= dict.fromkeys(batch.fids.tolist(), batch.seek)
+                parts |= dict.fromkeys(batch.fids.tolist(), batch.part)
                 whole += as_rows(batch)
-        chunk = Chunk(first + 1, number, first, first + number - 1, seek=seeks[first])
+        begin, _, row = parts[first]
+        end = parts[first + number - 1][1]
+        chunk = Chunk(first + 1, number, first, first + number - 1, part=(begin, end, row))
         with reopen_delimited(path, "a", layer.recipe, chunk, lambda: None) as (again, batches):
             assert again.fields == layer.fields
             assert [row for batch in batches for row in as_rows(batch)] == whole[first : first + number]
