@@ -68,7 +68,7 @@ class Runner:
     def run_task(self, task_id: str, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
         self._served.add(queue)
-        with self._slots.take(queue, self._settings.slot_wait_seconds) as slot:
+        with self._slots.take(task_id, queue, self._settings.slot_wait_seconds) as slot:
             ready = slot.free and self._is_ready(queue)
             if ready:
                 self._work(self._claim(task_id), slot)
@@ -85,12 +85,12 @@ class Runner:
         if first.queue == TaskQueue.LIGHT or first.queue not in self._served:
             self._settlement.send_tasks(wake_ups)
             return
-        with self._slots.take(first.queue, 0) as slot:
+        with self._slots.take(first.task_id, first.queue, 0) as slot:
             idle = slot.free and (self._children is None or self._children.stand_by)
             self._work(self._claim(first.task_id) if idle else None, slot, wake_ups)
 
     def _work(self, claim: Claim | None, slot: Slot, wake_ups: Sequence[WakeUp] = ()) -> None:
-        """Run a claimed task and go on with the next one of its job for a while, unless others wait for the slot.
+        """Run a claimed task and go on with the next one of its job for a while, unless other jobs wait for the slot.
 
         A task need not wait for its own message where a worker is free; a message that comes later finds it claimed.
         The messages of the other tasks, `wake_ups` and those of a stage that is started here, go out meanwhile.

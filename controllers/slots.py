@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from schema.jobs import TaskQueue
+from schema.jobs import TaskQueue, job_id_of
 from schema.settings import Settings
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Whether a slot was free in time, and whether others wait for it by now."""
+    """Whether a slot was free in time, and whether tasks of other jobs wait for it by now."""
 
     free: bool
     wanted: Callable[[], bool]
@@ -24,29 +25,36 @@ class Slots:
 
     def __init__(self, settings: Settings) -> None:
         self._slots = threading.BoundedSemaphore(settings.task_processes)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
-    def take(self, queue: str, wait_seconds: float) -> Iterator[Slot]:
+    def take(self, task_id: str, queue: str, wait_seconds: float) -> Iterator[Slot]:
         """Wait for a slot, and keep it for the block; light tasks need none."""
         if queue == TaskQueue.LIGHT:
             yield Slot(free=True, wanted=lambda: False)
             return
-        taken = self._acquire(wait_seconds)
+        job_id = job_id_of(task_id)
+        taken = self._acquire(job_id, wait_seconds)
         try:
-            yield Slot(free=taken, wanted=lambda: self._waiting > 0)
+            yield Slot(free=taken, wanted=lambda: self._is_wanted_beside(job_id))
         finally:
             if taken:
                 self._slots.release()
 
-    def _acquire(self, wait_seconds: float) -> bool:
+    def _acquire(self, job_id: str, wait_seconds: float) -> bool:
         if self._slots.acquire(blocking=False):
             return True
         with self._lock:
-            self._waiting += 1
+            self._waiting[job_id] += 1
         try:
             return self._slots.acquire(timeout=wait_seconds)
         finally:
             with self._lock:
-                self._waiting -= 1
+                self._waiting[job_id] -= 1
+
+    def _is_wanted_beside(self, job_id: str) -> bool:
+        # Those of the same job may well wait for tasks that are done by now.
+        with self._lock:
+            self._waiting = +self._waiting
+            return any(waiting != job_id for waiting in self._waiting)

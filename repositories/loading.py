@@ -11,8 +11,8 @@ from repositories.identifiers import geometry_index_name, key_name
 from repositories.postgres import Connection
 from schema.settings import WORK_SCHEMA
 
-INDEXES = ("add_key_index", "add_spatial_index")
-"""Statements that may run side by side, each in a transaction of its own."""
+INDEXES = ("add_spatial_index", "add_key_index")
+"""Statements that may run side by side, each in a transaction of its own; the longest first."""
 _TYPES = frozenset(
     [
         "boolean",

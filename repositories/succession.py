@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import errors, sql
 
-from repositories.features import Table, lock_table, run
+from repositories.features import Table, lock_table, query, run
 from repositories.postgres import Connection
 from schema.errors import PermanentError
 
@@ -55,11 +55,12 @@ def inherit(conn: Connection, table: Table, statements: Sequence[str]) -> None:
 
 
 def comment(conn: Connection, table: Table, text: str, columns: Mapping[str, str]) -> None:
-    """Say on the table and its columns where they come from."""
-    run(conn, "comment_on_table", table=table.quoted, text=sql.Literal(f"{OUR_COMMENT}: {text}"))
+    """Say on the table and its columns where they come from; one round trip, since readers may be waiting."""
+    comments = [query("comment_on_table", table=table.quoted, text=_ours(text))]
     for name, origin in columns.items():
-        parts = {"column": sql.Identifier(name), "text": sql.Literal(f"{OUR_COMMENT}: {origin}")}
-        run(conn, "comment_on_column", table=table.quoted, **parts)
+        parts = {"column": sql.Identifier(name), "text": _ours(origin)}
+        comments.append(query("comment_on_column", table=table.quoted, **parts))
+    conn.execute(sql.SQL("; ").join(comments))
 
 
 def replace_rows(conn: Connection, staging: Table, target: Table, columns: Sequence[str]) -> None:
@@ -84,6 +85,10 @@ def replace_rows(conn: Connection, staging: Table, target: Table, columns: Seque
         ) from exc
     run(conn, "restart_identity", {"table": target.regclass}, table=target.quoted)
     run(conn, "analyze", table=target.quoted)
+
+
+def _ours(text: str) -> sql.Literal:
+    return sql.Literal(f"{OUR_COMMENT}: {text}")
 
 
 def _first_line(exc: Exception) -> str:

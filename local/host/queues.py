@@ -22,6 +22,7 @@ logger = logging.getLogger("local.host.queues")
 
 HIDDEN_SECONDS = 600.0  # fixed in the real host; a worker that dies keeps its messages hidden for so long
 SHORTEST_POLL = 0.1
+POISON_POLL = 1.0  # such queues are nearly always empty, and asking them as often was half of an idle host's work
 # The real host binds the top-level keys of a JSON body after the metadata and lets them win.
 METADATA_KEYS = frozenset(
     ("id", "dequeuecount", "popreceipt", "insertiontime", "expirationtime", "nextvisibletime", "queuetrigger")
@@ -100,7 +101,8 @@ class Listener:
 
     def run(self) -> None:
         """Receive until stop() is called. A storage outage ends nothing."""
-        backoff = Backoff(self.settings.max_polling_interval)
+        longest = self.settings.max_polling_interval
+        backoff = Backoff(longest if self.poison else max(longest, POISON_POLL))
         exists = False
         while not self._stopping.is_set():
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -67,27 +68,25 @@ def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int, loaded: int) -
     the rows that were counted.
     """
     staging = staging_of(ctx.job_id, plan)
-    seconds = ctx.settings.task_deadline_seconds
     with ctx.database.transaction() as conn:
-        features.set_limits(conn, seconds)
+        features.set_limits(conn, ctx.settings.task_deadline_seconds)
         geometry_type = _settle_type(conn, ctx.job_id, plan, multi_rows)
     ctx.check()
-    with ctx.database.transaction() as conn:
-        features.set_limits(conn, seconds)
-        report.check_staged(loading.count_rows(conn, staging), loaded)
-    with ThreadPoolExecutor(len(loading.INDEXES)) as threads:
-        list(threads.map(partial(_build_index, ctx, staging), loading.INDEXES))
+    side_by_side: list[Callable[[Connection], None]] = [
+        *(partial(loading.build_index, table=staging, statement=statement) for statement in loading.INDEXES),
+        lambda conn: report.check_staged(loading.count_rows(conn, staging), loaded),
+    ]
+    with ThreadPoolExecutor(len(side_by_side)) as threads:
+        list(threads.map(partial(_in_transaction, ctx), side_by_side))
     ctx.check()
-    with ctx.database.transaction() as conn:
-        features.set_limits(conn, seconds)
-        loading.make_ready(conn, staging)
+    _in_transaction(ctx, lambda conn: loading.make_ready(conn, staging))
     return geometry_type
 
 
-def _build_index(ctx: TaskContext, staging: Table, statement: str) -> None:
+def _in_transaction(ctx: TaskContext, act: Callable[[Connection], None]) -> None:
     with ctx.database.transaction() as conn:
         features.set_limits(conn, ctx.settings.task_deadline_seconds)
-        loading.build_index(conn, staging, statement)
+        act(conn)
 
 
 def _settle_type(conn: Connection, job_id: str, plan: LoadPlan, multi_rows: int) -> str:
