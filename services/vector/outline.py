@@ -13,7 +13,11 @@ from services.vector.encodings import UTF16
 from services.vector.wkb import Bytes, Integers
 
 PART_BYTES = 2**19
-"""A part ends with the line that reaches this size, unless a value goes on there."""
+"""What a part has at least, but for the last one."""
+PART_ROWS = 10_000
+"""A part of plain lines ends with a multiple of them: as many rows as a chunk has, which then reads nothing beside."""
+_LARGEST_PART = 4 * PART_BYTES
+"""One that reaches this size ends with any line, unless a value goes on there."""
 _LARGEST_LINE = 32 * 2**20
 """A longer line is looked at in pieces, and the file is not parted behind it."""
 _MANY_BYTE = frozenset(
@@ -40,18 +44,39 @@ def outline(path: Path, dialect: Dialect) -> Outline:
     starts, offset, longest, line, quotes, inside = [0], 0, 0, 0, 0, False
     delimiter = ord(dialect.delimiter)
     can_part = delimiter < 128 and dialect.encoding.name not in _MANY_BYTE | {UTF16}
+    # The names are a line too.
+    rows = -1 - dialect.skip
     for block in _blocks(path):
-        offset += len(block)
-        line, found = _measure_lines(block, line)
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
+        line, found = _measure_lines(ends, len(block), line)
         longest = max(longest, found)
-        quotes += block.count(_QUOTE)
+        marks = block.count(_QUOTE)
+        quotes += marks
         # Only where lines end is known what a mark at the beginning of the next block means.
         can_part &= block.endswith(b"\n")
         if can_part:
+            plain = not (marks or inside)
             inside = is_open_after(block, delimiter, is_open=inside)
-            if not inside and (len(starts) > 1 or _has_header(block, dialect)):
-                starts.append(offset)
+            place = _find_row(ends, rows, offset - starts[-1]) if plain else len(block)
+            if place and not inside and (len(starts) > 1 or _has_header(block[:place], dialect)):
+                starts.append(offset + place)
+        rows += len(ends)
+        offset += len(block)
     return Outline(tuple(start for start in starts if start < max(offset, 1)), longest, quotes % 2 == 1)
+
+
+def _find_row(ends: Integers, rows: int, begun: int) -> int | None:
+    """Find the place in a block of plain lines at which the next part begins, if the part is large enough by then.
+
+    `ends` are the places of the line's ends, `rows` and `begun` the rows of the file and the bytes of the part before
+    the block.
+    """
+    places = ends[PART_ROWS - 1 - rows % PART_ROWS :: PART_ROWS] + 1
+    large = places[begun + places >= PART_BYTES]
+    if len(large):
+        return int(large[0])
+    end = int(ends[-1]) + 1
+    return end if begun + end >= _LARGEST_PART else None
 
 
 def is_open_after(block: bytes, delimiter: int, *, is_open: bool) -> bool:
@@ -99,12 +124,14 @@ def _has_header(block: bytes, dialect: Dialect) -> bool:
     return sum(1 for line in block.splitlines() if line.strip()) > dialect.skip
 
 
-def _measure_lines(block: bytes, begun: int) -> tuple[int, int]:
-    """Give the bytes of the line that goes on behind a block, and of the longest; `begun` lie before the block."""
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
+def _measure_lines(ends: Integers, size: int, begun: int) -> tuple[int, int]:
+    """Give the bytes of the line that goes on behind a block of a size, and of the longest.
+
+    `ends` are the places of the lines' ends in it; `begun` bytes of the first line lie before it.
+    """
     if not len(ends):
-        return begun + len(block), begun + len(block)
-    going_on = len(block) - 1 - int(ends[-1])
+        return begun + size, begun + size
+    going_on = size - 1 - int(ends[-1])
     return going_on, max(begun + int(ends[0]), int(np.diff(ends).max(initial=0)), going_on)
 
 

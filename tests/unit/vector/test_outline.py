@@ -27,10 +27,11 @@ Rows = list[tuple[Any, ...]]
 
 
 @contextmanager
-def parts_of(size: int) -> Iterator[None]:
-    """Have parts of a few bytes."""
+def parts_of(size: int, rows: int = 1) -> Iterator[None]:
+    """Have parts of a few bytes, and of a multiple of rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outlines, "PART_BYTES", size)
+        patch.setattr(outlines, "PART_ROWS", rows)
         yield
 
 
@@ -39,9 +40,9 @@ def look(path: Path, encoding: str = "utf-8", delimiter: str = ",", skip: int = 
     return dialect, outline(path, dialect)
 
 
-def rows_in(path: Path, size: int) -> tuple[Rows, int]:
+def rows_in(path: Path, size: int, multiple: int = 1) -> tuple[Rows, int]:
     """Read a file of three columns in parts of a size, ragged rows as their text; gives the number of parts too."""
-    with parts_of(size):
+    with parts_of(size, multiple):
         dialect, found = look(path)
     rows: Rows = []
     for records in rows_of(path, dialect, found)():
@@ -57,12 +58,12 @@ lines = st.lists(st.text('a",\n\r', max_size=8), max_size=12).map("\n".join)
 
 
 @settings(max_examples=600, deadline=None)
-@given(lines, st.integers(1, 20))
-def test_the_parts_of_any_text_have_the_rows_of_the_whole(text: str, size: int) -> None:
+@given(lines, st.integers(1, 20), st.integers(1, 4))
+def test_the_parts_of_any_text_have_the_rows_of_the_whole(text: str, size: int, multiple: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
         path.write_bytes(f"a,b,c\n{text}\n".encode())
-        assert rows_in(path, size)[0] == rows_in(path, 2**20)[0]
+        assert rows_in(path, size, multiple)[0] == rows_in(path, 2**20)[0]
 
 
 values = st.one_of(st.just(""), st.text('é",\n ', max_size=5).map(lambda text: f"t{text}"))
@@ -70,15 +71,15 @@ tables = st.lists(st.tuples(st.integers(-80, 80), values, st.booleans()), min_si
 
 
 @settings(max_examples=200, deadline=None)
-@given(tables, st.integers(1, 60), st.data())
+@given(tables, st.integers(1, 60), st.integers(1, 4), st.data())
 def test_any_rows_are_read_again_as_they_were_read_first(
-    table: list[tuple[int, str, bool]], size: int, data: st.DataObject
+    table: list[tuple[int, str, bool]], size: int, multiple: int, data: st.DataObject
 ) -> None:
     doubled = ((y, text.replace('"', '""'), whole) for y, text, whole in table)
     written = "".join(f'{y},{y},"{text}"\n' if whole else f"{y}\n" for y, text, whole in doubled)
     first = data.draw(st.integers(0, len(table) - 1))
     number = data.draw(st.integers(1, len(table) - first))
-    with tempfile.TemporaryDirectory() as folder, parts_of(size):
+    with tempfile.TemporaryDirectory() as folder, parts_of(size, multiple):
         path = Path(folder) / "a.csv"
         path.write_bytes(f"lat,lon,text\n{written}".encode())
         with open_delimited(path, "a", Hints(), lambda: None) as (layer, batches):
@@ -107,6 +108,21 @@ def test_a_file_is_parted_where_rows_begin_and_not_within_a_value(tmp_path: Path
     rows, parts = rows_in(path, 1)
     assert rows == [("1", "2", "x\ny\nz"), ("3", "4", '5" pipe'), ("5", "6", "7")]
     assert parts == 4
+
+
+def test_a_part_of_plain_lines_holds_as_many_rows_as_a_chunk(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"sep=,\na,b,c\n" + b"1,2,3\n" * 35)
+    with parts_of(40, rows=10):
+        assert look(path, skip=1)[1].starts == (0, 12 + 60, 12 + 120, 12 + 180)
+
+
+def test_a_part_that_has_grown_too_large_ends_with_any_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b,c\n" + b"1,2,3\n" * 35)
+    monkeypatch.setattr(outlines, "_LARGEST_PART", 60)
+    with parts_of(7, rows=1_000):
+        assert look(path)[1].starts == (0, 60, 120, 180)
 
 
 def test_a_mark_that_is_no_more_than_text_does_not_keep_a_file_whole(tmp_path: Path) -> None:
