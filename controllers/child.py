@@ -1,6 +1,6 @@
 """A child process: runs the handler and the finish of one task at a time, on its parent's word.
 
-Words are JSON lines. In: {"task_id", "attempt"} to run a task, {"lost": true} to stop it. Out: {"ready": true} once,
+Words are JSON lines. In: {"claim": {...}} to run a claimed task, {"lost": true} to stop it. Out: {"ready": true} once,
 {"log": [level, message]} for each line of the journal, {"done": true, "advanced": {"job_id", "stage_n"} or null} after
 each task.
 """
@@ -18,8 +18,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TextIO
 
+from pydantic import TypeAdapter
+
 from controllers.journal import quiet_libraries
-from repositories import tasks
+from repositories.tasks import Claim
+
+CLAIM = TypeAdapter(Claim)
+"""Writes a claim as JSON, and reads it again."""
 
 
 class _Journal(logging.Handler):
@@ -62,10 +67,7 @@ def main(builder: str, kind: str) -> None:
     threading.Thread(target=_listen, args=(asked, lost), name="parent", daemon=True).start()
     words.say(ready=True)
     while True:
-        word = asked.get()
-        with engine.database.connection() as conn:
-            claim = tasks.held_claim(conn, word["task_id"], word["attempt"])
-        advanced = engine.runner.execute(claim, lost.is_set) if claim else None
+        advanced = engine.runner.execute(CLAIM.validate_python(asked.get()["claim"]), lost.is_set)
         words.say(done=True, advanced=asdict(advanced) if advanced else None)
 
 

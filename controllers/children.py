@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from controllers.child import CLAIM
 from controllers.journal import record
 from repositories.tasks import Claim
 from schema.errors import TransientError
@@ -31,7 +32,8 @@ LOOK_SECONDS = 0.25
 GRACE_SECONDS = 10
 """For a child to stop by itself when its task was lost."""
 START_SECONDS = 60
-RECYCLE_TASKS = 200
+RECYCLE_TASKS = 1_000
+"""What a task leaks shows in the size, which is looked at after each one; a new process takes a second to start."""
 _PROJECT = Path(__file__).parent.parent
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _logger = logging.getLogger("geostage")
@@ -177,7 +179,7 @@ class Children:
 
     def _run(self, child: Child, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
         child.tasks += 1
-        child.say(task_id=claim.task.task_id, attempt=claim.task.attempt)
+        child.say(claim=CLAIM.dump_python(claim, mode="json"))
         deadline = time.monotonic() + self._settings.task_deadline_seconds
         stop_by = float("inf")
         while True:

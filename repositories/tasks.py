@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import sql
-from psycopg.rows import DictRow
 
 from repositories.postgres import Connection, Statements
 from repositories.rows import jsonb, optional_job, optional_task, task_of
@@ -150,11 +149,6 @@ def claim_next_task(conn: Connection, task: Task, *, lease: timedelta, deadline:
     return _claim(conn, _sql["next_task"], lease=lease, deadline=deadline, **place)
 
 
-def held_claim(conn: Connection, task_id: str, attempt: int) -> Claim | None:
-    """Give a claim again; None when it is no longer held."""
-    return _claim_of(_sql.first(conn, "held_claim", task_id=task_id, attempt=attempt))
-
-
 def renew_leases(conn: Connection, held: Mapping[str, int], *, lease: timedelta) -> set[str]:
     """Renew the leases of tasks held under these attempts; give the ids of those that are this worker's no more."""
     renewed = _sql.rows(conn, "renew_leases", task_ids=list(held), attempts=list(held.values()), lease=lease)
@@ -225,11 +219,7 @@ def resend_tasks_now(conn: Connection, task_ids: Sequence[str]) -> None:
 
 
 def _claim(conn: Connection, chosen: sql.Composable, **params: Any) -> Claim | None:
-    statement = _sql["claim_task"].format(chosen=chosen)
-    return _claim_of(conn.execute(statement, params).fetchone())
-
-
-def _claim_of(row: DictRow | None) -> Claim | None:
+    row = conn.execute(_sql["claim_task"].format(chosen=chosen), params).fetchone()
     if row is None:
         return None
     source, traceparent, stage = row.pop("job_source"), row.pop("job_traceparent"), row.pop("job_stage")

@@ -99,12 +99,6 @@ coalesce(
        AND not_before <= clock_timestamp()
      ORDER BY stage_n, task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED))
 
--- held_claim
--- A claim as another process of this worker sees it.
-SELECT t.*, j.source AS job_source, j.traceparent AS job_traceparent, j.current_stage AS job_stage
-FROM app.tasks AS t JOIN app.jobs AS j USING (job_id)
-WHERE t.task_id = %(task_id)s AND t.attempt = %(attempt)s AND t.status = 'processing';
-
 -- renew_leases
 -- Heartbeat of a whole process in one statement. It never waits for a finish of its own: that row is skipped.
 UPDATE app.tasks AS t
