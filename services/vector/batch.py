@@ -93,7 +93,7 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
         rows = rows.filter(pa.array(kept))
     counts = shapes.counts + Counter(
         null_geometry=int((kept & (shapes.kinds == 0)).sum()),
-        curves_linearised=int((batch.kinds != wkb.read_headers(batch.geometry).kinds).sum()),
+        curves_linearised=int((batch.kinds != shapes.kinds_given).sum()),
     )
     rejected = np.flatnonzero(~kept)
     return CleanBatch(

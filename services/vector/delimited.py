@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from schema.errors import PermanentError
 from schema.jobs import Json
 from schema.words import clip, listed
-from services.vector import coordinates, inference
+from services.vector import coordinates, inference, wkb
 from services.vector.chunks import Chunk
 from services.vector.coordinates import Place, Ranges
 from services.vector.dialect import NO_DELIMITER, SAMPLE_ROWS, Dialect, read_dialect
@@ -203,7 +204,13 @@ def _batch(records: Records, found: _Judgement, kept: list[int], named_by: Diale
     fids = np.arange(records.first, records.first + values.num_rows)
     found_wrong = _as_faults(values, faults, records.ragged)
     part = (records.part.begin, records.part.end, records.part.row)
-    return SourceBatch(fids, attributes, geometry, typed_kinds(geometry), found_wrong, part)
+    return SourceBatch(fids, attributes, geometry, _kinds_of(geometry, found.place), found_wrong, part)
+
+
+def _kinds_of(geometry: pa.Array, place: Place) -> npt.NDArray[np.uint8]:
+    if place.kind == "shape":
+        return typed_kinds(geometry)
+    return np.where(geometry.is_valid().to_numpy(zero_copy_only=False), wkb.POINT, 0).astype(np.uint8)
 
 
 def _geometry(values: pa.RecordBatch, found: _Judgement) -> tuple[pa.Array, dict[int, str], set[int]]:

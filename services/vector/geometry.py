@@ -36,6 +36,8 @@ class CleanGeometry:
     """Two-dimensional little-endian WKB in the target CRS; null where `reasons` says why."""
     kinds: npt.NDArray[np.uint8]
     """Type code, 1 to 6; 0 where null."""
+    kinds_given: npt.NDArray[np.uint8]
+    """Type code of each value before it was cleaned."""
     reasons: npt.NDArray[np.object_]
     """Why a row has no geometry, or None."""
     counts: Counter[str]
@@ -63,8 +65,8 @@ def clean(
     for the test of validity, and about 1 ms for each repair.
     """
     located = runs.locate(values)
-    reasons = _first_reasons(located, family)
     given = coordinates = runs.read_coordinates(located)
+    reasons = _first_reasons(located, given, family)
     _note(reasons, _rows_with_infinite(located, coordinates), NOT_FINITE)
     if project is not None:
         coordinates = project(coordinates)
@@ -126,7 +128,7 @@ def refuse_multi(cleaned: CleanGeometry) -> CleanGeometry:
     return replace(cleaned, values=values, kinds=np.where(multi, 0, cleaned.kinds).astype(np.uint8), reasons=reasons)
 
 
-def _first_reasons(located: Located, family: int) -> npt.NDArray[np.object_]:
+def _first_reasons(located: Located, coordinates: Coordinates, family: int) -> npt.NDArray[np.object_]:
     headers = located.headers
     reasons: npt.NDArray[np.object_] = np.full(len(headers.kinds), None, np.object_)
     reasons[headers.sizes == 0] = NULL
@@ -134,20 +136,19 @@ def _first_reasons(located: Located, family: int) -> npt.NDArray[np.object_]:
     points = np.bincount(located.rows, weights=located.points, minlength=len(reasons))
     simple = (headers.sizes > 0) & ~located.odd
     _note(reasons, simple & (points == 0), EMPTY)
-    _note(reasons, _empty_points(located), EMPTY)
+    _note(reasons, _empty_points(located, coordinates), EMPTY)
     of_family = FAMILY_OF_KIND[np.where(simple, np.minimum(headers.kinds, wkb.COLLECTION), 0)]
     _note(reasons, simple & (of_family != family), OTHER_TYPE)
     return reasons
 
 
-def _empty_points(located: Located) -> Flags:
+def _empty_points(located: Located, coordinates: Coordinates) -> Flags:
     """Find the points whose coordinates are all NaN, which is how WKB writes POINT EMPTY."""
     empty = np.zeros(len(located.headers.kinds), np.bool_)
-    runs = located.headers.kinds[located.rows] == wkb.POINT
-    if runs.any():
-        starts = located.starts[runs]
-        numbers = located.data[starts[:, None] + np.arange(16)].view("<f8")
-        empty[located.rows[runs]] = np.isnan(numbers).all(axis=1)
+    if not _are_finite(coordinates):
+        runs = located.headers.kinds[located.rows] == wkb.POINT
+        firsts = coordinates[(np.cumsum(located.points) - located.points)[runs]]
+        empty[located.rows[runs]] = np.isnan(firsts).all(axis=1)
     return empty
 
 
@@ -157,11 +158,15 @@ def _note(reasons: npt.NDArray[np.object_], rows: Flags, reason: str) -> None:
 
 def _rows_with_infinite(located: Located, coordinates: Coordinates) -> Flags:
     rows = np.zeros(len(located.headers.kinds), np.bool_)
-    # The sum is finite if every coordinate is (below 1e300): the common case costs one pass.
-    if not (np.isfinite(coordinates[:, 0].sum()) and np.isfinite(coordinates[:, 1].sum())):
+    if not _are_finite(coordinates):
         of_point = np.repeat(located.rows, located.points)
         rows[of_point[~np.isfinite(coordinates).all(axis=1)]] = True
     return rows
+
+
+def _are_finite(coordinates: Coordinates) -> bool:
+    """Tell in one pass whether all are finite; of numbers beyond 1e300 it may say no, though they are."""
+    return bool(np.isfinite(coordinates[:, 0].sum()) and np.isfinite(coordinates[:, 1].sum()))
 
 
 def _count_outside(located: Located, coordinates: Coordinates, reasons: npt.NDArray[np.object_], bounds: Bounds) -> int:
@@ -246,7 +251,7 @@ def _assemble(
         boxes = [*_bounds_of_runs(located, coordinates, good & ~replaced), tuple(shapely.total_bounds(shapes))]
     if not good.all():
         flat = pc.if_else(pa.array(good), flat, pa.scalar(None, flat.type))
-    return CleanGeometry(flat, kinds, reasons, counts, repairs, join_bounds(boxes))
+    return CleanGeometry(flat, kinds, located.headers.kinds, reasons, counts, repairs, join_bounds(boxes))
 
 
 def _bounds_of_runs(located: Located, coordinates: Coordinates, good: Flags) -> list[tuple[float, ...]]:

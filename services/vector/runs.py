@@ -69,9 +69,9 @@ def locate(values: pa.Array) -> Located:
     walk.run()
     odd = walk.odd
     rows, starts, points, parts = (np.concatenate(found) for found in walk.found())
-    keep = ~odd[rows]
-    order = np.argsort(starts[keep], kind="stable")
-    rows, starts, points, parts = (found[keep][order] for found in (rows, starts, points, parts))
+    keep = np.flatnonzero(~odd[rows])
+    order = keep[np.argsort(starts[keep], kind="stable")]
+    rows, starts, points, parts = (found[order] for found in (rows, starts, points, parts))
     first_of_part = np.ones(len(rows), np.bool_)
     first_of_part[1:] = (np.diff(rows) != 0) | (np.diff(parts) != 0)
     return Located(data, ends, headers, odd, rows, starts, points, np.cumsum(first_of_part) - 1)
