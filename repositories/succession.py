@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import errors, sql
 
-from repositories.features import Table, lock_table, query, run
+from repositories.features import Table, query, run
 from repositories.postgres import Connection
 from schema.errors import PermanentError
 
@@ -66,13 +66,12 @@ def comment(conn: Connection, table: Table, text: str, columns: Mapping[str, str
 def replace_rows(conn: Connection, staging: Table, target: Table, columns: Sequence[str]) -> None:
     """Replace the rows of a table that others depend on, by id; readers see the old ones until the transaction ends.
 
-    Raises PermanentError when a foreign key forbids it.
+    The caller has the table's lock. Raises PermanentError when a foreign key forbids it.
     """
     names = sql.SQL(", ").join(sql.Identifier(name) for name in columns)
     values = sql.SQL(", ").join(sql.SQL("s.{}").format(sql.Identifier(name)) for name in columns)
     all_names = sql.SQL("id, {}").format(names)
     tables = {"table": target.quoted, "staging": staging.quoted}
-    lock_table(conn, target, "SHARE ROW EXCLUSIVE")
     try:
         run(conn, "delete_missing_rows", **tables)
         run(conn, "update_rows", **tables, columns=names, values=values)

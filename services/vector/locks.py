@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg import errors
 
 from repositories import features, succession
+from repositories.features import LockMode
 from repositories.postgres import Connection
+from repositories.succession import Dependent
 from schema.errors import TransientError
 from services.context import TaskContext
 from services.vector.plan import LoadPlan
@@ -25,7 +28,16 @@ class TableBusy(TransientError):
     code = "table_busy"
 
 
-def take(ctx: TaskContext, plans: Sequence[LoadPlan]) -> None:
+@dataclass(frozen=True)
+class HeldTarget:
+    """What the transaction found under the name of a target, and keeps from changing."""
+
+    exists: bool
+    dependents: tuple[Dependent, ...]
+    """What would be lost with the table, where it is to be replaced."""
+
+
+def take(ctx: TaskContext, plans: Sequence[LoadPlan]) -> list[HeldTarget]:
     """Take the locks of all targets in the transaction that finishes the task, all or none in each round.
 
     Plans must be in the order of their tables, for every job alike. Raises TableBusy naming who held the table, after
@@ -38,32 +50,30 @@ def take(ctx: TaskContext, plans: Sequence[LoadPlan]) -> None:
         ctx.check()
         try:
             with conn.transaction():
-                for plan in plans:
-                    _take(conn, plan)
+                return [_take(conn, plan) for plan in plans]
         except (errors.LockNotAvailable, errors.DeadlockDetected) as exc:
             if time.monotonic() > end:
                 raise _busy(conn, plans) from exc
             time.sleep(_PAUSE_SECONDS)
-        else:
-            return
 
 
-def _take(conn: Connection, plan: LoadPlan) -> None:
+def _take(conn: Connection, plan: LoadPlan) -> HeldTarget:
     target, rejects = target_of(plan), rejects_of(plan)
     appends = plan.options.load_method == "append"
     features.hold_name(conn, target, shared=appends)
     found = check_target(conn, plan)
-    if found is None:
+    if found is None and appends:
         features.hold_name(conn, target)
-    elif appends:
-        features.lock_table(conn, target, "ROW EXCLUSIVE")
-    elif succession.list_dependents(conn, target):
-        features.lock_table(conn, target, "SHARE ROW EXCLUSIVE")
-    else:
-        features.lock_table(conn, target, "ACCESS EXCLUSIVE")
+        # Another job may have made the table while this one waited for its name.
+        found = check_target(conn, plan)
+    dependents = succession.list_dependents(conn, target) if found and not appends else ()
+    if found:
+        mode: LockMode = "ROW EXCLUSIVE" if appends else "SHARE ROW EXCLUSIVE" if dependents else "ACCESS EXCLUSIVE"
+        features.lock_table(conn, target, mode)
     features.hold_name(conn, rejects)
     if features.find_table(conn, rejects):
         features.lock_table(conn, rejects, "ACCESS EXCLUSIVE")
+    return HeldTarget(found is not None, dependents)
 
 
 def _busy(conn: Connection, plans: Sequence[LoadPlan]) -> TableBusy:

@@ -16,8 +16,9 @@ from services.context import TaskContext
 from services.vector import report, wkb
 from services.vector.batch import GEOMETRY, schema_of
 from services.vector.encode import encode
+from services.vector.locks import HeldTarget
 from services.vector.plan import LoadPlan, type_name
-from services.vector.targets import check_target, rejects_of, target_of
+from services.vector.targets import rejects_of, target_of
 
 REJECTS, MULTI = "_rejects", "_multi"
 """Suffixes of a job's further staging tables: rejected rows, and multipolygons where single polygons were expected."""
@@ -64,23 +65,29 @@ def share_out(job_id: str, plan: LoadPlan, rows: pa.RecordBatch) -> list[tuple[T
 def prepare(ctx: TaskContext, plan: LoadPlan, *, multi_rows: int, loaded: int) -> str:
     """Make the staging table ready to serve, in transactions of its own, and give its geometry type.
 
-    Each step looks first whether an earlier try has done it. Raises BooksDoNotBalance when the table does not hold
-    the rows that were counted.
+    Each step looks first whether an earlier try has done it. Rows that will be added to a table need no index of their
+    own. Raises BooksDoNotBalance when the table does not hold the rows that were counted.
     """
     staging = staging_of(ctx.job_id, plan)
     with ctx.database.transaction() as conn:
         features.set_limits(conn, ctx.settings.task_deadline_seconds)
         geometry_type = _settle_type(conn, ctx.job_id, plan, multi_rows)
+        indexes = () if _appends(plan) and features.find_table(conn, target_of(plan)) else loading.INDEXES
     ctx.check()
     side_by_side: list[Callable[[Connection], None]] = [
-        *(partial(loading.build_index, table=staging, statement=statement) for statement in loading.INDEXES),
+        *(partial(loading.build_index, table=staging, statement=statement) for statement in indexes),
         lambda conn: report.check_staged(loading.count_rows(conn, staging), loaded),
     ]
     with ThreadPoolExecutor(len(side_by_side)) as threads:
         list(threads.map(partial(_in_transaction, ctx), side_by_side))
     ctx.check()
-    _in_transaction(ctx, lambda conn: loading.make_ready(conn, staging))
+    if indexes:
+        _in_transaction(ctx, lambda conn: loading.make_ready(conn, staging))
     return geometry_type
+
+
+def _appends(plan: LoadPlan) -> bool:
+    return plan.options.load_method == "append"
 
 
 def _in_transaction(ctx: TaskContext, act: Callable[[Connection], None]) -> None:
@@ -102,47 +109,37 @@ def _settle_type(conn: Connection, job_id: str, plan: LoadPlan, multi_rows: int)
     return wanted
 
 
-def publish(ctx: TaskContext, plan: LoadPlan, *, rejected: int) -> list[str]:
-    """Show the loaded rows to readers, all at once, in the transaction that finishes the task.
-
-    Gives what depends on the table, if its rows had to be replaced one by one for that.
-    """
+def publish(ctx: TaskContext, plan: LoadPlan, held: HeldTarget, *, rejected: int) -> None:
+    """Show the loaded rows to readers, all at once, in the transaction that finishes the task and has the locks."""
     ctx.check()
     conn = ctx.transaction
-    features.set_limits(conn, ctx.settings.task_deadline_seconds)
     target, staging = target_of(plan), staging_of(ctx.job_id, plan)
-    appends = plan.options.load_method == "append"
-    features.hold_name(conn, target, shared=appends)
-    found = check_target(conn, plan)
-    dependents: list[str] = []
-    if appends and found:
+    if held.exists and _appends(plan):
         features.append(conn, staging, target, [*(column.name for column in plan.columns), "geom"])
     else:
-        features.hold_name(conn, target)
-        dependents = _replace(conn, plan, staging, target, _comment(plan, ctx.job_id))
+        if _appends(plan):
+            # The table may have gone only now, with the rows not indexed.
+            for statement in loading.INDEXES:
+                loading.build_index(conn, staging, statement)
+            loading.make_ready(conn, staging)
+        _replace(conn, plan, held, staging, _comment(plan, ctx.job_id))
     rejects = rejects_of(plan)
     features.replace_rejects(conn, staging_of(ctx.job_id, plan, REJECTS), rejects, any_rows=rejected > 0)
-    return dependents
 
 
-def _replace(conn: Connection, plan: LoadPlan, staging: Table, target: Table, comment: str) -> list[str]:
-    columns = [column.name for column in plan.columns]
-    # Asked again: another job may have made the table while this one waited for its name.
-    exists = features.find_table(conn, target) is not None
-    dependents = succession.list_dependents(conn, target) if exists else ()
+def _replace(conn: Connection, plan: LoadPlan, held: HeldTarget, staging: Table, comment: str) -> None:
+    target, columns = target_of(plan), [column.name for column in plan.columns]
     inherited: list[str] = []
-    if dependents:
+    if held.dependents:
         succession.replace_rows(conn, staging, target, [*columns, "geom"])
     else:
-        if exists:
-            features.lock_table(conn, target, "ACCESS EXCLUSIVE")
+        if held.exists:
             inherited = succession.list_inheritance(conn, target, ["id", *columns, "geom"])
-        features.swap_in(conn, staging, target, old=exists)
+        features.swap_in(conn, staging, target, old=held.exists)
     origins = {column.name: f"column {column.source!r} of the file" for column in plan.columns}
     own = {"id": "number of the row in the file, from 1", "geom": f"geometries in {plan.final_crs}"}
     succession.comment(conn, target, comment, {**own, **origins})
     succession.inherit(conn, target, inherited)
-    return [dependent.name for dependent in dependents]
 
 
 def _comment(plan: LoadPlan, job_id: str) -> str:

@@ -221,9 +221,10 @@ def publish(ctx: TaskContext) -> Json:
     results = []
     # All jobs take the locks of several tables in one order.
     ordered = sorted(zip(loads, types, strict=True), key=lambda one: one[0][0].options.table)
-    locks.take(ctx, [plan for (plan, _), _ in ordered])
-    for (plan, load), geometry_type in ordered:
-        dependents = publishing.publish(ctx, plan, rejected=load["totals"]["rejected"])
+    targets_held = locks.take(ctx, [plan for (plan, _), _ in ordered])
+    for ((plan, load), geometry_type), held in zip(ordered, targets_held, strict=True):
+        publishing.publish(ctx, plan, held, rejected=load["totals"]["rejected"])
+        dependents = [dependent.name for dependent in held.dependents]
         results.append(_report(plan, load, geometry_type, dependents, ctx.parameters["started_at"]))
     return results[0] if len(results) == 1 else report.join_tables(results)
 

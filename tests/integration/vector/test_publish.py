@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,12 +14,14 @@ import pytest
 from shapely.geometry import MultiPolygon, Point, box
 
 from controllers.process_vector import ProcessVector
+from repositories import loading
 from repositories.fake_blobs import FakeBlobs
 from repositories.postgres import Database
 from schema.errors import PermanentError, TransientError, Unavailable
 from schema.jobs import Json
 from services.context import TaskContext
 from services.vector import locks
+from services.vector.plan import LoadPlan
 from tests.fixtures.vector import BOWTIE, boxes, features, frame, gpkg
 from tests.integration.vector.loading import Loader
 
@@ -330,6 +332,32 @@ def test_two_appends_at_once_are_both_whole(loader: Loader) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(load, loaders))
     assert loader.rows("SELECT count(*), count(DISTINCT id) FROM geo.a") == [(1201, 1201)]
+
+
+def test_rows_that_are_added_to_a_table_are_not_indexed_before(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_boxes(loader, 2)
+    built: list[str] = []
+    monkeypatch.setattr(loading, "build_index", lambda *_, statement, **__: built.append(statement))
+    load_boxes(loader, 3, load_method="append")
+    assert not built
+    assert loader.rows("SELECT count(*), max(id) FROM geo.a") == [(5, 5)]
+
+
+def test_a_table_that_goes_before_rows_are_added_is_made_anew_with_its_indexes(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_boxes(loader, 2)
+    take = locks.take
+
+    def take_what_is_left(ctx: TaskContext, plans: Sequence[LoadPlan]) -> list[locks.HeldTarget]:
+        do(loader, "DROP TABLE geo.a")
+        return take(ctx, plans)
+
+    monkeypatch.setattr(locks, "take", take_what_is_left)
+    load_boxes(loader, 3, load_method="append")
+    assert loader.rows("SELECT count(*), max(id) FROM geo.a") == [(3, 3)]
+    indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = 'geo' AND tablename = 'a' ORDER BY 1"
+    assert loader.rows(indexes) == [("a_geom_idx",), ("a_pkey",)]
 
 
 def test_a_replace_and_an_append_at_once_do_not_deadlock(loader: Loader) -> None:
