@@ -28,6 +28,12 @@ class Slots:
         self._waiting: Counter[str] = Counter()
         self._lock = threading.Lock()
 
+    @property
+    def waiting(self) -> set[str]:
+        """The jobs whose tasks wait for a slot."""
+        with self._lock:
+            return set(self._waiting)
+
     @contextmanager
     def take(self, task_id: str, queue: str, wait_seconds: float) -> Iterator[Slot]:
         """Wait for a slot, and keep it for the block; light tasks need none."""
@@ -37,7 +43,7 @@ class Slots:
         job_id = job_id_of(task_id)
         taken = self._acquire(job_id, wait_seconds)
         try:
-            yield Slot(free=taken, wanted=lambda: self._is_wanted_beside(job_id))
+            yield Slot(free=taken, wanted=lambda: bool(self.waiting - {job_id}))
         finally:
             if taken:
                 self._slots.release()
@@ -51,10 +57,4 @@ class Slots:
             return self._slots.acquire(timeout=wait_seconds)
         finally:
             with self._lock:
-                self._waiting[job_id] -= 1
-
-    def _is_wanted_beside(self, job_id: str) -> bool:
-        # Those of the same job may well wait for tasks that are done by now.
-        with self._lock:
-            self._waiting = +self._waiting
-            return any(waiting != job_id for waiting in self._waiting)
+                self._waiting -= Counter([job_id])

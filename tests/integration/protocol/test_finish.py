@@ -4,15 +4,16 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import NoReturn
 
 import pytest
 
-from controllers.transitions import Aftermath
 from repositories.postgres import DatabaseUnavailable
 from schema.jobs import JobStatus, Json, TaskStatus
-from schema.messages import JOB_QUEUE, JobMessage, TaskMessage
+from schema.messages import JOB_QUEUE, TASK_QUEUES, TaskMessage
 from services.context import TaskContext
 from tests.integration.protocol.world import World, at_once, broken, leave_effect
+from tests.waiting import eventually
 
 ROUNDS = 100
 FINISHERS = 6
@@ -63,10 +64,9 @@ def test_a_stage_that_the_last_finisher_cannot_start_gets_its_message(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = world.started(1, 1)
-    claim = world.claim(job)
     world.lose_messages()
     monkeypatch.setattr(world.engine.starter, "start_stage", out_of_reach)
-    world.execute(claim)
+    world.run_task(world.tasks(job)[0])
     monkeypatch.undo()
     assert world.job(job).stage_tasks is None
     assert list(world.queues.queues) == [JOB_QUEUE]
@@ -83,8 +83,39 @@ def test_a_worker_goes_on_with_the_tasks_of_the_next_stage(world: World) -> None
     assert len(world.effects(job)) == 5
 
 
-def out_of_reach(message: JobMessage) -> Aftermath:
-    raise DatabaseUnavailable(f"The database cannot be reached for {message}.")
+def test_the_other_tasks_of_a_stage_that_a_worker_starts_get_messages_while_it_goes_on(world: World) -> None:
+    job = world.started(1, 3)
+    world.lose_messages()
+    first, waiting = world.tasks(job)[0], threading.Event()
+    sent: list[str] = []
+
+    def work(ctx: TaskContext) -> Json:
+        if ctx.task.stage_n == 2 and not waiting.is_set():
+            waiting.set()
+            eventually(lambda: len(world.queues.queues.get(TASK_QUEUES["light"], [])) == 2)
+            sent.extend(TaskMessage.decode(text).task_id for text in world.queues.drain(TASK_QUEUES["light"]))
+        return {}
+
+    world.handlers["work"] = work
+    world.run_task(first)
+    assert sent == [task.task_id for task in world.tasks(job)[1:]]
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_the_tasks_of_a_stage_get_messages_where_the_worker_that_started_it_cannot_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = world.started(1, 3)
+    world.lose_messages()
+    monkeypatch.setattr(world.engine.runner, "_claim_next", out_of_reach)
+    with pytest.raises(DatabaseUnavailable):
+        world.run_task(world.tasks(job)[0])
+    monkeypatch.undo()
+    assert len(world.drain()) == 3
+
+
+def out_of_reach(reason: object) -> NoReturn:
+    raise DatabaseUnavailable(f"The database cannot be reached for {reason}.")
 
 
 def test_finish_with_a_stale_attempt_changes_nothing(world: World) -> None:

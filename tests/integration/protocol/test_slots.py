@@ -1,11 +1,14 @@
 """Slots: a task that waits for one is not claimed."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+from controllers.slots import Slots
 from schema.jobs import Job, JobStatus, Json
 from schema.messages import TASK_QUEUES
 from services.context import TaskContext
 from tests.integration.protocol.world import World, leave_effect
+from tests.waiting import eventually
 
 
 def occupy(world: World) -> tuple[threading.Event, threading.Thread]:
@@ -74,6 +77,25 @@ def test_a_message_that_no_slot_was_free_for_and_no_queue_could_take_is_left_to_
     world.sweep()
     world.run_all()
     assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_turn_ends_for_the_tasks_of_other_jobs_and_not_for_those_of_the_same(world: World) -> None:
+    slots = Slots(world.settings.model_copy(update={"task_processes": 1}))
+
+    def wait(task_id: str) -> bool:
+        with slots.take(task_id, "vector", 20) as slot:
+            return slot.free
+
+    with ThreadPoolExecutor() as waiting:
+        with slots.take("a-1-0001", "vector", 0) as slot:
+            same = waiting.submit(wait, "a-1-0002")
+            eventually(lambda: slots.waiting == {"a"})
+            assert not slot.wanted()
+            other = waiting.submit(wait, "b-1-0001")
+            eventually(slot.wanted)
+        assert same.result()
+        assert other.result()
+    assert not slots.waiting
 
 
 def start_one(world: World, queue: str) -> Job:
