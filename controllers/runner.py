@@ -6,6 +6,7 @@ Every handler's error is caught here: it is the task's, never the worker's.
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -73,7 +74,9 @@ class Runner:
             if ready:
                 self._work(self._claim(task_id), slot)
         if not ready:
-            self._settlement.send_tasks([WakeUp(task_id, queue)], delay_seconds=NO_SLOT_DELAY_SECONDS)
+            # Those that come back one by one are shared out between workers; those that come together one may take.
+            delay = random.randint(1, NO_SLOT_DELAY_SECONDS) if slot.same_job else NO_SLOT_DELAY_SECONDS  # noqa: S311
+            self._settlement.send_tasks([WakeUp(task_id, queue)], delay_seconds=delay)
 
     def take_up(self, wake_ups: Sequence[WakeUp]) -> None:
         """Send the messages of tasks that were just started, and run the first one if a child stands idle here.

@@ -11,13 +11,20 @@ from dataclasses import dataclass
 from schema.jobs import TaskQueue, job_id_of
 from schema.settings import Settings
 
+SAME_JOB_SECONDS = 1.0
+"""A task whose job is at work here waits no longer for a slot: this worker comes to it by itself, another sooner."""
+
 
 @dataclass(frozen=True)
 class Slot:
-    """Whether a slot was free in time, and whether tasks of other jobs wait for it by now."""
+    """What came of the wait for a slot."""
 
     free: bool
+    """It is taken."""
+    same_job: bool
+    """It was not free in time because tasks of the same job have the slots."""
     wanted: Callable[[], bool]
+    """Tells whether tasks of other jobs wait for it by now."""
 
 
 class Slots:
@@ -25,6 +32,7 @@ class Slots:
 
     def __init__(self, settings: Settings) -> None:
         self._slots = threading.BoundedSemaphore(settings.task_processes)
+        self._working: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -38,23 +46,32 @@ class Slots:
     def take(self, task_id: str, queue: str, wait_seconds: float) -> Iterator[Slot]:
         """Wait for a slot, and keep it for the block; light tasks need none."""
         if queue == TaskQueue.LIGHT:
-            yield Slot(free=True, wanted=lambda: False)
+            yield Slot(free=True, same_job=False, wanted=lambda: False)
             return
         job_id = job_id_of(task_id)
-        taken = self._acquire(job_id, wait_seconds)
+        same_job = job_id in self._working
+        taken = self._acquire(job_id, min(wait_seconds, SAME_JOB_SECONDS) if same_job else wait_seconds)
+        if not taken:
+            yield Slot(free=False, same_job=same_job, wanted=lambda: False)
+            return
         try:
-            yield Slot(free=taken, wanted=lambda: bool(self.waiting - {job_id}))
+            with self._counted(self._working, job_id):
+                yield Slot(free=True, same_job=False, wanted=lambda: bool(self.waiting - {job_id}))
         finally:
-            if taken:
-                self._slots.release()
+            self._slots.release()
 
     def _acquire(self, job_id: str, wait_seconds: float) -> bool:
         if self._slots.acquire(blocking=False):
             return True
-        with self._lock:
-            self._waiting[job_id] += 1
-        try:
+        with self._counted(self._waiting, job_id):
             return self._slots.acquire(timeout=wait_seconds)
+
+    @contextmanager
+    def _counted(self, counter: Counter[str], job_id: str) -> Iterator[None]:
+        with self._lock:
+            counter[job_id] += 1
+        try:
+            yield
         finally:
             with self._lock:
-                self._waiting -= Counter([job_id])
+                counter -= Counter([job_id])

@@ -1,11 +1,12 @@
 """Slots: a task that waits for one is not claimed."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from controllers.slots import Slots
 from schema.jobs import Job, JobStatus, Json
-from schema.messages import TASK_QUEUES
+from schema.messages import TASK_QUEUES, TaskMessage
 from services.context import TaskContext
 from tests.integration.protocol.world import World, leave_effect
 from tests.waiting import eventually
@@ -41,6 +42,32 @@ def test_without_a_slot_the_message_is_sent_again_and_the_row_stays_queued(world
     release.set()
     holder.join(20)
     world.run_all()
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_task_of_the_job_that_has_the_slot_goes_back_soon_for_other_workers(world: World) -> None:
+    patient = world.new_engine(world.settings.model_copy(update={"slot_wait_seconds": 20}))
+    running, release = threading.Event(), threading.Event()
+
+    def work(_: TaskContext) -> Json:
+        running.set()
+        assert release.wait(20)
+        return {}
+
+    world.handlers["work"] = work
+    job = world.started(2, queue="vector")
+    first, second = (TaskMessage(task.task_id) for task in world.tasks(job))
+    world.lose_messages()
+    with ThreadPoolExecutor() as worker:
+        turn = worker.submit(patient.run_task, first, "vector")
+        assert running.wait(20)
+        began = time.monotonic()
+        patient.run_task(second, "vector")
+        assert time.monotonic() - began < 10
+        release.set()
+        turn.result()
+    [(queue, delay)] = world.queues.sent
+    assert (queue, delay <= 10) == (TASK_QUEUES["vector"], True)
     assert world.job(job).status is JobStatus.COMPLETED
 
 
