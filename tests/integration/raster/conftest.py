@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from local.stack import Stack
 from repositories.migrate import migrate_all
 from repositories.postgres import Database
 from schema.settings import Settings
+from services.context import TaskContext
 from tests.integration.databases import new_database
 from tests.integration.raster.world import World
 
@@ -33,3 +35,17 @@ def raster_database(raster_dsn: str) -> Iterator[Database]:
 def world(raster_dsn: str, raster_database: Database, tmp_path: Path) -> World:
     """A deployment without blobs."""
     return World(raster_database, Settings(postgres_dsn=raster_dsn), tmp_path)
+
+
+@pytest.fixture
+def no_context_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See that a folder of a task is gone when the task is."""
+    leave = TaskContext.__exit__
+
+    def left(self: TaskContext, *exc: Any) -> bool | None:
+        folder = self.__dict__.get("work_folder")
+        result = leave(self, *exc)
+        assert folder is None or not folder.exists()
+        return result
+
+    monkeypatch.setattr(TaskContext, "__exit__", left)
