@@ -4,70 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import pytest
-import shapely
 from shapely.geometry import LineString, Point, Polygon, box
 
-from schema.errors import PermanentError, SourceChanged
-from services.context import TaskContext
+from schema.errors import PermanentError
 from services.vector.gdal import pyogrio
-from tests.fixtures.vector import BOWTIE, boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
+from tests.fixtures.vector import BOWTIE, boxes, features, frame, geojson, gpkg, shapefile, zipped
 from tests.integration.vector.loading import Loader
-
-
-def written(suffix: str, **options: Any) -> Callable[[gpd.GeoDataFrame, Path], bytes]:
-    def write(data: gpd.GeoDataFrame, folder: Path) -> bytes:
-        path = folder / f"made{suffix}"
-        path.unlink(missing_ok=True)
-        pyogrio.write_dataframe(data, path, **options)
-        return path.read_bytes()
-
-    return write
-
-
-def parquet(data: gpd.GeoDataFrame, folder: Path, **options: Any) -> bytes:
-    path = folder / "made.parquet"
-    data.to_parquet(path, **options)
-    return path.read_bytes()
-
-
-def csv_of_shapes(data: gpd.GeoDataFrame, folder: Path, delimiter: str = ",") -> bytes:
-    del folder
-    column = data.columns[0]
-    shapes = [shape.wkt if shape else "" for shape in data.geometry]
-    lines = [f"{column}{delimiter}wkt"]
-    lines += [f'{value}{delimiter}"{shape}"' for value, shape in zip(data[column], shapes, strict=True)]
-    return "\n".join(lines).encode()
-
-
-def kml(data: gpd.GeoDataFrame, folder: Path) -> bytes:
-    del folder
-    column = data.columns[0]
-    about = (
-        "<name>{}</name>"
-        if column == "name"
-        else f'<ExtendedData><Data name="{column}"><value>{{}}</value></Data></ExtendedData>'
-    )
-    marks = [
-        f"<Placemark>{about.format(value)}{ring(shape) if shape else ''}</Placemark>"
-        for value, shape in zip(data[column], data.geometry, strict=True)
-    ]
-    return document(f"<Folder><name>all</name>{''.join(marks)}</Folder>")
-
-
-def ring(shape: Polygon) -> str:
-    points = " ".join(f"{x},{y}" for x, y in shape.exterior.coords)
-    boundary = f"<outerBoundaryIs><LinearRing><coordinates>{points}</coordinates></LinearRing></outerBoundaryIs>"
-    return f"<Polygon>{boundary}</Polygon>"
-
-
-def document(inside: str, head: str = '<?xml version="1.0" encoding="UTF-8"?>') -> bytes:
-    return f'{head}<kml xmlns="http://www.opengis.net/kml/2.2"><Document>{inside}</Document></kml>'.encode()
+from tests.integration.vector.writers import csv_of_shapes, document, kml, parquet, written
 
 
 def in_zip(name: str, write: Callable[[gpd.GeoDataFrame, Path], bytes]) -> Callable[[gpd.GeoDataFrame, Path], bytes]:
@@ -135,112 +83,7 @@ def test_a_flatgeobuf_with_an_index_is_loaded_in_the_order_of_the_file(loader: L
     assert loader.value("SELECT count(DISTINCT name) FROM geo.a") == 250
 
 
-# Shapefiles
-
-
-def test_a_lone_shp_is_read_with_its_siblings(loader: Loader) -> None:
-    for suffix, data in shapefile_parts(frame([Point(500_000, 5_000_000)], "EPSG:32632"), loader.folder).items():
-        loader.put(f"in/Roads{suffix.upper() if suffix == '.dbf' else suffix}", data)
-    loader.put("in/Roads.shp.xml", b"x")
-    result = loader.load("in/Roads.shp")
-    assert (result["table"], result["original_crs"]) == ("geo.roads", "EPSG:32632")
-
-
-@pytest.mark.parametrize("suffix", [".shx", ".dbf"])
-def test_a_missing_sibling_is_named(loader: Loader, suffix: str) -> None:
-    parts = shapefile_parts(boxes(2), loader.folder)
-    for other in set(parts) - {suffix}:
-        loader.put(f"in/a{other}", parts[other])
-    with pytest.raises(PermanentError, match=rf"no in/a\{suffix}") as raised:
-        loader.load("in/a.shp")
-    assert raised.value.error_code == "shapefile_incomplete"
-
-
-def test_a_sibling_that_changes_meanwhile_is_noticed(
-    loader: Loader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its ETag was fixed in preprocess; an instance that has not fetched it yet meets another one."""
-    parts = shapefile_parts(boxes(20), loader.folder)
-    for suffix, data in parts.items():
-        loader.put(f"in/a{suffix}", data)
-
-    def change(ctx: TaskContext) -> None:
-        if ctx.task.task_type == "vector_upload":
-            loader.put("in/a.dbf", parts[".dbf"])
-            monkeypatch.setattr("services.vector.cache.cache_root", lambda: tmp_path)
-
-    loader.before_task = change
-    with pytest.raises(SourceChanged, match=r"a\.dbf"):
-        loader.load("in/a.shp")
-
-
-def test_a_shapefile_without_crs_is_loaded_with_source_crs(loader: Loader) -> None:
-    loader.put("a.zip", shapefile(frame([Point(500_000, 5_000_000)], "EPSG:32632"), loader.folder, leave_out=[".prj"]))
-    with pytest.raises(PermanentError) as raised:
-        loader.load("a.zip")
-    assert raised.value.error_code == "crs_missing"
-    assert "source_crs" in raised.value.remediation
-    result = loader.load("a.zip", source_crs="EPSG:32632")
-    assert result["original_crs"] == "EPSG:32632"
-    assert loader.value("SELECT round(ST_X(geom))::int FROM geo.a") == 9
-
-
-@pytest.mark.parametrize(
-    ("encoding", "cpg", "language", "parameter", "found_in"),
-    [
-        ("utf-8", b"UTF-8", 0, None, ".cpg file"),
-        ("cp1252", b"1252", 0, None, ".cpg file"),
-        ("cp1252", None, 0x57, None, "language byte"),
-        ("cp850", None, 0x02, None, "language byte"),
-        ("utf-8", None, 0, None, "content"),
-        ("cp1252", None, 0, None, "content"),
-        ("cp1250", None, 0, "windows-1250", "parameter"),
-        ("cp1250", b"UTF-8", 0x57, "cp1250", "parameter"),
-    ],
-)
-def test_the_encoding_of_a_shapefile_is_honoured_found_or_given(
-    loader: Loader, encoding: str, cpg: bytes | None, language: int, parameter: str | None, found_in: str
-) -> None:
-    parts = shapefile_parts(frame([Point(1, 1)], name=["Xoooooooooo"]), loader.folder)
-    text = "Größe"
-    dbf = bytearray(parts[".dbf"])
-    dbf[29] = language
-    place = dbf.index(b"Xoooo")
-    dbf[place : place + 11] = text.encode(encoding).ljust(11)
-    parts |= {".dbf": bytes(dbf), ".cpg": cpg or b""}
-    if cpg is None:
-        del parts[".cpg"]
-    loader.put("a.zip", zipped({f"a{suffix}": data for suffix, data in parts.items()}))
-    result = loader.load("a.zip", encoding=parameter)
-    assert loader.rows("SELECT name FROM geo.a") == [(text,)]
-    assert result["reading"] == {"encoding": encoding, "encoding_from": found_in}
-
-
-def test_text_that_is_not_in_the_encoding_that_the_cpg_names_is_counted(loader: Loader) -> None:
-    parts = shapefile_parts(frame([Point(1, 1), Point(2, 2)], name=["Xoooooooooo", "plain"]), loader.folder)
-    dbf = bytearray(parts[".dbf"])
-    place = dbf.index(b"Xoooo")
-    dbf[place : place + 11] = "Größe".encode("cp1252").ljust(11)
-    parts |= {".dbf": bytes(dbf), ".cpg": b"UTF-8"}
-    loader.put("a.zip", zipped({f"a{suffix}": data for suffix, data in parts.items()}))
-    result = loader.load("a.zip")
-    assert loader.rows("SELECT name FROM geo.a ORDER BY id") == [(None,), ("plain",)]
-    assert result["conservation"]["values_nulled"] == {"name": 1}
-
-
 # Layers
-
-
-def test_a_shapefile_of_several_is_chosen_by_its_name(loader: Loader) -> None:
-    files = {f"x/{name}{suffix}": data for name, number in (("roads", 3), ("trees", 5))
-             for suffix, data in shapefile_parts(boxes(number), loader.folder).items()}  # fmt: skip
-    loader.put("a.zip", zipped(files))
-    with pytest.raises(PermanentError, match=r"2 layers: x/roads\.shp, x/trees\.shp") as raised:
-        loader.load("a.zip")
-    assert raised.value.error_code == "several_layers"
-    assert loader.load("a.zip", layer="trees")["total_features_loaded"] == 5
-    with pytest.raises(PermanentError, match="no layer 'rivers'"):
-        loader.load("a.zip", layer="rivers")
 
 
 def test_a_layer_of_a_geopackage_is_chosen_by_its_name(loader: Loader) -> None:
@@ -266,14 +109,6 @@ def test_every_layer_can_be_loaded_into_a_table_of_its_own(loader: Loader) -> No
     assert loader.work_tables() == []
     found = loader.load("a.gpkg", layer="*", dry_run=True)
     assert [table["table"] for table in found["tables"]] == ["geo.a__roads_paths", "geo.a__rejects_2"]
-
-
-def test_every_shapefile_of_an_archive_can_be_loaded(loader: Loader) -> None:
-    files = {f"x/{name}{suffix}": data for name, number in (("roads", 3), ("trees", 5))
-             for suffix, data in shapefile_parts(boxes(number), loader.folder).items()}  # fmt: skip
-    loader.put("a.zip", zipped(files))
-    assert loader.load("a.zip", layer="*", target_table="t")["total_features_loaded"] == 8
-    assert loader.rows("SELECT (SELECT count(*) FROM geo.t__roads), (SELECT count(*) FROM geo.t__trees)") == [(3, 5)]
 
 
 def test_one_layer_that_cannot_be_loaded_leaves_all_tables_as_they_were(loader: Loader) -> None:
@@ -386,121 +221,6 @@ def test_a_track_that_is_no_line_is_a_rejected_row_with_its_coordinates(loader: 
     rows = loader.rows("SELECT row_number, reason FROM geo.a__rejects ORDER BY row_number")
     assert rows == [(2, "line_of_one_point"), (3, "null_geometry"), (4, "coordinates_unreadable")]
     assert "1.5 2" in loader.value("SELECT raw_row ->> 'text' FROM geo.a__rejects WHERE row_number = 2")
-
-
-# CSV
-
-
-@pytest.mark.parametrize("header", ["lat,lon", "Latitude,Longitude", "LAT,LNG", "y,x", "lat,long", "Northing,Easting"])
-def test_coordinates_are_found_by_their_usual_names(loader: Loader, header: str) -> None:
-    loader.put("a.csv", f"name,{header}\nx,48.5,11.25\n".encode())
-    loader.load("a.csv")
-    assert loader.rows("SELECT ST_X(geom), ST_Y(geom) FROM geo.a") == [(11.25, 48.5)]
-
-
-@pytest.mark.parametrize(
-    ("text", "encoding", "reading"),
-    [
-        ("name;lat;lon\nGröße;48,5;11,25\n", "utf-8", {"delimiter": ";", "encoding": "utf-8"}),
-        ("name;lat;lon\nGröße;48,5;11,25\n", "cp1252", {"encoding": "cp1252", "decimal_comma": ["lat", "lon"]}),
-        ("name,lat,lon\nGröße,48.5,11.25\n", "utf-8-sig", {"encoding": "utf-8", "encoding_from": "byte order mark"}),
-        ("name,lat,lon\r\nGröße,48.5,11.25\r\n", "utf-16", {"encoding": "utf-16"}),
-        ("name\tlat\tlon\nGröße\t48.5\t11.25\n", "utf-8", {"delimiter": "tab"}),
-        ("name|lat|lon\nGröße|48.5|11.25\n", "utf-8", {"delimiter": "|"}),
-        ('sep=;\nname;lat;lon\n"Größe";"48,5";"11,25"\n', "utf-8", {"delimiter": ";"}),
-        ('name,latlon\nGröße,"48.5, 11.25"\n', "utf-8", {"coordinates": {"pair": "latlon"}}),
-        ("name;location\nGröße;(48.5 11.25)\n", "utf-8", {"coordinates": {"pair": "location"}}),
-        ("name;geom\nGröße;POINT (11.25 48.5)\n", "utf-8", {"coordinates": {"shape": "geom"}}),
-        ("name;WKT\nGröße;SRID=4326;POINT (11.25 48.5)\n".replace("SRID=4326;P", "P"), "utf-8", {}),
-        (
-            f"name,wkb\nGröße,{shapely.to_wkb(Point(11.25, 48.5), hex=True)}\n",
-            "utf-8",
-            {"coordinates": {"shape": "wkb"}},
-        ),
-    ],
-)
-def test_delimited_text_is_read_however_it_is_written(
-    loader: Loader, text: str, encoding: str, reading: dict[str, Any]
-) -> None:
-    loader.put("a.csv", text.encode(encoding))
-    result = loader.load("a.csv")
-    assert loader.rows("SELECT name, ST_X(geom), ST_Y(geom) FROM geo.a") == [("Größe", 11.25, 48.5)]
-    assert reading.items() <= result["reading"].items()
-
-
-def test_columns_of_coordinates_can_be_named(loader: Loader) -> None:
-    loader.put("a.csv", b'p,q,shape,pos\n48.5,11.25,POINT(1 2),"3.5,4.5"\n')
-    points = {"latitude_column": "p", "longitude_column": "Q"}
-    for options, x in ((points, 11.25), ({"wkt_column": "shape"}, 1), (dict.fromkeys(points, "pos"), 4.5)):
-        loader.load("a.csv", **options)
-        assert loader.value("SELECT ST_X(geom) FROM geo.a") == x
-    with pytest.raises(PermanentError, match=r"no column 'z'. The columns are: p, q, shape, pos"):
-        loader.load("a.csv", wkt_column="z")
-
-
-def test_a_table_without_coordinates_names_its_columns(loader: Loader) -> None:
-    loader.put("a.csv", b"name,value\nx,1\n")
-    with pytest.raises(PermanentError, match="The columns are: name, value") as raised:
-        loader.load("a.csv")
-    assert raised.value.error_code == "coordinates_missing"
-
-
-def test_types_are_judged_on_the_whole_file(loader: Loader) -> None:
-    lines = [f"{n},{n},{n / 2},0{n},2020-01-01,{n},12.5" for n in range(20_000)] + ["1,x,1,1,,3000000000,1"]
-    loader.put("a.csv", ("lon,late,half,code,day,big,lat\n" + "\n".join(lines)).replace(",0.0,", ",0,").encode())
-    loader.put(
-        "a.csv", ("x,late,half,code,day,big,y\n" + "\n".join("1" + line[line.index(",") :] for line in lines)).encode()
-    )
-    loader.load("a.csv")
-    types = dict(loader.rows("SELECT attname::text, atttypid::regtype::text FROM pg_attribute "
-                             "WHERE attrelid = 'geo.a'::regclass AND attnum > 0"))  # fmt: skip
-    assert {name: types[name] for name in ("late", "half", "code", "day", "big")} == {
-        "late": "text", "half": "double precision", "code": "text", "day": "date", "big": "bigint"
-    }  # fmt: skip
-    assert loader.rows("SELECT code, day FROM geo.a WHERE id = 8") == [("07", date(2020, 1, 1))]
-
-
-def test_swapped_axes_are_noticed_when_they_can_be_nothing_else(loader: Loader) -> None:
-    rows = "".join(f"{-100 - n / 10},{40 + n / 10}\n" for n in range(50))
-    loader.put("a.csv", f"lat,lon\n{rows}".encode())
-    result = loader.load("a.csv")
-    assert result["reading"]["axes_swapped"] is True
-    assert loader.rows("SELECT ST_X(geom), ST_Y(geom) FROM geo.a WHERE id = 1") == [(-100, 40)]
-
-
-def test_one_wrong_latitude_does_not_swap_the_axes(loader: Loader) -> None:
-    rows = "".join(f"{45 + n / 10},{10 + n / 10}\n" for n in range(100))
-    loader.put("a.csv", f"lat,lon\n{rows}95,10\n".encode())
-    result = loader.load("a.csv")
-    assert result["conservation"]["reasons"] == {"coordinates_out_of_range": 1}
-    assert loader.rows("SELECT row_number, raw_row FROM geo.a__rejects") == [(101, {"text": "['95', '10']"})]
-
-
-def test_projected_coordinates_need_source_crs(loader: Loader) -> None:
-    loader.put("a.csv", b"x,y\n500000,5000000\n500100,5000100\n")
-    with pytest.raises(PermanentError, match="in y and x are no degrees") as raised:
-        loader.load("a.csv")
-    assert raised.value.error_code == "crs_missing"
-    loader.load("a.csv", source_crs="EPSG:25832")
-    assert loader.value("SELECT round(ST_X(geom))::int FROM geo.a WHERE id = 1") == 9
-
-
-def test_ragged_rows_are_rejected_rows_with_their_number_and_text(loader: Loader) -> None:
-    lines = ["lat,lon,name", *(f"1,2,n{n}" for n in range(1, 12_001))]
-    lines[5], lines[6_000], lines[12_000] = "1,2", "1,2,x,y", "only"
-    loader.put("a.csv", "\n".join(lines).encode())
-    result = loader.load("a.csv", chunk_size=5_000)
-    assert result["conservation"]["reasons"] == {"wrong_number_of_values": 3}
-    assert loader.rows("SELECT row_number, raw_row->>'text' FROM geo.a__rejects ORDER BY 1") == [
-        (5, "1,2"), (6_000, "1,2,x,y"), (12_000, "only")
-    ]  # fmt: skip
-    assert loader.value("SELECT bool_and(name = 'n' || id) FROM geo.a") is True
-
-
-def test_a_shape_that_cannot_be_read_is_a_rejected_row(loader: Loader) -> None:
-    loader.put("a.csv", b"id,wkt\n1,POINT (1 2)\n2,POINT (1 b)\n3,\n")
-    result = loader.load("a.csv", max_rejected=2)
-    assert result["conservation"]["reasons"] == {"coordinates_unreadable": 1, "null_geometry": 1}
 
 
 # Longitudes
