@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from repositories import catalog
 from repositories.blobs import BlobFacts
-from repositories.fake_blobs import FakeBlobs
 from schema.jobs import Json
 from services.containers import batches, sync
-from services.context import TaskContext
 from services.raster.names import source_item_id
 from services.stac import publish, tasks
+from tests.integration.containers.syncing import failures, figures, happens_before, point
 from tests.integration.containers.world import CONTAINER, POINT, Containers
 from tests.unit.stac.schemas import validate
 
 MANY = 100_000
-
-
-def figures(result: Json, *names: str) -> list[int]:
-    return [result["summary"][name] for name in names]
-
-
-def failures(result: Json) -> dict[str, str]:
-    return {entry["name"]: entry["code"] for entry in result["failed_files"]}
 
 
 def contents(world: Containers, collection: str = CONTAINER) -> list[Json]:
@@ -130,106 +119,6 @@ def test_unreadable_files_are_a_warning_of_a_job_that_completed(world: Container
     assert [(w["code"], w["count"]) for w in job.warnings] == [("files_not_catalogued", 1)]
 
 
-def test_items_whose_blob_has_gone_are_reported_and_removed_on_request(world: Containers) -> None:
-    for name in ("a.geojson", "b.geojson"):
-        world.put(name)
-    world.sync()
-    del world.blobs.containers[CONTAINER]["a.geojson"]
-    reported = world.sync()
-    assert figures(reported, "missing", "removed") == [1, 0]
-    assert [entry["name"] for entry in reported["missing_items"]] == ["a.geojson"]
-    assert set(world.items()) == {"a.geojson", "b.geojson"}
-    removed = world.sync(remove_missing=True)
-    assert figures(removed, "missing", "removed") == [1, 1]
-    assert set(world.items()) == {"b.geojson"}
-    assert figures(world.sync(remove_missing=True), "missing", "removed") == [0, 0]
-
-
-def point(west: float) -> bytes:
-    return POINT.replace(b"7, 51", f"{west}, 51".encode())
-
-
-def extent(world: Containers) -> Json:
-    with world.database.connection() as conn:
-        collection = catalog.get_collection(conn, CONTAINER)
-    assert collection
-    validate(collection)
-    found: Json = collection["extent"]
-    return found
-
-
-def test_the_extent_follows_what_is_removed(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync, "PAGE", 1)
-    for west in (170, 179, -179, -170, 60):
-        world.put(f"{west}.geojson", point(west))
-    world.sync()
-    for left in ((170, 179, -179, -170), (179, -179), (179,)):
-        for name in set(world.blobs.containers[CONTAINER]) - {f"{west}.geojson" for west in left}:
-            del world.blobs.containers[CONTAINER][name]
-        before = extent(world)
-        world.sync()
-        assert extent(world) == before, "nothing is removed unless that is asked for"
-        world.sync(remove_missing=True)
-        west, _, east, _ = extent(world)["spatial"]["bbox"][0]
-        assert (west, east) == pytest.approx((left[0], left[-1]), abs=1e-5)
-    last = world.items()["179.geojson"]["properties"]["datetime"]
-    assert extent(world)["temporal"]["interval"] == [[last, last]]
-
-
-def test_a_collection_whose_files_are_all_gone_stays_and_is_filled_again(world: Containers) -> None:
-    world.put("a.geojson")
-    world.sync()
-    del world.blobs.containers[CONTAINER]["a.geojson"]
-    assert figures(world.sync(remove_missing=True), "removed") == [1]
-    assert extent(world) == {
-        "spatial": {"bbox": [[-180, -90, 180, 90]], "geostage:unknown": True}, "temporal": {"interval": [[None, None]]}
-    }  # fmt: skip
-    (listed,) = world.result("list_collections")["collections"]
-    assert (listed["id"], listed["extent"]) == (CONTAINER, extent(world))
-    world.put("b.geojson", point(9))
-    world.sync()
-    assert extent(world)["spatial"]["bbox"][0] == pytest.approx([9, 51, 9, 51], abs=1e-5)
-
-
-def test_a_file_that_moved_leaves_the_place_where_it_was(world: Containers) -> None:
-    world.put("a.geojson", point(0))
-    world.put("b.geojson", point(10))
-    world.sync()
-    world.put("a.geojson", point(8))
-    world.sync()
-    assert extent(world)["spatial"]["bbox"][0] == pytest.approx([8, 51, 10, 51], abs=1e-5)
-
-
-def test_only_items_that_were_made_of_this_container_are_ever_removed(world: Containers) -> None:
-    world.blobs.containers["other"] = {}
-    world.put("theirs.geojson", container="other")
-    world.sync(dataset_id="other", collection_id=CONTAINER)
-    raster = world.put_raster("made.tif")
-    made = world.result("process_raster", resource_id=raster)
-    world.put("ours.geojson")
-    world.sync()
-    del world.blobs.containers[CONTAINER]["made.tif"]
-    del world.blobs.containers[CONTAINER]["ours.geojson"]
-    assert figures(world.sync(remove_missing=True), "removed") == [2]
-    left = {row["id"] for row in world.sql("SELECT id FROM pgstac.items")}
-    assert left == {made["stac_id"], source_item_id("other", "theirs.geojson")}
-
-
-def test_an_item_that_was_made_anew_meanwhile_is_not_removed(
-    world: Containers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def come_back() -> None:
-        world.put("back.geojson")
-        world.result("catalog_file", resource_id="back.geojson")
-
-    world.put("back.geojson")
-    world.sync()
-    del world.blobs.containers[CONTAINER]["back.geojson"]
-    happens_before(monkeypatch, sync, "summarise", come_back)
-    assert figures(world.sync(remove_missing=True), "missing", "removed") == [1, 0]
-    assert set(world.items()) == {"back.geojson"}
-
-
 def test_a_link_that_somebody_rewrote_does_not_keep_a_file_from_being_catalogued_again(world: Containers) -> None:
     world.put("a.geojson")
     world.sync()
@@ -262,43 +151,6 @@ def test_an_id_that_is_taken_is_the_entry_of_its_file_alone(
     result = world.sync()
     assert failures(result) == {"a.geojson": "item_taken"}
     assert figures(result, "catalogued", "failed") == [1, 1]
-
-
-def test_what_is_gone_is_not_fetched_from_storage_while_the_catalogue_is_locked(
-    world: Containers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("a.geojson", "b.geojson"):
-        world.put(name)
-    world.sync()
-    world.blobs.containers[CONTAINER].clear()
-    delete, read = catalog._delete, FakeBlobs.read
-    done: list[str] = []
-
-    def note_delete(*args: Any) -> int:
-        done.append("delete")
-        return delete(*args)
-
-    def note_read(*args: Any) -> bytes:
-        done.append("read")
-        return read(*args)
-
-    monkeypatch.setattr(sync, "PAGE", 1)
-    monkeypatch.setattr(catalog, "_delete", note_delete)
-    monkeypatch.setattr(FakeBlobs, "read", note_read)
-    assert figures(world.sync(remove_missing=True), "removed") == [2]
-    assert done == ["read", "read", "delete", "delete"]
-
-
-def happens_before(monkeypatch: pytest.MonkeyPatch, module: Any, handler: str, act: Callable[[], None]) -> None:
-    """Have something happen when a handler begins."""
-    handle = getattr(module, handler)
-
-    def act_and_handle(ctx: TaskContext) -> Json:
-        act()
-        result: Json = handle(ctx)
-        return result
-
-    monkeypatch.setattr(module, handler, act_and_handle)
 
 
 def test_a_prefix_limits_what_is_catalogued_and_what_counts_as_gone(world: Containers) -> None:
