@@ -1,29 +1,22 @@
-"""Tables are replaced and added to whole, and what people have set on them stays."""
+"""Tables are replaced whole, and what people have set on them stays."""
 
 from __future__ import annotations
 
 import re
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 
 import psycopg
 import pytest
-from shapely.geometry import MultiPolygon, Point, box
+from shapely.geometry import Point, box
 
 from controllers.process_vector import ProcessVector
-from repositories import loading
-from repositories.fake_blobs import FakeBlobs
 from repositories.postgres import Database
-from schema.errors import PermanentError, TransientError, Unavailable
-from schema.jobs import Json
+from schema.errors import PermanentError, Unavailable
 from services.context import TaskContext
-from services.vector import locks
-from services.vector.plan import LoadPlan
-from tests.fixtures.vector import BOWTIE, boxes, features, frame, gpkg
+from tests.fixtures.vector import boxes, features, frame, gpkg
 from tests.integration.vector.loading import Loader
+from tests.integration.vector.tables import do, load_boxes
 
 
 @pytest.fixture
@@ -36,17 +29,6 @@ def reader(vector_dsn: str) -> Iterator[str]:
         conn.execute("DROP SCHEMA geo CASCADE")
         conn.execute("CREATE SCHEMA geo")
         conn.execute("DROP ROLE reader")
-
-
-def do(loader: Loader, *statements: str) -> None:
-    with loader.database.connection() as conn:
-        for statement in statements:
-            conn.execute(statement.encode())
-
-
-def load_boxes(loader: Loader, number: int, **parameters: object) -> Json:
-    loader.put("a.gpkg", gpkg(boxes(number), loader.folder))
-    return loader.load("a.gpkg", **parameters)
 
 
 def test_replace_keeps_grants_policies_and_comments(loader: Loader, reader: str) -> None:
@@ -176,94 +158,6 @@ def test_a_table_without_rights(loader: Loader, reader: str, method: str) -> Non
         load_boxes(loader, 3, load_method=method)
 
 
-def test_append_matches_columns_by_name(loader: Loader) -> None:
-    do(
-        loader,
-        "CREATE TABLE geo.a (geom geometry(MultiPolygon, 4326), extra text DEFAULT 'none', name varchar, size bigint,"
-        " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)",
-        "INSERT INTO geo.a (name) VALUES ('old')",
-    )
-    loader.put("a.json", features((box(0, 0, 1, 1), {"size": 7}), (BOWTIE, {"size": 8})))
-    assert loader.load("a.json", load_method="append")["geometry_type"] == "MultiPolygon"
-    assert loader.rows("SELECT id, name, size, extra FROM geo.a ORDER BY id") == [
-        (1, "old", None, "none"), (2, None, 7, "none"), (3, None, 8, "none"),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("properties", "shape", "fault"),
-    [
-        ({"name": "x", "new": 1}, box(0, 0, 1, 1), "new integer is not in the table"),
-        ({"name": 5}, box(0, 0, 1, 1), "name is integer in the file and text in the table"),
-        ({"name": "x"}, Point(0, 0), r"geom is geometry\(Point,4326\) in the file"),
-    ],
-)
-def test_append_refuses_other_columns_before_a_row_is_written(
-    loader: Loader, properties: dict[str, object], shape: object, fault: str
-) -> None:
-    load_boxes(loader, 3)
-    loader.put("a.json", features((shape, properties)))
-    with pytest.raises(PermanentError, match=rf"{fault}.*The file has \(.*the table has \(id bigint, name text, "):
-        loader.load("a.json", load_method="append")
-    assert loader.value("SELECT count(*) FROM geo.a") == 3
-
-
-def test_a_multi_geometry_is_a_rejected_row_where_the_table_holds_single_ones(loader: Loader) -> None:
-    load_boxes(loader, 3)
-    multi = MultiPolygon([box(0, 0, 1, 1), box(2, 2, 3, 3)])
-    loader.put("a.json", features((multi, {"name": "m"}), (box(0, 0, 1, 1), {"name": "s"}), (BOWTIE, {"name": "b"})))
-    result = loader.load("a.json", load_method="append", max_rejected=2)
-    assert result["conservation"]["reasons"] == {"multi_geometry_in_table_of_single_ones": 2}
-    assert loader.value("SELECT count(*) FROM geo.a") == 4
-
-
-def test_multi_geometries_for_a_table_of_single_ones_are_refused_before_a_row_is_written(loader: Loader) -> None:
-    load_boxes(loader, 3)
-    multi = MultiPolygon([box(0, 0, 1, 1), box(2, 2, 3, 3)])
-    loader.put("a.json", features((multi, {"name": "m"}), (box(0, 0, 1, 1), {"name": "s"})))
-    with pytest.raises(PermanentError, match=r"geom is geometry\(MultiPolygon,4326\) in the file") as caught:
-        loader.load("a.json", load_method="append", dry_run=True)
-    assert caught.value.error_code == "columns_differ"
-
-
-def test_a_polygon_that_a_repair_splits_is_a_rejected_row_where_the_table_holds_single_ones(loader: Loader) -> None:
-    load_boxes(loader, 3)
-    loader.put("a.json", features((BOWTIE, {"name": "b"}), (box(0, 0, 1, 1), {"name": "s"})))
-    with pytest.raises(PermanentError, match="1 multi_geometry_in_table_of_single_ones"):
-        loader.load("a.json", load_method="append")
-    assert loader.value("SELECT count(*) FROM geo.a") == 3
-
-
-def test_a_reader_who_never_ends_fails_the_swap_and_is_named(
-    loader: Loader, vector_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks, "MAX_WAIT_SECONDS", 1)
-    load_boxes(loader, 3)
-    with psycopg.connect(vector_dsn, application_name="a slow report") as conn:
-        conn.execute("SELECT count(*) FROM geo.a")
-        with pytest.raises(TransientError, match=rf"process {conn.info.backend_pid} \(.*, a slow report\)") as caught:
-            load_boxes(loader, 5)
-        assert caught.value.error_code == "table_busy"
-        assert conn.execute("SELECT count(*) FROM geo.a").fetchall() == [(3,)]
-    load_boxes(loader, 5)
-    assert loader.value("SELECT count(*) FROM geo.a") == 5
-
-
-def test_the_swap_outlasts_a_reader_and_lets_others_read_meanwhile(loader: Loader, vector_dsn: str) -> None:
-    load_boxes(loader, 3)
-    with psycopg.connect(vector_dsn) as conn, ThreadPoolExecutor(1) as pool:
-        conn.execute("SELECT count(*) FROM geo.a")
-        loading = pool.submit(load_boxes, loader, 5)
-        time.sleep(4)
-        began = time.monotonic()
-        assert loader.value("SELECT count(*) FROM geo.a") == 3
-        assert time.monotonic() - began < 6
-        time.sleep(4)
-        conn.rollback()
-        assert loading.result(30)["total_features_loaded"] == 5
-    assert loader.value("SELECT count(*) FROM geo.a") == 5
-
-
 @pytest.mark.parametrize(
     "statements",
     [
@@ -298,80 +192,6 @@ def test_a_name_that_a_type_has_is_refused(loader: Loader, statement: str) -> No
         load_boxes(loader, 3)
     assert caught.value.error_code == "target_name_taken"
     assert loader.work_tables() == []
-
-
-def test_readers_see_the_old_rows_or_the_new_ones(loader: Loader, vector_dsn: str) -> None:
-    load_boxes(loader, 100)
-    seen: set[int] = set()
-    done = threading.Event()
-
-    def read() -> None:
-        with psycopg.connect(vector_dsn, autocommit=True) as conn:
-            while not done.is_set():
-                row = conn.execute("SELECT count(*) FROM geo.a").fetchone()
-                seen.add(row[0] if row else -1)
-
-    with ThreadPoolExecutor() as pool:
-        reading = pool.submit(read)
-        for number in (200, 300):
-            load_boxes(loader, number, chunk_size=20)
-        done.set()
-        reading.result()
-    assert seen <= {100, 200, 300}
-
-
-def test_two_appends_at_once_are_both_whole(loader: Loader) -> None:
-    load_boxes(loader, 1)
-    loaders = [Loader(loader.database, loader.settings, loader.folder, FakeBlobs()) for _ in range(4)]
-    data = gpkg(boxes(300), loader.folder)
-
-    def load(one: Loader) -> None:
-        one.put("a.gpkg", data)
-        one.load("a.gpkg", load_method="append", chunk_size=50)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(load, loaders))
-    assert loader.rows("SELECT count(*), count(DISTINCT id) FROM geo.a") == [(1201, 1201)]
-
-
-def test_rows_that_are_added_to_a_table_are_not_indexed_before(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
-    load_boxes(loader, 2)
-    built: list[str] = []
-    monkeypatch.setattr(loading, "build_index", lambda *_, statement, **__: built.append(statement))
-    load_boxes(loader, 3, load_method="append")
-    assert not built
-    assert loader.rows("SELECT count(*), max(id) FROM geo.a") == [(5, 5)]
-
-
-def test_a_table_that_goes_before_rows_are_added_is_made_anew_with_its_indexes(
-    loader: Loader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load_boxes(loader, 2)
-    take = locks.take
-
-    def take_what_is_left(ctx: TaskContext, plans: Sequence[LoadPlan]) -> list[locks.HeldTarget]:
-        do(loader, "DROP TABLE geo.a")
-        return take(ctx, plans)
-
-    monkeypatch.setattr(locks, "take", take_what_is_left)
-    load_boxes(loader, 3, load_method="append")
-    assert loader.rows("SELECT count(*), max(id) FROM geo.a") == [(3, 3)]
-    indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = 'geo' AND tablename = 'a' ORDER BY 1"
-    assert loader.rows(indexes) == [("a_geom_idx",), ("a_pkey",)]
-
-
-def test_a_replace_and_an_append_at_once_do_not_deadlock(loader: Loader) -> None:
-    load_boxes(loader, 10)
-    data = gpkg(boxes(200), loader.folder)
-
-    def load(method: str) -> None:
-        one = Loader(loader.database, loader.settings, loader.folder, FakeBlobs())
-        one.put("a.gpkg", data)
-        one.load("a.gpkg", load_method=method)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(load, ["replace", "append", "replace", "append"]))
-    assert loader.value("SELECT count(*) FROM geo.a") in (200, 400, 600)
 
 
 def test_a_failed_publish_changes_nothing_and_its_repetition_everything(loader: Loader, vector_dsn: str) -> None:

@@ -1,0 +1,95 @@
+"""Tables are read and loaded by others while they are replaced and added to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from repositories.fake_blobs import FakeBlobs
+from schema.errors import TransientError
+from services.vector import locks
+from tests.fixtures.vector import boxes, gpkg
+from tests.integration.vector.loading import Loader
+from tests.integration.vector.tables import load_boxes
+
+
+def test_a_reader_who_never_ends_fails_the_swap_and_is_named(
+    loader: Loader, vector_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "MAX_WAIT_SECONDS", 1)
+    load_boxes(loader, 3)
+    with psycopg.connect(vector_dsn, application_name="a slow report") as conn:
+        conn.execute("SELECT count(*) FROM geo.a")
+        with pytest.raises(TransientError, match=rf"process {conn.info.backend_pid} \(.*, a slow report\)") as caught:
+            load_boxes(loader, 5)
+        assert caught.value.error_code == "table_busy"
+        assert conn.execute("SELECT count(*) FROM geo.a").fetchall() == [(3,)]
+    load_boxes(loader, 5)
+    assert loader.value("SELECT count(*) FROM geo.a") == 5
+
+
+def test_the_swap_outlasts_a_reader_and_lets_others_read_meanwhile(loader: Loader, vector_dsn: str) -> None:
+    load_boxes(loader, 3)
+    with psycopg.connect(vector_dsn) as conn, ThreadPoolExecutor(1) as pool:
+        conn.execute("SELECT count(*) FROM geo.a")
+        loading = pool.submit(load_boxes, loader, 5)
+        time.sleep(4)
+        began = time.monotonic()
+        assert loader.value("SELECT count(*) FROM geo.a") == 3
+        assert time.monotonic() - began < 6
+        time.sleep(4)
+        conn.rollback()
+        assert loading.result(30)["total_features_loaded"] == 5
+    assert loader.value("SELECT count(*) FROM geo.a") == 5
+
+
+def test_readers_see_the_old_rows_or_the_new_ones(loader: Loader, vector_dsn: str) -> None:
+    load_boxes(loader, 100)
+    seen: set[int] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        with psycopg.connect(vector_dsn, autocommit=True) as conn:
+            while not done.is_set():
+                row = conn.execute("SELECT count(*) FROM geo.a").fetchone()
+                seen.add(row[0] if row else -1)
+
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        for number in (200, 300):
+            load_boxes(loader, number, chunk_size=20)
+        done.set()
+        reading.result()
+    assert seen <= {100, 200, 300}
+
+
+def test_two_appends_at_once_are_both_whole(loader: Loader) -> None:
+    load_boxes(loader, 1)
+    loaders = [Loader(loader.database, loader.settings, loader.folder, FakeBlobs()) for _ in range(4)]
+    data = gpkg(boxes(300), loader.folder)
+
+    def load(one: Loader) -> None:
+        one.put("a.gpkg", data)
+        one.load("a.gpkg", load_method="append", chunk_size=50)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(load, loaders))
+    assert loader.rows("SELECT count(*), count(DISTINCT id) FROM geo.a") == [(1201, 1201)]
+
+
+def test_a_replace_and_an_append_at_once_do_not_deadlock(loader: Loader) -> None:
+    load_boxes(loader, 10)
+    data = gpkg(boxes(200), loader.folder)
+
+    def load(method: str) -> None:
+        one = Loader(loader.database, loader.settings, loader.folder, FakeBlobs())
+        one.put("a.gpkg", data)
+        one.load("a.gpkg", load_method=method)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(load, ["replace", "append", "replace", "append"]))
+    assert loader.value("SELECT count(*) FROM geo.a") in (200, 400, 600)
