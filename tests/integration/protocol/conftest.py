@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from uuid import uuid4
 
 import pytest
 
 from local.stack import Stack
+from repositories.blobs import AzureBlobs, Blobs
+from repositories.fake_blobs import FakeBlobs
 from repositories.migrate import migrate
 from repositories.postgres import Database
 from schema.settings import Settings
 from tests.integration.databases import add_effects, new_database
 from tests.integration.protocol import invariants
 from tests.integration.protocol.world import World
+
+KINDS = ["in memory", "Azure"]
+"""What may stand behind a seam: queues and blobs that ship as fakes, or those of a storage account."""
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +53,22 @@ def world(pool: Database, settings: Settings) -> Iterator[World]:
     yield World(settings, pool)
     with pool.connection() as conn:
         assert invariants.broken(conn) == []
+
+
+@pytest.fixture(params=KINDS)
+def blobs(request: pytest.FixtureRequest, settings: Settings) -> Blobs:
+    return FakeBlobs() if request.param == "in memory" else AzureBlobs(settings)
+
+
+@pytest.fixture
+def name() -> str:
+    """A queue or container that nobody has used."""
+    return f"t{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def away(settings: Settings) -> Settings:
+    """A storage account that nobody serves."""
+    endpoints = "BlobEndpoint=http://127.0.0.1:9/a;QueueEndpoint=http://127.0.0.1:9/a"
+    secret = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=c2VjcmV0;{endpoints}"
+    return settings.model_copy(update={"storage_connection_string": type(settings.postgres_dsn)(secret)})
