@@ -86,3 +86,11 @@ def problem_of(answer: httpx.Response, status: int, code: str) -> Json:
     assert (body["status"], body["code"]) == (status, code)
     assert body["detail"]
     return body
+
+
+def answer(api: Api, job_type: str, **parameters: Any) -> Json:
+    """The result of a question that is answered."""
+    job = api.run(job_type, parameters)
+    assert job["status"] == "completed", job["error"]
+    result: Json = job["result_data"]
+    return result

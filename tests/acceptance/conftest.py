@@ -1,4 +1,4 @@
-"""Clients of running hosts."""
+"""Clients of running hosts, and what the catalogue of a host holds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 from local.hosts import Host
 from local.readers import PYTHON, stac_api
 from local.stack import Stack
+from repositories.postgres import Database
 from tests.acceptance.client import Api
 from tests.conftest import must_run
+from tests.fixtures.items import COG, around, make_item, write_items
 
 APP = Path(__file__).parent / "app"
 QUICK = {
@@ -60,3 +62,37 @@ def probed(own_stack: Stack) -> Iterator[Api]:
     """The application with the job type `probe`: tasks are tried once, resends and poison come soon."""
     with client_of(own_stack.start_host(workers=1, env=QUICK, project=APP)) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Iterator[Database]:
+    """The database that the host reads."""
+    opened = Database(stack.postgres_dsn)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def filled_catalog(database: Database) -> None:
+    """Three collections: towns, shapes that are hard on a globe, and enough items for pages."""
+    towns = {"bonn": (7.1, 50.73), "koeln": (6.96, 50.94), "suva": (178.44, -18.14)}
+    write_items(
+        database,
+        [
+            make_item("catalog-places", name, around(x, y), at=f"2024-0{n}-10T12:00:00Z", crs=f"EPSG:3263{n}", size=n)
+            for n, (name, (x, y)) in enumerate(towns.items(), start=1)
+        ],
+    )
+    write_items(
+        database,
+        [
+            make_item("catalog-globe", "world", (-180.0, -90.0, 180.0, 90.0), at="2020-01-01T00:00:00Z"),
+            make_item("catalog-globe", "fiji-east", (-180.0, -19.0, -179.0, -18.0), at="2020-01-02T00:00:00Z"),
+            make_item("catalog-globe", "pole", (-180.0, 89.0, 180.0, 90.0), at="2020-01-03T00:00:00Z"),
+        ],
+        item_assets={"data": {"type": COG, "title": "Said once for all"}},
+    )
+    write_items(
+        database,
+        [make_item("catalog-many", f"item-{n:02}", at=f"2023-01-{1 + n // 2:02}T00:00:00Z") for n in range(25)],
+    )

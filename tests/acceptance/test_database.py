@@ -9,8 +9,7 @@ import psycopg
 import pytest
 
 from local.stack import Stack
-from tests.acceptance.client import Api, Json, problem_of
-from tests.acceptance.test_catalog import answer
+from tests.acceptance.client import Api, Json, answer, problem_of
 
 TABLES = """
 CREATE TABLE geo.described (
