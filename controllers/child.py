@@ -1,8 +1,8 @@
 """A child process: runs the handler and the finish of one task at a time, on its parent's word.
 
 Words are JSON lines. In: {"claim": {...}} to run a claimed task, {"lost": true} to stop it. Out: {"ready": true} once,
-{"log": [level, message]} for each line of the journal, {"done": true, "advanced": {"job_id", "stage_n"} or null} after
-each task.
+{"log": [level, message]} for each line of the journal, {"advanced": {"job_id", "stage_n"}} when a task's job has moved
+on to another stage, {"done": true} after each task.
 """
 
 from __future__ import annotations
@@ -67,8 +67,9 @@ def main(builder: str, kind: str) -> None:
     threading.Thread(target=_listen, args=(asked, lost), name="parent", daemon=True).start()
     words.say(ready=True)
     while True:
-        advanced = engine.runner.execute(CLAIM.validate_python(asked.get()["claim"]), lost.is_set)
-        words.say(done=True, advanced=asdict(advanced) if advanced else None)
+        claim = CLAIM.validate_python(asked.get()["claim"])
+        engine.runner.execute(claim, lost.is_set, lambda message: words.say(advanced=asdict(message)))
+        words.say(done=True)
 
 
 def _listen(asked: queue.Queue[dict[str, Any]], lost: threading.Event) -> None:

@@ -166,8 +166,8 @@ class Children:
         """Whether one of them is idle."""
         return bool(self._idle)
 
-    def run(self, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
-        """Run a claimed task in a child, to its end; gives the stage that its job has moved on to, if it has.
+    def run(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
+        """Run a claimed task in a child, to its end; `advanced` is told the stage that its job has moved on to.
 
         Raises
         ------
@@ -175,9 +175,11 @@ class Children:
             The child crashed, hung past the deadline or grew past its limit; it has been ended.
         """
         with self.take(claim.task.queue) as child:
-            return self._run(child, claim, lost)
+            self._run(child, claim, lost, advanced)
 
-    def _run(self, child: Child, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
+    def _run(
+        self, child: Child, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
+    ) -> None:
         child.tasks += 1
         child.say(claim=CLAIM.dump_python(claim, mode="json"))
         deadline = time.monotonic() + self._settings.task_deadline_seconds
@@ -186,8 +188,10 @@ class Children:
             for word in child.words(LOOK_SECONDS):
                 if "log" in word:
                     _logger.log(word["log"][0], "%s", word["log"][1])
+                elif "advanced" in word:
+                    advanced(JobMessage(**word["advanced"]))
                 elif "done" in word:
-                    return JobMessage(**word["advanced"]) if word["advanced"] else None
+                    return
             self._look_at_size(child)
             if stop_by == float("inf") and lost():
                 child.say(lost=True)

@@ -59,6 +59,7 @@ class Runner:
         self._resolve_handler = resolve_handler
         self._children = children
         self._slots = Slots(settings)
+        self._slot_wait = settings.slot_wait_seconds
         self._served: set[str] = set()
         self.heartbeat = Heartbeat(database, settings)
         self._lease = {
@@ -69,10 +70,10 @@ class Runner:
     def run_task(self, task_id: str, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
         self._served.add(queue)
-        with self._slots.take(task_id, queue, self._settings.slot_wait_seconds) as slot:
+        with self._settlement.sending() as send, self._slots.take(task_id, queue, self._slot_wait) as slot:
             ready = slot.free and self._is_ready(queue)
             if ready:
-                self._work(self._claim(task_id), slot)
+                self._work(self._claim(task_id), slot, send)
         if not ready:
             # Those that come back one by one are shared out between workers; those that come together one may take.
             delay = random.randint(1, NO_SLOT_DELAY_SECONDS) if slot.same_job else NO_SLOT_DELAY_SECONDS  # noqa: S311
@@ -88,11 +89,17 @@ class Runner:
         if first.queue == TaskQueue.LIGHT or first.queue not in self._served:
             self._settlement.send_tasks(wake_ups)
             return
-        with self._slots.take(first.task_id, first.queue, 0) as slot:
+        with self._settlement.sending() as send, self._slots.take(first.task_id, first.queue, 0) as slot:
             idle = slot.free and (self._children is None or self._children.stand_by)
-            self._work(self._claim(first.task_id) if idle else None, slot, wake_ups)
+            self._work(self._claim(first.task_id) if idle else None, slot, send, wake_ups)
 
-    def _work(self, claim: Claim | None, slot: Slot, wake_ups: Sequence[WakeUp] = ()) -> None:
+    def _work(
+        self,
+        claim: Claim | None,
+        slot: Slot,
+        send: Callable[[Sequence[WakeUp]], None],
+        wake_ups: Sequence[WakeUp] = (),
+    ) -> None:
         """Run a claimed task and go on with the next one of its job for a while, unless other jobs wait for the slot.
 
         A task need not wait for its own message where a worker is free; a message that comes later finds it claimed.
@@ -103,18 +110,18 @@ class Runner:
             while claim:
                 others = [wake_up for wake_up in wake_ups if wake_up.task_id != claim.task.task_id]
                 wake_ups = ()
-                with self._settlement.sending_tasks(others):
-                    wake_ups = self._run(claim)
+                send(others)
+                wake_ups = self._run(claim)
                 goes_on = time.monotonic() < until and not slot.wanted()
                 claim = self._claim_next(claim.task) if goes_on else None
         finally:
-            self._settlement.send_tasks(wake_ups)
+            send(wake_ups)
 
-    def execute(self, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
+    def execute(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
         """Run the handler of a claimed task and finish the task in the handler's own transaction.
 
-        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease. Gives
-        the stage that the job has moved on to, if it has, which is then to be started.
+        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
+        `advanced` is told the stage that the job has moved on to, if it has, which is then to be started.
         """
         task, began = claim.task, time.monotonic()
         try:
@@ -129,13 +136,12 @@ class Runner:
             self._fail(claim, exc, began)
         else:
             self._say("finish", claim, began)
-            advanced, aftermath.started = aftermath.started, None
+            started, aftermath.started = aftermath.started, None
+            if started:
+                record("advance", job=started)
+                advanced(JobMessage.of(started))
             self._settlement.settle(aftermath)
             self._tidy(claim, ctx)
-            if advanced:
-                record("advance", job=advanced)
-                return JobMessage.of(advanced)
-        return None
 
     def _tidy(self, claim: Claim, ctx: TaskContext) -> None:
         """Do what the handler left for after the commit. The task is finished, so what fails is only told."""
@@ -183,20 +189,22 @@ class Runner:
     def _run(self, claim: Claim) -> Sequence[WakeUp]:
         """Run a claimed task to its end; gives the tasks of the next stage, if it was the last one of its own."""
         self._say("claim", claim, tries=claim.task.tries)
+        advanced: list[JobMessage] = []
         with self.heartbeat.hold(claim.task) as lost:
             if self._children and claim.task.queue != TaskQueue.LIGHT:
-                advanced = self._run_in_child(self._children, claim, lost)
+                self._run_in_child(self._children, claim, lost, advanced.append)
             else:
-                advanced = self.execute(claim, lost)
-        return self._go_on(advanced) if advanced else ()
+                self.execute(claim, lost, advanced.append)
+        return self._go_on(advanced[0]) if advanced else ()
 
-    def _run_in_child(self, children: Children, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
+    def _run_in_child(
+        self, children: Children, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
+    ) -> None:
         began = time.monotonic()
         try:
-            return children.run(claim, lost)
+            children.run(claim, lost, advanced)
         except ChildDied as exc:
             self._fail(claim, exc, began)
-            return None
 
     def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
         if not ctx.has_effects:

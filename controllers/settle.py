@@ -6,8 +6,8 @@ Nothing of it is needed for a job to end: what fails here is made up for by the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -67,15 +67,20 @@ class Settlement:
         return True
 
     @contextmanager
-    def sending_tasks(self, wake_ups: Sequence[WakeUp]) -> Iterator[None]:
-        """Send the messages of tasks while the block runs; it ends when they are sent."""
-        if not wake_ups:
-            yield
-            return
+    def sending(self) -> Iterator[Callable[[Sequence[WakeUp]], None]]:
+        """Give a function that has the messages of tasks sent while the block goes on; at its end they are out."""
+        sent: list[Future[None]] = []
+
+        def send(wake_ups: Sequence[WakeUp]) -> None:
+            if wake_ups:
+                sent.append(thread.submit(self.send_tasks, wake_ups))
+
         with ThreadPoolExecutor(1, thread_name_prefix="wake-ups") as thread:
-            sent = thread.submit(self.send_tasks, wake_ups)
-            yield
-        sent.result()
+            try:
+                yield send
+            finally:
+                for one in sent:
+                    one.result()
 
     def send_tasks(self, wake_ups: Sequence[WakeUp], *, delay_seconds: float = 0) -> None:
         """Send the messages of tasks, a wave at a time; those that fail are left to the sweep.

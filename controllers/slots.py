@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ class Slot:
     free: bool
     """It is taken."""
     same_job: bool
-    """It was not free in time because tasks of the same job have the slots."""
+    """It was not free in time, and a task of the same job has one."""
     wanted: Callable[[], bool]
     """Tells whether tasks of other jobs wait for it by now."""
 
@@ -49,10 +50,8 @@ class Slots:
             yield Slot(free=True, same_job=False, wanted=lambda: False)
             return
         job_id = job_id_of(task_id)
-        same_job = job_id in self._working
-        taken = self._acquire(job_id, min(wait_seconds, SAME_JOB_SECONDS) if same_job else wait_seconds)
-        if not taken:
-            yield Slot(free=False, same_job=same_job, wanted=lambda: False)
+        if not self._acquire(job_id, wait_seconds):
+            yield Slot(free=False, same_job=job_id in self._working, wanted=lambda: False)
             return
         try:
             with self._counted(self._working, job_id):
@@ -63,8 +62,14 @@ class Slots:
     def _acquire(self, job_id: str, wait_seconds: float) -> bool:
         if self._slots.acquire(blocking=False):
             return True
+        until = time.monotonic() + wait_seconds
         with self._counted(self._waiting, job_id):
-            return self._slots.acquire(timeout=wait_seconds)
+            while (left := until - time.monotonic()) > 0:
+                if self._slots.acquire(timeout=min(left, SAME_JOB_SECONDS)):
+                    return True
+                if job_id in self._working:
+                    return False
+        return False
 
     @contextmanager
     def _counted(self, counter: Counter[str], job_id: str) -> Iterator[None]:

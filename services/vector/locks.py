@@ -66,14 +66,31 @@ def _take(conn: Connection, plan: LoadPlan) -> HeldTarget:
         features.hold_name(conn, target)
         # Another job may have made the table while this one waited for its name.
         found = check_target(conn, plan)
-    dependents = succession.list_dependents(conn, target) if found and not appends else ()
+    dependents = () if appends or found is None else succession.list_dependents(conn, target)
     if found:
-        mode: LockMode = "ROW EXCLUSIVE" if appends else "SHARE ROW EXCLUSIVE" if dependents else "ACCESS EXCLUSIVE"
-        features.lock_table(conn, target, mode)
+        features.lock_table(conn, target, _mode_for(appends=appends, replaces_rows=bool(dependents)))
+        dependents = _look_again(conn, plan, dependents)
     features.hold_name(conn, rejects)
     if features.find_table(conn, rejects):
         features.lock_table(conn, rejects, "ACCESS EXCLUSIVE")
     return HeldTarget(found is not None, dependents)
+
+
+def _mode_for(*, appends: bool, replaces_rows: bool) -> LockMode:
+    if appends:
+        return "ROW EXCLUSIVE"
+    return "SHARE ROW EXCLUSIVE" if replaces_rows else "ACCESS EXCLUSIVE"
+
+
+def _look_again(conn: Connection, plan: LoadPlan, dependents: tuple[Dependent, ...]) -> tuple[Dependent, ...]:
+    """Find what depends on the table now: somebody may have changed it while this transaction waited for its lock."""
+    if plan.options.load_method == "append":
+        check_target(conn, plan)
+        return ()
+    found = succession.list_dependents(conn, target_of(plan))
+    if found != dependents:
+        check_target(conn, plan)
+    return found
 
 
 def _busy(conn: Connection, plans: Sequence[LoadPlan]) -> TableBusy:

@@ -13,11 +13,12 @@ from services.vector.encodings import UTF16
 from services.vector.wkb import Bytes, Integers
 
 PART_BYTES = 2**19
-"""What a part has at least, but for the last one."""
+"""A part ends with the line that reaches this size, unless a value goes on there, or lines are plain."""
 PART_ROWS = 10_000
-"""A part of plain lines ends with a multiple of them: as many rows as a chunk has, which then reads nothing beside."""
+"""A part of plain lines ends with a multiple of them: as many rows as a chunk has by default, which then reads nothing
+beside its own."""
 _LARGEST_PART = 4 * PART_BYTES
-"""One that reaches this size ends with any line, unless a value goes on there."""
+"""A part of plain lines that reaches this size ends with any of them."""
 _LARGEST_LINE = 32 * 2**20
 """A longer line is looked at in pieces, and the file is not parted behind it."""
 _MANY_BYTE = frozenset(
@@ -57,26 +58,24 @@ def outline(path: Path, dialect: Dialect) -> Outline:
         if can_part:
             plain = not (marks or inside)
             inside = is_open_after(block, delimiter, is_open=inside)
-            place = _find_row(ends, rows, offset - starts[-1]) if plain else len(block)
-            if place and not inside and (len(starts) > 1 or _has_header(block[:place], dialect)):
-                starts.append(offset + place)
+            places = _find_rows(ends, rows, offset - starts[-1]) if plain else [len(block)]
+            if places and not inside and (len(starts) > 1 or _has_header(block[: places[0]], dialect)):
+                starts += [offset + place for place in places]
         rows += len(ends)
         offset += len(block)
     return Outline(tuple(start for start in starts if start < max(offset, 1)), longest, quotes % 2 == 1)
 
 
-def _find_row(ends: Integers, rows: int, begun: int) -> int | None:
-    """Find the place in a block of plain lines at which the next part begins, if the part is large enough by then.
+def _find_rows(ends: Integers, rows: int, begun: int) -> list[int]:
+    """Find the places in a block of plain lines at which parts begin.
 
-    `ends` are the places of the line's ends, `rows` and `begun` the rows of the file and the bytes of the part before
-    the block.
+    `ends` are the places of the lines' ends, `rows` and `begun` the rows of the file (below 0 in its head) and the
+    bytes of the part before the block.
     """
-    places = ends[PART_ROWS - 1 - rows % PART_ROWS :: PART_ROWS] + 1
-    large = places[begun + places >= PART_BYTES]
-    if len(large):
-        return int(large[0])
+    first = PART_ROWS - 1 - (rows % PART_ROWS if rows > 0 else rows)
+    places: list[int] = (ends[first::PART_ROWS] + 1).tolist()
     end = int(ends[-1]) + 1
-    return end if begun + end >= _LARGEST_PART else None
+    return places or ([end] if begun + end >= _LARGEST_PART else [])
 
 
 def is_open_after(block: bytes, delimiter: int, *, is_open: bool) -> bool:

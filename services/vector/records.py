@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,19 +17,17 @@ import pyarrow.csv as pcsv
 
 from schema.errors import PermanentError
 from services.vector.dialect import Dialect
-from services.vector.outline import Outline
+from services.vector.outline import PART_ROWS, Outline
 
-BATCH_ROWS = 10_000
-_BLOCK_BYTES = 2**19
+_BLOCK_BYTES = 2**23
+"""Of the blocks in which a file is read that cannot be parted: a row of several lines must fit into one."""
 _LARGEST_BLOCK = 512 * 2**20
 MAX_RAW = 10_000
 """Characters of a faulty row that are kept."""
 _KEPT_BYTES = 16 * 2**20
 """Of a file whose rows are kept between the two looks at them."""
-
-
 _AT_ONCE_BYTES = 16 * 2**20
-"""Of a part of a file that is parsed in one go."""
+"""Of the last part of a file, or the only one, if it is parsed in one go as the others are."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,11 @@ def _read_part(path: Path, dialect: Dialect, part: Part, block: int, *, at_once:
 
 
 def _read(file: IO[bytes], dialect: Dialect, part: Part, block: int) -> Iterator[Records]:
-    ragged: list[tuple[int, str]] = []
+    ragged: deque[tuple[int, str]] = deque()
     header = part.begin == 0
 
-    # Numbers begin at 1, and the names of the columns are a row too.
-    before_first = part.row - 1 - header
+    # Numbers begin at 1; the names of the columns are a row too, and so is each line that is passed over before them.
+    before_first = part.row - 1 - (1 + dialect.skip if header else 0)
 
     def note(row: Any) -> str:
         ragged.append((row.number + before_first, row.text[:MAX_RAW]))
@@ -121,6 +120,8 @@ def _read(file: IO[bytes], dialect: Dialect, part: Part, block: int) -> Iterator
         yield records
     if ragged:
         yield _fill_in(part, first, _empty(dialect), ragged)
+    if ragged:
+        raise RuntimeError(f"{len(ragged)} rows with a wrong number of values have no place.")
 
 
 def _parse(
@@ -153,6 +154,13 @@ def _parse(
         if "Empty CSV" in str(exc):
             # Nothing but a header without a line's end.
             return
+        if "straddling" in str(exc):
+            raise PermanentError(
+                f"A row is longer than the {block / 1e6:.1f} MB that are read at once.",
+                remediation="If no quotation mark is open by mistake, write the file as UTF-8, in which longer rows "
+                "can be read, or shorten the value.",
+                code="source_unreadable",
+            ) from exc
         raise PermanentError(
             f"The file cannot be read as delimited text: {str(exc)[:300]}.",
             remediation="Look for a quotation mark that is not closed, write the file anew, and upload it.",
@@ -174,11 +182,11 @@ def check_quotes(found: Outline, last: Records | None) -> None:
         )
 
 
-def _fill_in(part: Part, first: int, values: pa.RecordBatch, ragged: list[tuple[int, str]]) -> Records:
+def _fill_in(part: Part, first: int, values: pa.RecordBatch, ragged: deque[tuple[int, str]]) -> Records:
     """Put null rows where ragged ones stood, and take these off the list."""
     total, places = values.num_rows, {}
     while ragged and ragged[0][0] - first < total + (values.num_rows == 0):
-        row, text = ragged.pop(0)
+        row, text = ragged.popleft()
         places[row - first] = text
         total += 1
     if not places:
@@ -190,8 +198,8 @@ def _fill_in(part: Part, first: int, values: pa.RecordBatch, ragged: list[tuple[
 
 
 def _in_batches(records: Records) -> Iterator[Records]:
-    for start in range(0, records.values.num_rows, BATCH_ROWS):
-        yield _cut(records, start, BATCH_ROWS)
+    for start in range(0, records.values.num_rows, PART_ROWS):
+        yield _cut(records, start, PART_ROWS)
 
 
 def _cut(records: Records, start: int, rows: int) -> Records:

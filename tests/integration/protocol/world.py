@@ -159,9 +159,10 @@ class World:
 
     def execute(self, claim: Claim) -> None:
         """Run a claimed task to its end, and start the stage that it leads to."""
-        advanced = self.engine.runner.execute(claim, lambda: False)
-        if advanced:
-            self.engine.start_stage(advanced)
+        advanced: list[JobMessage] = []
+        self.engine.runner.execute(claim, lambda: False, advanced.append)
+        for message in advanced:
+            self.engine.start_stage(message)
 
     def run_task(self, task: Task | str) -> None:
         """Deliver the message of a task."""

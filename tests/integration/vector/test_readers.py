@@ -15,6 +15,7 @@ from services.vector import locks
 from tests.fixtures.vector import boxes, gpkg
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.tables import load_boxes
+from tests.waiting import eventually
 
 
 def test_a_reader_who_never_ends_fails_the_swap_and_is_named(
@@ -45,6 +46,18 @@ def test_the_swap_outlasts_a_reader_and_lets_others_read_meanwhile(loader: Loade
         conn.rollback()
         assert loading.result(30)["total_features_loaded"] == 5
     assert loader.value("SELECT count(*) FROM geo.a") == 5
+
+
+def test_a_view_that_is_made_while_the_swap_waits_gets_the_new_rows(loader: Loader, vector_dsn: str) -> None:
+    load_boxes(loader, 3)
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'geo.a'::regclass"
+    with psycopg.connect(vector_dsn) as conn, ThreadPoolExecutor(1) as pool:
+        conn.execute("CREATE VIEW geo.seen AS SELECT id FROM geo.a")
+        loading = pool.submit(load_boxes, loader, 5)
+        eventually(lambda: loader.value(waits) == 1)
+        conn.commit()
+        assert loading.result(30)["total_features_loaded"] == 5
+    assert loader.value("SELECT count(*) FROM geo.seen") == 5
 
 
 def test_readers_see_the_old_rows_or_the_new_ones(loader: Loader, vector_dsn: str) -> None:
