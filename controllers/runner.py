@@ -59,7 +59,6 @@ class Runner:
         self._resolve_handler = resolve_handler
         self._children = children
         self._slots = Slots(settings)
-        self._slot_wait = settings.slot_wait_seconds
         self._served: set[str] = set()
         self.heartbeat = Heartbeat(database, settings)
         self._lease = {
@@ -70,7 +69,8 @@ class Runner:
     def run_task(self, task_id: str, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
         self._served.add(queue)
-        with self._settlement.sending() as send, self._slots.take(task_id, queue, self._slot_wait) as slot:
+        wait_seconds = self._settings.slot_wait_seconds
+        with self._settlement.sending() as send, self._slots.take(task_id, queue, wait_seconds) as slot:
             ready = slot.free and self._is_ready(queue)
             if ready:
                 self._work(self._claim(task_id), slot, send)

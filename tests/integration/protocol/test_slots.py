@@ -14,8 +14,8 @@ from tests.integration.protocol.world import World, leave_effect
 from tests.waiting import eventually
 
 
-def occupy(world: World) -> tuple[threading.Event, threading.Thread]:
-    """A heavy task that runs until the event is set."""
+def hold(world: World, task_type: str) -> tuple[threading.Event, threading.Event]:
+    """Have tasks of a type say that they run, and run until they are released."""
     running, release = threading.Event(), threading.Event()
 
     def work(_: TaskContext) -> Json:
@@ -23,7 +23,13 @@ def occupy(world: World) -> tuple[threading.Event, threading.Thread]:
         assert release.wait(20)
         return {}
 
-    world.handlers["hold"] = work
+    world.handlers[task_type] = work
+    return running, release
+
+
+def occupy(world: World) -> tuple[threading.Event, threading.Thread]:
+    """A heavy task that runs until the event is set."""
+    running, release = hold(world, "hold")
     job = world.started(1, queue="raster")
     world.sql("UPDATE app.tasks SET task_type = 'hold' WHERE job_id = %s", [job.job_id])
     message = world.drain()[-1]
@@ -52,14 +58,7 @@ def test_a_task_of_the_job_that_has_the_slot_goes_back_soon_for_other_workers(
 ) -> None:
     monkeypatch.setattr("controllers.runner.random.randint", lambda least, most: most - least)
     patient = world.new_engine(world.settings.model_copy(update={"slot_wait_seconds": 20}))
-    running, release = threading.Event(), threading.Event()
-
-    def work(_: TaskContext) -> Json:
-        running.set()
-        assert release.wait(20)
-        return {}
-
-    world.handlers["work"] = work
+    running, release = hold(world, "work")
     job = world.started(2, queue="vector")
     first, second = (TaskMessage(task.task_id) for task in world.tasks(job))
     world.lose_messages()
@@ -129,7 +128,8 @@ def test_a_turn_ends_for_the_tasks_of_other_jobs_and_not_for_those_of_the_same(w
     assert not slots.waiting
 
 
-def test_a_task_waits_on_where_its_job_lost_the_slot_to_another(world: World) -> None:
+def test_a_task_waits_on_where_its_job_lost_the_slot_to_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controllers.slots.SAME_JOB_SECONDS", 0.05)
     slots = Slots(world.settings.model_copy(update={"task_processes": 1}))
     release = threading.Event()
 
@@ -144,7 +144,7 @@ def test_a_task_waits_on_where_its_job_lost_the_slot_to_another(world: World) ->
         eventually(lambda: not slots.waiting)
         same = worker.submit(work, "a-1-0002")
         # Longer than a task waits whose own job has the slot.
-        time.sleep(1.5)
+        time.sleep(0.3)
         release.set()
         assert other.result()
         assert same.result()
