@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from controllers import CONTROLLERS
-from controllers.build import build_engine
-from controllers.children import Children
-from controllers.engine import Engine
-from controllers.health import Checks, Health
-from controllers.journal import describe, quiet_libraries, record, where
-from controllers.openapi import document
-from controllers.poison import PoisonedMessages
-from controllers.reports import Reports, refuse_unknown
-from controllers.sweep import SCHEDULE as SWEEP_SCHEDULE
-from controllers.views import RETRY_AFTER_SECONDS, submission_view
+from controllers.engine.build import build_engine
+from controllers.engine.child_pool import Children
+from controllers.engine.engine import Engine
+from controllers.engine.log import describe, quiet_libraries, record, where
+from controllers.engine.sweep import SCHEDULE as SWEEP_SCHEDULE
+from controllers.http.health import Checks, Health
+from controllers.http.openapi import document
+from controllers.http.poison import PoisonedMessages
+from controllers.http.queries import Reports, refuse_unknown
+from controllers.http.views import RETRY_AFTER_SECONDS, submission_view
 from schema import errors
 from schema.messages import JOB_QUEUE, POISON_SUFFIX, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import STORAGE_VARIABLE, get_settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controllers.base import Controller
-from controllers.catalog_file import CatalogFile, StacItemFull, StacItemQuick, StacItemSmart
-from controllers.catalog_queries import (
+from controllers.jobs.catalog_file import CatalogFile, StacItemFull, StacItemQuick, StacItemSmart
+from controllers.jobs.catalog_queries import (
     ExportMetadata,
     GetCollectionDetails,
     GetStatistics,
@@ -14,21 +14,27 @@ from controllers.catalog_queries import (
     ListItems,
     QuerySpatial,
 )
-from controllers.cog_conversion import CogConversion
-from controllers.database_queries import DatabaseHealth, DescribeTable, GetDatabaseSummary, GetPostgisInfo, ListSchemas
-from controllers.extract_metadata import ExtractMetadata
-from controllers.generate_tiling_plan import GenerateTilingPlan
-from controllers.hello_world import HelloWorld
-from controllers.hello_world_sequential import HelloWorldSequential
-from controllers.list_container import ListContainer
-from controllers.process_large_raster import ProcessLargeRaster
-from controllers.process_raster import ProcessRaster
-from controllers.process_vector import ProcessVector
-from controllers.reproject_raster import ReprojectRaster
-from controllers.setup_stac_geo_schema import SetupStacGeoSchema
-from controllers.sync_container import SyncContainer
-from controllers.tile_raster import TileRaster
-from controllers.validate_raster import ValidateRaster
+from controllers.jobs.cog_conversion import CogConversion
+from controllers.jobs.database_queries import (
+    DatabaseHealth,
+    DescribeTable,
+    GetDatabaseSummary,
+    GetPostgisInfo,
+    ListSchemas,
+)
+from controllers.jobs.extract_metadata import ExtractMetadata
+from controllers.jobs.generate_tiling_plan import GenerateTilingPlan
+from controllers.jobs.hello_world import HelloWorld
+from controllers.jobs.hello_world_sequential import HelloWorldSequential
+from controllers.jobs.list_container import ListContainer
+from controllers.jobs.process_large_raster import ProcessLargeRaster
+from controllers.jobs.process_raster import ProcessRaster
+from controllers.jobs.process_vector import ProcessVector
+from controllers.jobs.reproject_raster import ReprojectRaster
+from controllers.jobs.setup_stac_geo_schema import SetupStacGeoSchema
+from controllers.jobs.sync_container import SyncContainer
+from controllers.jobs.tile_raster import TileRaster
+from controllers.jobs.validate_raster import ValidateRaster
 
 CONTROLLERS: Mapping[str, Controller] = {
     controller.job_type: controller

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from repositories.pgstac import migrate_pgstac, pgstac_target
+from repositories.catalog.pgstac import migrate_pgstac, pgstac_target
 from repositories.postgres import Connection, DatabaseUnavailable, Statements
 from schema.errors import GeostageError, PermanentError
 from schema.jobs import Json

@@ -49,7 +49,7 @@ class DatabaseNotMigrated(Unavailable):
 
 @cache
 def load_queries(name: str) -> Mapping[str, sql.SQL]:
-    """Read `<name>.sql` beside this module: statements that each begin with a line `-- statement_name`."""
+    """Read `<name>.sql` below this folder: statements that each begin with a line `-- statement_name`."""
     text = (Path(__file__).parent / f"{name}.sql").read_text()
     parts = re.split(r"^-- ([a-z][a-z0-9_]*)$", text, flags=re.MULTILINE)
     return {title: sql.SQL(body.strip()) for title, body in zip(parts[1::2], parts[2::2], strict=True)}

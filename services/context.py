@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from repositories.blobs import Blobs
 from repositories.postgres import Connection, Database
+from repositories.storage.blobs import Blobs
 from schema.errors import TaskInterrupted
 from schema.jobs import Json, Source, Task
 from schema.settings import Settings

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import TypeVar
 
-from repositories.blobs import BlobFacts, Blobs
+from repositories.storage.blobs import BlobFacts, Blobs
 from schema.jobs import Json, Source
 from services.containers.kinds import kind_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Literal
 
-from repositories.blobs import BlobFacts
+from repositories.storage.blobs import BlobFacts
 from schema.settings import EXPORTS, RESULTS, Settings
 from services.raster.names import RASTER_EXTENSIONS
 from services.vector.formats import EXTENSIONS as VECTOR_EXTENSIONS

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from repositories.blobs import BlobFacts
+from repositories.storage.blobs import BlobFacts
 from schema.jobs import Json
 from services.containers.kinds import kind_of_blob
 

@@ -11,15 +11,15 @@ from schema.errors import PermanentError
 from schema.jobs import Json
 from services.containers.kinds import kind_of
 from services.context import TaskContext
-from services.raster.facts import RasterFacts, describe, facts_of
-from services.raster.gdal import gdal_environment
-from services.raster.georeference import label_of, source_crs
-from services.raster.source import label_of as blob_label
-from services.raster.source import open_remote, source_of
-from services.stac.footprint import Footprint, footprint, joined
-from services.stac.layers import contents_of, describe_read, read_layers
-from services.stac.raster_item import bounds_of
-from services.stac.sources import has_cog_layout, outline_of_points
+from services.raster.planning.georeference import label_of, source_crs
+from services.raster.source.facts import RasterFacts, describe, facts_of
+from services.raster.source.gdal import gdal_environment
+from services.raster.source.remote import label_of as blob_label
+from services.raster.source.remote import open_remote, source_of
+from services.stac.file_records import has_cog_layout, outline_of_points
+from services.stac.items.footprint import Footprint, footprint, joined
+from services.stac.items.raster_item import bounds_of
+from services.stac.items.vector_layers import contents_of, describe_read, read_layers
 
 
 def describe_file(ctx: TaskContext) -> Json:

@@ -11,21 +11,21 @@ from urllib.parse import quote
 import pystac
 import rasterio
 
-from repositories import catalog
+from repositories.catalog import catalog
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
-from services.raster.facts import RasterFacts, facts_of
-from services.raster.gdal import gdal_environment, open_tiff
 from services.raster.names import collection_id, item_id
-from services.raster.source import label_of, source_of
-from services.raster.statistics import RasterStatistics
-from services.stac.collection import new_collection
-from services.stac.extent import EXTENTS
-from services.stac.holders import Holder, check_holders, taken
-from services.stac.item import Making, StoredFile
-from services.stac.moments import moment_of
-from services.stac.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
+from services.raster.source.facts import RasterFacts, facts_of
+from services.raster.source.gdal import gdal_environment, open_tiff
+from services.raster.source.remote import label_of, source_of
+from services.raster.source.statistics import RasterStatistics
+from services.stac.collections.collection import new_collection
+from services.stac.collections.extent import EXTENTS
+from services.stac.items.datetimes import moment_of
+from services.stac.items.item import Making, StoredFile
+from services.stac.items.item_ids import Holder, check_holders, taken
+from services.stac.items.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
 
 _SHA2_256 = "1220"
 """Multihash code and length of SHA-256: https://github.com/multiformats/multicodec"""

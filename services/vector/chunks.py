@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from schema.jobs import Json
-from services.vector.wkb import Integers
+from services.vector.geometry.wkb import Integers
 
 MAX_CHUNK_BYTES = 32 * 1024 * 1024
 """A chunk also closes at this much geometry."""

@@ -14,7 +14,8 @@ from azure.storage.queue import QueueServiceClient
 
 from local.paths import PROJECT
 from local.stack import Stack
-from repositories import inventory, items, statistics
+from repositories import inventory
+from repositories.catalog import items, statistics
 from repositories.postgres import Database
 from tests.acceptance.client import Api, Json, problem_of
 from tests.acceptance.conftest import client_of

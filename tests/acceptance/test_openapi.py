@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from controllers import CONTROLLERS
-from controllers.openapi import document
+from controllers.http.openapi import document
 from local.hosts import Host
 from tests.acceptance.client import ENDED, LEAKS, Api
 

@@ -12,12 +12,12 @@ from types import ModuleType
 
 import pytest
 
-from controllers.engine import Engine
+from controllers.engine.engine import Engine
 from local.stack import Stack
-from repositories.fake_blobs import FakeBlobs
-from repositories.jobs import get_job
+from repositories.jobs.jobs import get_job
 from repositories.postgres import Database
-from repositories.queues import FakeQueues
+from repositories.storage.fake_blobs import FakeBlobs
+from repositories.storage.queues import FakeQueues
 from schema.jobs import Job, JobStatus
 from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import get_settings

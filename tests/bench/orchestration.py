@@ -16,7 +16,7 @@ import httpx
 
 from local.hosts import Host
 from local.stack import Stack
-from repositories.queues import AzureQueues
+from repositories.storage.queues import AzureQueues
 from schema.settings import Settings
 
 PROJECT = Path(__file__).parents[2]

@@ -19,10 +19,10 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from local.hosts import Host
-from services.raster.facts import facts_of
-from services.raster.gdal import gdal_environment, open_tiff
-from services.raster.plan import Options, plan_process
-from services.raster.warp import open_warped, read_block
+from services.raster.output.warp import open_warped, read_block
+from services.raster.planning.plan import Options, plan_process
+from services.raster.source.facts import facts_of
+from services.raster.source.gdal import gdal_environment, open_tiff
 from tests.bench.processes import cpu_seconds, tree
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from controllers import CONTROLLERS
-from controllers.engine import Engine
+from controllers.engine.engine import Engine
 from local.hosts import Host
 from local.stack import Stack
-from repositories.blobs import AzureBlobs
 from repositories.postgres import Database
-from repositories.queues import AzureQueues
+from repositories.storage.blobs import AzureBlobs
+from repositories.storage.queues import AzureQueues
 from schema.errors import GeostageError
 from schema.settings import Settings
 from services import resolve_handler

@@ -8,7 +8,7 @@ import numpy
 import pytest
 import rasterio
 
-from repositories.blobs import AzureBlobs
+from repositories.storage.blobs import AzureBlobs
 from schema.settings import Settings
 from tests.chaos.deployment import Deployment
 from tests.unit.raster.rasters import Array, write_bytes

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from controllers.engine import Engine
+from controllers.engine.engine import Engine
 from repositories.postgres import Database
 from schema.errors import Conflict, GeostageError, PermanentError
 from schema.jobs import Job, Json

@@ -8,7 +8,7 @@ import geopandas
 import numpy
 import pytest
 
-from repositories.blobs import AzureBlobs
+from repositories.storage.blobs import AzureBlobs
 from schema.settings import Settings
 from tests.chaos.deployment import Deployment
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.database.health import judge_bloat, judge_connections, judge_locks, judge_migrations, judge_sweep
+from services.handlers.database_health import judge_bloat, judge_connections, judge_locks, judge_migrations, judge_sweep
 from services.names import near_names
 
 CALM = {"server_total": 10, "longest_transaction_seconds": 1.0}

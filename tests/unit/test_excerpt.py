@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.excerpt import MAX_VALUE_BYTES, MAX_VALUES_BYTES, MAX_WARNINGS_BYTES, excerpt_of
+from controllers.engine.result_summary import MAX_VALUE_BYTES, MAX_VALUES_BYTES, MAX_WARNINGS_BYTES, excerpt_of
 from schema.jobs import Json
 
 PATH = "silver/_results/a.json"

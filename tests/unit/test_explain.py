@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controllers.explain import SHOWN_TASKS, explain_job
+from controllers.http.explain import SHOWN_TASKS, explain_job
 from schema.jobs import JobStatus, TaskStatus
 from tests.unit.factories import JOB_ID, NOW, make_job, make_task
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.geojson import MAX_GEOMETRIES, MAX_POSITIONS, check_geometry
+from controllers.jobs.geojson import MAX_GEOMETRIES, MAX_POSITIONS, check_geometry
 
 RING = [[0, 0], [1, 0], [1, 1], [0, 0]]
 DEEP: Any = []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controllers.health import Health
+from controllers.http.health import Health
 from schema.errors import Unavailable
 from schema.jobs import Json
 

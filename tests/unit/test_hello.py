@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from controllers.hello_world import HelloWorld, percent
-from controllers.hello_world_sequential import HelloWorldSequential
+from controllers.jobs.hello_world import HelloWorld, percent
+from controllers.jobs.hello_world_sequential import HelloWorldSequential
 from schema.jobs import Job, JobStatus, Json, TaskResult, TaskStatus, task_id_of
 from tests.unit.factories import JOB_ID, make_job
 

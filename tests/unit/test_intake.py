@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from controllers import CONTROLLERS, intake
+from controllers import CONTROLLERS
 from controllers.base import Controller, JobParameters
+from controllers.engine import validation
 from schema.errors import InvalidRequest, TooLarge
 from schema.jobs import Source
 from schema.settings import Settings
@@ -37,7 +38,7 @@ class SourceController(Controller):
 
 def faults(controller: Controller, body: dict[str, Any]) -> dict[str, str]:
     with pytest.raises(InvalidRequest) as caught:
-        intake.validate(controller, body, SETTINGS)
+        validation.validate(controller, body, SETTINGS)
     return {fault["field"]: fault["message"] for fault in caught.value.errors}
 
 
@@ -55,7 +56,7 @@ def faults(controller: Controller, body: dict[str, Any]) -> dict[str, str]:
     ],
 )
 def test_a_json_object_is_read_whatever_surrounds_it(body: bytes, expected: dict[str, Any]) -> None:
-    assert intake.parse_body(body) == expected
+    assert validation.parse_body(body) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_a_json_object_is_read_whatever_surrounds_it(body: bytes, expected: dict
 )
 def test_what_is_no_storable_json_object_is_refused(body: bytes, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said) as caught:
-        intake.parse_body(body)
+        validation.parse_body(body)
     assert caught.value.error_code == "invalid_json"
     assert caught.value.errors
     assert caught.value.remediation
@@ -92,18 +93,18 @@ def test_what_is_no_storable_json_object_is_refused(body: bytes, said: str) -> N
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_a_megabyte_is_the_limit(extra: int) -> None:
-    body = b'{"message": "' + b"x" * (intake.MAX_BODY_BYTES - 15 + extra) + b'"}'
+    body = b'{"message": "' + b"x" * (validation.MAX_BODY_BYTES - 15 + extra) + b'"}'
     if extra:
         with pytest.raises(TooLarge, match="1,000,001 bytes"):
-            intake.parse_body(body)
+            validation.parse_body(body)
     else:
-        assert len(intake.parse_body(body)["message"]) == intake.MAX_BODY_BYTES - 15
+        assert len(validation.parse_body(body)["message"]) == validation.MAX_BODY_BYTES - 15
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_one_of_our_errors(body: bytes) -> None:
     try:
-        parsed = intake.parse_body(body)
+        parsed = validation.parse_body(body)
     except InvalidRequest:
         return
     assert isinstance(parsed, dict)
@@ -122,7 +123,7 @@ JSON = st.recursive(
 def test_any_parameters_are_valid_or_one_of_our_errors(body: dict[str, Any]) -> None:
     for controller in CONTROLLERS.values():
         try:
-            stored = intake.validate(controller, body, SETTINGS).model_dump(mode="json", exclude_none=True)
+            stored = validation.validate(controller, body, SETTINGS).model_dump(mode="json", exclude_none=True)
         except InvalidRequest:
             continue
         json.dumps(stored, allow_nan=False).encode()
@@ -153,7 +154,7 @@ def test_the_sequential_n_is_an_integer_between_1_and_20(n: object) -> None:
 
 @pytest.mark.parametrize("n", [1, 20])
 def test_the_bounds_of_the_sequential_n_are_in(n: int) -> None:
-    assert intake.validate(SEQUENTIAL, {"n": n}, SETTINGS).model_dump()["n"] == n
+    assert validation.validate(SEQUENTIAL, {"n": n}, SETTINGS).model_dump()["n"] == n
 
 
 @pytest.mark.parametrize("n", [None, True, 0, 1001, "3", 1.5])
@@ -162,7 +163,7 @@ def test_the_n_of_hello_world_is_an_integer_from_1_to_1000(n: object) -> None:
 
 
 def test_defaults_are_filled_in() -> None:
-    stored = intake.validate(SEQUENTIAL, {}, SETTINGS).model_dump(exclude_none=True)
+    stored = validation.validate(SEQUENTIAL, {}, SETTINGS).model_dump(exclude_none=True)
     assert stored == {"n": 1, "message": "Sequential Hello Test", "system": False}
 
 
@@ -179,19 +180,19 @@ def test_reserved_containers_are_never_a_source(container: str) -> None:
 
 
 SOURCE = Source("bronze", "a.zip", etag='"1"', size=3)
-BASE = intake.dedup_key("t", {"a": 1, "b": 2}, SOURCE)
+BASE = validation.dedup_key("t", {"a": 1, "b": 2}, SOURCE)
 
 
 @pytest.mark.parametrize(
     ("key", "same"),
     [
-        (intake.dedup_key("t", {"b": 2, "a": 1}, SOURCE), True),
-        (intake.dedup_key("t", {"a": 1, "b": 2}, Source("bronze", "a.zip", etag='"1"', size=4)), True),
-        (intake.dedup_key("u", {"a": 1, "b": 2}, SOURCE), False),
-        (intake.dedup_key("t", {"a": 1, "b": 3}, SOURCE), False),
-        (intake.dedup_key("t", {"a": 1, "b": "2"}, SOURCE), False),
-        (intake.dedup_key("t", {"a": 1, "b": 2}, Source("bronze", "a.zip", etag='"2"', size=3)), False),
-        (intake.dedup_key("t", {"a": 1, "b": 2}, None), False),
+        (validation.dedup_key("t", {"b": 2, "a": 1}, SOURCE), True),
+        (validation.dedup_key("t", {"a": 1, "b": 2}, Source("bronze", "a.zip", etag='"1"', size=4)), True),
+        (validation.dedup_key("u", {"a": 1, "b": 2}, SOURCE), False),
+        (validation.dedup_key("t", {"a": 1, "b": 3}, SOURCE), False),
+        (validation.dedup_key("t", {"a": 1, "b": "2"}, SOURCE), False),
+        (validation.dedup_key("t", {"a": 1, "b": 2}, Source("bronze", "a.zip", etag='"2"', size=3)), False),
+        (validation.dedup_key("t", {"a": 1, "b": 2}, None), False),
     ],
 )
 def test_the_dedup_key_is_type_parameters_and_etag(key: str, same: bool) -> None:
@@ -220,25 +221,25 @@ SPAN = "b7ad6b7169203331"
     ],
 )
 def test_only_a_well_formed_traceparent_is_kept(header: str | None, kept: bool) -> None:
-    assert intake.valid_traceparent(header) == (header if kept else None)
+    assert validation.valid_traceparent(header) == (header if kept else None)
 
 
 @pytest.mark.parametrize(
     ("header", "key"), [(None, None), ("", None), ("  ", None), ("k-1", "k-1"), ("x" * 255, "x" * 255)]
 )
 def test_an_idempotency_key_is_taken_as_it_is(header: str | None, key: str | None) -> None:
-    assert intake.valid_idempotency_key(header) == key
+    assert validation.valid_idempotency_key(header) == key
 
 
 @pytest.mark.parametrize("header", ["x" * 256, "a\x00b", "a\tb"])
 def test_an_idempotency_key_that_cannot_be_stored_is_refused(header: str) -> None:
     with pytest.raises(InvalidRequest, match="Idempotency-Key") as caught:
-        intake.valid_idempotency_key(header)
+        validation.valid_idempotency_key(header)
     assert caught.value.errors[0]["field"] == "Idempotency-Key"
 
 
 def test_thousands_of_faults_with_long_names_make_a_short_answer() -> None:
     body = {f"{'x' * 1_000}{n}": 1 for n in range(900)}
     with pytest.raises(InvalidRequest, match="900 faults; the first 100 are listed") as caught:
-        intake.validate(HELLO, body, SETTINGS)
+        validation.validate(HELLO, body, SETTINGS)
     assert len(json.dumps([caught.value.errors, caught.value.info().as_json()])) < 30_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.journal import describe, quiet_libraries, record, redact, where
+from controllers.engine.log import describe, quiet_libraries, record, redact, where
 from tests.unit.factories import JOB_ID, make_job, make_task
 
 HOST = "geodb-prod.postgres.database.azure.com"
@@ -54,7 +54,7 @@ def test_secrets_and_hosts_never_get_through(text: str, secrets: list[str]) -> N
     "text",
     [
         "KeyError: 'hello_number'",
-        "services.vector.tasks: unexpected end of file counties_usa.shp",
+        "services.handlers.vector: unexpected end of file counties_usa.shp",
         "the try at 12:30:45 took 3.5 s, exit code: 139",
         'relation "geo.us_counties" does not exist',
         "EPSG:4326 is not EPSG:25832; version 3.12.1",

@@ -8,7 +8,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import controllers
-from controllers import openapi, views
+from controllers.http import openapi, views
 from schema.jobs import JobStatus
 from tests.unit.factories import make_job
 

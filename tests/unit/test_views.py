@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controllers import views
+from controllers.http import views
 from schema.errors import InvalidRequest
 from schema.jobs import JobStatus, TaskStatus
 from tests.unit.factories import JOB_ID, NOW, make_job, make_task

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from local.stack import Stack
-from repositories import items
+from repositories.catalog import items
 from repositories.migrate import migrate
 from repositories.postgres import Database, DatabaseNotMigrated
 from schema.errors import GeostageError, TransientError

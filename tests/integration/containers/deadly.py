@@ -7,13 +7,14 @@ import time
 from typing import Any
 
 from controllers import CONTROLLERS
-from controllers.engine import Engine
-from repositories.blobs import AzureBlobs
+from controllers.engine.engine import Engine
 from repositories.postgres import Database
-from repositories.queues import FakeQueues
+from repositories.storage.blobs import AzureBlobs
+from repositories.storage.queues import FakeQueues
 from schema.settings import get_settings
 from services import resolve_handler
-from services.stac import sources, tasks
+from services.handlers import catalog
+from services.stac import file_records
 
 BUILDER = "tests.integration.containers.deadly:build"
 
@@ -27,12 +28,12 @@ def make_record(ctx: Any, file: Any, collection: str, detail: Any) -> Any:
         time.sleep(600)
     if "bug" in name:
         raise KeyError("nobody thought of this")
-    return sources.make_record(ctx, file, collection, detail)
+    return file_records.make_record(ctx, file, collection, detail)
 
 
 def build() -> Engine:
     """Make the engine of a child."""
     settings = get_settings()
-    setattr(tasks, "make_record", make_record)  # noqa: B010 - mypy knows it as an import of that module
+    setattr(catalog, "make_record", make_record)  # noqa: B010 - mypy knows it as an import of that module
     database = Database(settings.postgres_dsn.get_secret_value())
     return Engine(settings, database, FakeQueues(), AzureBlobs(settings), CONTROLLERS, resolve_handler)

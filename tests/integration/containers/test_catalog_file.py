@@ -11,7 +11,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.transform import from_origin
 from shapely.geometry import box
 
-from repositories.fake_blobs import FakeBlobs
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Json
 from services.containers import details
 from services.raster.names import source_item_id

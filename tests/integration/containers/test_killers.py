@@ -10,12 +10,12 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from controllers import CONTROLLERS
-from controllers.children import Children
-from controllers.engine import Engine
+from controllers.engine.child_pool import Children
+from controllers.engine.engine import Engine
 from local.stack import Stack
-from repositories import progress
-from repositories.blobs import AzureBlobs
-from repositories.queues import FakeQueues
+from repositories.jobs import progress
+from repositories.storage.blobs import AzureBlobs
+from repositories.storage.queues import FakeQueues
 from schema.jobs import Job, Json
 from schema.messages import JobMessage, TaskMessage
 from schema.settings import POSTGRES_DSN_VARIABLE, get_settings
@@ -41,7 +41,7 @@ def engine(world: Containers, stack: Stack, containers_dsn: str, monkeypatch: py
     """An engine whose vector tasks run in children."""
     monkeypatch.setenv(POSTGRES_DSN_VARIABLE, containers_dsn)
     monkeypatch.setenv("GEOSTAGE_RETRY_BASE_SECONDS", "0")
-    monkeypatch.setattr("controllers.children.GRACE_SECONDS", 1)
+    monkeypatch.setattr("controllers.engine.engine.child_pool.GRACE_SECONDS", 1)
     get_settings.cache_clear()
     settings = world_settings(
         containers_dsn,

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from repositories.blobs import BlobFacts
+from repositories.storage.blobs import BlobFacts
 from schema.errors import InvalidRequest, NotFound
 from schema.jobs import Json
-from services.containers import tasks
+from services.handlers import containers
 from tests.integration.containers.world import CONTAINER, Containers
 
 MANY = 100_000
@@ -107,7 +107,7 @@ def test_a_list_that_is_too_long_for_a_result_is_continued_in_blobs(world: Conta
 
 
 def test_more_folders_than_tasks_are_listed_by_one(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "MAX_FOLDERS", 10)
+    monkeypatch.setattr(containers, "MAX_FOLDERS", 10)
     names = [f"f{number:02d}/a.tif" for number in range(11)]
     put_many(world, names)
     job = world.run_job("list_container")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from repositories import catalog
-from repositories.fake_blobs import FakeBlobs
+from repositories.catalog import catalog
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Json
-from services.containers import sync
+from services.handlers import sync
 from services.raster.names import source_item_id
 from tests.integration.containers.syncing import figures, happens_before, point
 from tests.integration.containers.world import CONTAINER, Containers

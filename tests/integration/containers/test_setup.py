@@ -9,8 +9,8 @@ import pytest
 from psycopg import sql
 
 from local.stack import Stack
+from repositories.catalog.pgstac import pgstac_target
 from repositories.migrate import MigrationRefused, main, migrate, migrate_all, migration_files
-from repositories.pgstac import pgstac_target
 from repositories.postgres import DatabaseUnavailable
 from schema.errors import PermanentError
 from schema.settings import POSTGRES_DSN_VARIABLE, get_settings

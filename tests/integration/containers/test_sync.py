@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from repositories import catalog
-from repositories.blobs import BlobFacts
+from repositories.catalog import catalog
+from repositories.storage.blobs import BlobFacts
 from schema.jobs import Json
-from services.containers import batches, sync
+from services.containers import batches
+from services.handlers import catalog as handlers
+from services.handlers import sync
 from services.raster.names import source_item_id
-from services.stac import publish, tasks
+from services.stac import publish
 from tests.integration.containers.syncing import failures, figures, happens_before, point
 from tests.integration.containers.world import CONTAINER, POINT, Containers
 from tests.unit.stac.schemas import validate
@@ -145,7 +147,7 @@ def test_an_id_that_is_taken_is_the_entry_of_its_file_alone(
     )
     answers: list[Json] = [] if seen else [{}]
     look = publish.taken_items
-    monkeypatch.setattr(tasks, "taken_items", lambda *args: answers.pop() if answers else look(*args))
+    monkeypatch.setattr(handlers, "taken_items", lambda *args: answers.pop() if answers else look(*args))
     for name in ("a.geojson", "b.geojson"):
         world.put(name, point(3))
     result = world.sync()
@@ -219,7 +221,7 @@ def test_a_blob_that_changes_while_it_is_catalogued_is_an_entry(
 
     world.put("a.geojson")
     world.put("b.geojson")
-    happens_before(monkeypatch, tasks, "catalog_batch", change)
+    happens_before(monkeypatch, handlers, "catalog_batch", change)
     assert failures(world.sync()) == {"a.geojson": "source_changed", "b.geojson": "source_changed"}
 
 
@@ -245,7 +247,7 @@ def test_a_hundred_thousand_blobs_are_compared_in_bounded_memory(
         written.extend(len(data) for data, _ in blobs)
         world.engine.cancel(job.job_id)
 
-    happens_before(monkeypatch, tasks, "catalog_batch", stop)
+    happens_before(monkeypatch, handlers, "catalog_batch", stop)
     tracemalloc.start()
     world.run_all()
     _, peak = tracemalloc.get_traced_memory()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers import CONTROLLERS
-from controllers.engine import Engine
+from controllers.engine.engine import Engine
 from schema.jobs import Job, Json
 from schema.messages import JobMessage
 from schema.settings import Settings

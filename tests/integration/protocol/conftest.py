@@ -7,10 +7,10 @@ from uuid import uuid4
 import pytest
 
 from local.stack import Stack
-from repositories.blobs import AzureBlobs, Blobs
-from repositories.fake_blobs import FakeBlobs
 from repositories.migrate import migrate
 from repositories.postgres import Database
+from repositories.storage.blobs import AzureBlobs, Blobs
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.settings import Settings
 from tests.integration.databases import add_effects, new_database
 from tests.integration.protocol import invariants

@@ -6,10 +6,10 @@ import os
 import time
 from typing import Any
 
-from controllers.engine import Engine
-from repositories.fake_blobs import FakeBlobs
+from controllers.engine.engine import Engine
 from repositories.postgres import Database
-from repositories.queues import FakeQueues
+from repositories.storage.fake_blobs import FakeBlobs
+from repositories.storage.queues import FakeQueues
 from schema.jobs import Json
 from schema.settings import get_settings
 from services import Handler

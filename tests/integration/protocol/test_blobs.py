@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from repositories.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs
+from repositories.storage.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs
 from schema.errors import NotFound, SourceChanged, Unavailable
 from schema.jobs import Source
 from schema.settings import Settings

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from controllers.children import Children
-from controllers.engine import Engine
+from controllers.engine.child_pool import Children
+from controllers.engine.engine import Engine
 from schema.jobs import Job, JobStatus, Stage, Task, TaskSpec
 from schema.messages import TaskMessage
 from schema.settings import POSTGRES_DSN_VARIABLE
@@ -59,9 +59,9 @@ def run(world: World, engine: Engine, behaviours: str) -> Job:
 def test_a_child_that_dies_is_one_failed_try(
     world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch, behaviour: str, said: str
 ) -> None:
-    monkeypatch.setattr("controllers.children.GRACE_SECONDS", 1)
+    monkeypatch.setattr("controllers.engine.engine.child_pool.GRACE_SECONDS", 1)
     lines: list[str] = []
-    monkeypatch.setattr("controllers.runner.record", lambda action, **say: lines.append(f"{action} {say}"))
+    monkeypatch.setattr("controllers.engine.runner.record", lambda action, **say: lines.append(f"{action} {say}"))
     job = run(world, engine, f"{behaviour}+behave")
     assert job.status is JobStatus.COMPLETED
     first, second = world.tasks(job)

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from controllers.base import JobOutcome
-from controllers.generate_tiling_plan import GenerateTilingPlan
-from controllers.settle import MAX_RESULT_BYTES
-from repositories.fake_blobs import FakeBlobs
-from repositories.storage_errors import StorageUnavailable
+from controllers.engine.dispatch import MAX_RESULT_BYTES
+from controllers.jobs.generate_tiling_plan import GenerateTilingPlan
+from repositories.storage.errors import StorageUnavailable
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError
 from schema.jobs import Job, JobStatus, Json
 from services.context import TaskContext

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from controllers.health import Checks, Health
+from controllers.http.health import Checks, Health
 from tests.integration.protocol.world import World
 
 

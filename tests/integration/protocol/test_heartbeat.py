@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from controllers.heartbeat import Heartbeat
-from repositories import tasks
+from controllers.engine.heartbeat import Heartbeat
+from repositories.jobs import tasks
 from schema.jobs import Job
 from tests.integration.protocol.world import World
 from tests.waiting import eventually

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobClient
 
-from repositories.blobs import AzureBlobs, BlobFacts, Blobs
-from repositories.marks import OutputContested, mark_of
-from repositories.storage_errors import StorageUnavailable
+from repositories.storage.blobs import AzureBlobs, BlobFacts, Blobs
+from repositories.storage.errors import StorageUnavailable
+from repositories.storage.marks import OutputContested, mark_of
 from schema.errors import PermanentError
 from schema.settings import Settings
 from tests.integration.protocol.world import at_once
@@ -105,7 +105,7 @@ def test_a_commit_whose_answer_was_lost_is_done(
 def test_files_published_under_one_name_at_once_are_one_or_the_other(
     blobs: Blobs, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repositories.blobs.BLOCK_BYTES", 1024)
+    monkeypatch.setattr("repositories.storage.blobs.BLOCK_BYTES", 1024)
     written = [letter * 8 * 1024 for letter in (b"a", b"b")]
     for number, data in enumerate(written):
         (tmp_path / str(number)).write_bytes(data)

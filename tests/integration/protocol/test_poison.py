@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from controllers.poison import WAVE, PoisonedMessages
-from repositories import poison, tasks
+from controllers.http.poison import WAVE, PoisonedMessages
+from repositories.jobs import poison, tasks
 from schema.errors import Conflict, NotFound, Unavailable
 from schema.jobs import Job, JobStatus
 from schema.messages import JobMessage, TaskMessage

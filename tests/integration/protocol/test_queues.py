@@ -7,7 +7,7 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 
 from local.stack import Stack
-from repositories.queues import AzureQueues, FakeQueues, Queues
+from repositories.storage.queues import AzureQueues, FakeQueues, Queues
 from schema.errors import Unavailable
 from schema.settings import Settings
 from tests.integration.protocol.conftest import KINDS

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from controllers.slots import Slots
+from controllers.engine.slots import Slots
 from schema.jobs import Job, JobStatus, Json
 from schema.messages import TASK_QUEUES, TaskMessage
 from services.context import TaskContext
@@ -56,7 +56,7 @@ def test_without_a_slot_the_message_is_sent_again_and_the_row_stays_queued(world
 def test_a_task_of_the_job_that_has_the_slot_goes_back_soon_for_other_workers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controllers.runner.random.randint", lambda least, most: most - least)
+    monkeypatch.setattr("controllers.engine.runner.random.randint", lambda least, most: most - least)
     patient = world.new_engine(world.settings.model_copy(update={"slot_wait_seconds": 20}))
     running, release = hold(world, "work")
     job = world.started(2, queue="vector")
@@ -129,7 +129,7 @@ def test_a_turn_ends_for_the_tasks_of_other_jobs_and_not_for_those_of_the_same(w
 
 
 def test_a_task_waits_on_where_its_job_lost_the_slot_to_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controllers.slots.SAME_JOB_SECONDS", 0.05)
+    monkeypatch.setattr("controllers.engine.slots.SAME_JOB_SECONDS", 0.05)
     slots = Slots(world.settings.model_copy(update={"task_processes": 1}))
     release = threading.Event()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from repositories import sweep
+from repositories.jobs import sweep
 from schema.errors import PermanentError, Unavailable
 from schema.jobs import JobStatus, TaskStatus
 from tests.integration.protocol.world import World, at_once

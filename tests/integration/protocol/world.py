@@ -12,12 +12,12 @@ from datetime import timedelta
 from typing import Any
 
 from controllers.base import Controller, JobOutcome
-from controllers.engine import Engine
-from repositories import jobs, tasks
-from repositories.fake_blobs import FakeBlobs
+from controllers.engine.engine import Engine
+from repositories.jobs import jobs, tasks
+from repositories.jobs.tasks import Claim
 from repositories.postgres import Connection, Database
-from repositories.queues import FakeQueues
-from repositories.tasks import Claim
+from repositories.storage.fake_blobs import FakeBlobs
+from repositories.storage.queues import FakeQueues
 from schema.jobs import FailurePolicy, Job, JobStatus, Json, Stage, Task, TaskResult, TaskSpec, TaskStatus
 from schema.messages import JOB_QUEUE, QUEUES, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import Settings

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from repositories import catalog
+from repositories.catalog import catalog
 from repositories.postgres import Connection, Database
 from schema.jobs import Json
-from services.stac.extent import EXTENTS
+from services.stac.collections.extent import EXTENTS
 
 
 def item(collection: str, number: int, *, west: float = 0, at: str = "2020-01-01T00:00:00Z") -> Json:

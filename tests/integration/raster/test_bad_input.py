@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from rasterio.transform import from_origin
 
-from repositories.fake_blobs import FakeBlobs
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Source
 from services.raster import errors

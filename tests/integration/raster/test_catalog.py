@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import rasterio
 
-from repositories import catalog
+from repositories.catalog import catalog
 from schema.errors import Unavailable
 from tests.integration.raster.items import extent_of, item, stored, upsert
 from tests.integration.raster.world import World

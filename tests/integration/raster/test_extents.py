@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rasterio.transform import from_origin
 
-from repositories import catalog
+from repositories.catalog import catalog
 from repositories.postgres import Connection, Database
 from services.stac.boxes import enclose
-from services.stac.extent import EXTENTS
+from services.stac.collections.extent import EXTENTS
 from tests.integration.raster.items import extent_of, item, stored, upsert
 from tests.integration.raster.world import World
 from tests.stored import get_item

@@ -290,7 +290,7 @@ def test_validate_knows_a_cog(world: World) -> None:
 def test_a_source_in_strips_is_cut_into_tiles_first_and_nothing_changes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.raster.plan.CACHE_BYTES", 1000)
+    monkeypatch.setattr("services.raster.planning.plan.CACHE_BYTES", 1000)
     name = world.put_raster("a.tif", pixels=ramp(count=3), mask=circle(), compress="lzw")
     path = world.output(world.run("cog_conversion", name))
     assert (gdal.pixels(path) == ramp(count=3)).all()

@@ -8,7 +8,7 @@ import pytest
 
 from schema.errors import PermanentError
 from schema.jobs import Json
-from services.raster import outputs
+from services.raster.output import outputs
 from services.stac import publish
 from tests.integration.raster.world import World
 

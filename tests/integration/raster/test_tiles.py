@@ -68,8 +68,8 @@ def test_tiles_smaller_than_a_block_are_parts_of_blocks(world: World, target: st
 def test_strips_that_do_not_fit_the_cache_are_cut_first_and_nothing_changes(
     world: World, monkeypatch: pytest.MonkeyPatch, target: str, more: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("services.raster.cut.CACHE_BYTES", 1000)
-    monkeypatch.setattr("services.raster.blocks.CHUNK_BYTES", 50_000)
+    monkeypatch.setattr("services.raster.tiling.cut.CACHE_BYTES", 1000)
+    monkeypatch.setattr("services.raster.source.blocks.CHUNK_BYTES", 50_000)
     name = world.put_raster("a.tif", pixels=ramp(WIDTH, HEIGHT), compress="lzw", **more)
     tiled_and_whole(world, name, target_crs=target, resampling="cubic")
 
@@ -88,7 +88,7 @@ def test_missing_blocks_are_passed_over_and_nothing_changes(world: World, target
 
 
 def test_a_tile_reads_only_what_it_needs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.raster.spool.PIECE_BYTES", 16_384)
+    monkeypatch.setattr("services.raster.tiling.spool.PIECE_BYTES", 16_384)
     name = world.put_raster("a.tif", pixels=ramp(3000, 3000), tiled=True, nodata=0)
     result = world.run("tile_raster", name, target_tile_size_gb=BLOCK_GB * 4)
     assert result["tiles_created"] >= 9

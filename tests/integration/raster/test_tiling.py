@@ -11,7 +11,7 @@ from cogeo_mosaic.backends import MosaicBackend
 from cogeo_mosaic.mosaic import MosaicJSON
 from rasterio.transform import from_origin
 
-from repositories import catalog
+from repositories.catalog import catalog
 from schema.jobs import Json
 from tests.integration.raster import gdal
 from tests.integration.raster.mosaics import download, tiled_and_whole

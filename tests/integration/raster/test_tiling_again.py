@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from rasterio.transform import from_origin
 
-from repositories import catalog, tiles
-from repositories.fake_blobs import FakeBlobs
+from repositories import tiles
+from repositories.catalog import catalog
 from repositories.postgres import Connection
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import TransientError
 from schema.jobs import Json
 from tests.integration.raster.tiling import SMALL, rows

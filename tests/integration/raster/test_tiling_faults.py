@@ -9,7 +9,7 @@ import pytest
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
-from repositories.fake_blobs import FakeBlobs
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Source, new_job_id
 from services.raster import errors
@@ -169,8 +169,8 @@ def test_a_source_that_disappears_on_the_way(
 
 
 def test_a_source_that_is_replaced_in_the_middle_of_a_tile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.raster.spool.PIECE_BYTES", 4096)
-    monkeypatch.setattr("services.raster.spool.PIECES_AT_ONCE", 1)
+    monkeypatch.setattr("services.raster.tiling.spool.PIECE_BYTES", 4096)
+    monkeypatch.setattr("services.raster.tiling.spool.PIECES_AT_ONCE", 1)
     name = world.put_raster("a.tif", pixels=ramp(700, 600), tiled=True, blockxsize=256, blockysize=256)
     read_range, reads = FakeBlobs.read_range, list[int]()
 
@@ -212,7 +212,7 @@ def test_a_disk_that_is_full_is_noticed_before_a_tile_is_read(world: World, monk
     def full(*_: Any) -> None:
         raise errors.DiskFull("The task needs more.", remediation="Give it more.")
 
-    monkeypatch.setattr("services.raster.cut.check_disk", full)
+    monkeypatch.setattr("services.raster.tiling.cut.check_disk", full)
     with pytest.raises(TransientError):
         world.run("tile_raster", world.put_raster("a.tif"))
     assert world.published() == []

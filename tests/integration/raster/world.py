@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from controllers.cog_conversion import CogConversion
-from controllers.generate_tiling_plan import GenerateTilingPlan
-from controllers.process_large_raster import ProcessLargeRaster
-from controllers.process_raster import ProcessRaster
-from controllers.raster_parameters import RasterController
-from controllers.tile_raster import TileRaster
-from controllers.validate_raster import ValidateRaster
-from repositories.fake_blobs import FakeBlobs
+from controllers.jobs.cog_conversion import CogConversion
+from controllers.jobs.generate_tiling_plan import GenerateTilingPlan
+from controllers.jobs.process_large_raster import ProcessLargeRaster
+from controllers.jobs.process_raster import ProcessRaster
+from controllers.jobs.raster_parameters import RasterController
+from controllers.jobs.tile_raster import TileRaster
+from controllers.jobs.validate_raster import ValidateRaster
 from repositories.postgres import Database
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Job, JobStatus, Json, Source, Task, TaskResult, TaskSpec, TaskStatus, new_job_id, task_id_of
 from schema.settings import Settings
 from services import resolve_handler

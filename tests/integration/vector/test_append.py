@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pytest
 from shapely.geometry import MultiPolygon, Point, box
 
-from repositories import loading
+from repositories.target_table import loading
 from schema.errors import PermanentError
 from services.context import TaskContext
-from services.vector import locks
-from services.vector.plan import LoadPlan
+from services.vector.load import table_locks
+from services.vector.load.plan import LoadPlan
 from tests.fixtures.vector import BOWTIE, features
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.tables import do, load_boxes
@@ -88,13 +88,13 @@ def test_a_table_that_goes_before_rows_are_added_is_made_anew_with_its_indexes(
     loader: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_boxes(loader, 2)
-    take = locks.take
+    take = table_locks.take
 
-    def take_what_is_left(ctx: TaskContext, plans: Sequence[LoadPlan]) -> list[locks.HeldTarget]:
+    def take_what_is_left(ctx: TaskContext, plans: Sequence[LoadPlan]) -> list[table_locks.HeldTarget]:
         do(loader, "DROP TABLE geo.a")
         return take(ctx, plans)
 
-    monkeypatch.setattr(locks, "take", take_what_is_left)
+    monkeypatch.setattr(table_locks, "take", take_what_is_left)
     load_boxes(loader, 3, load_method="append")
     assert loader.rows("SELECT count(*), max(id) FROM geo.a") == [(3, 3)]
     indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = 'geo' AND tablename = 'a' ORDER BY 1"

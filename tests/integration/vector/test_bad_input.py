@@ -17,8 +17,9 @@ from shapely.geometry import Point
 
 from schema.errors import PermanentError, SourceChanged
 from services.context import TaskContext
-from services.vector import archive, layer
 from services.vector.gdal import pyogrio
+from services.vector.readers import gdal_layer
+from services.vector.source import archive
 from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
 from tests.integration.vector.loading import CONTAINER, Loader
 
@@ -300,9 +301,9 @@ def test_a_source_that_changes_while_it_is_loaded(loader: Loader) -> None:
 
 
 def test_a_geopackage_whose_reading_ends_early(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = layer._batches
-    monkeypatch.setattr(layer, "_batches", lambda *args: itertools.islice(given(*args), 1))
-    monkeypatch.setattr(layer, "MAX_BATCH_ROWS", 10)
+    given = gdal_layer._batches
+    monkeypatch.setattr(gdal_layer, "_batches", lambda *args: itertools.islice(given(*args), 1))
+    monkeypatch.setattr(gdal_layer, "MAX_BATCH_ROWS", 10)
     loader.put("a.gpkg", gpkg(boxes(30), loader.folder))
     with pytest.raises(PermanentError, match="30 features, but only 10 can be read"):
         loader.load("a.gpkg")

@@ -16,10 +16,10 @@ import pytest
 import shapely
 from shapely.geometry import LineString, Point, box
 
-from services.vector import layer
-from services.vector.curves import linearise
 from services.vector.formats import FLATGEOBUF
 from services.vector.gdal import pyogrio
+from services.vector.geometry.curves import linearise
+from services.vector.readers import gdal_layer
 from tests.fixtures.vector import gpkg
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.test_bad_input import fails
@@ -114,7 +114,7 @@ def test_many_curves_of_a_flatgeobuf_are_not_looked_for_one_by_one(loader: Loade
     pyogrio.raw.write(path, shapes, [np.arange(len(shapes))], ["n"], geometry_type="Unknown", crs="EPSG:4326",
                       driver="FlatGeobuf", layer_options={"SPATIAL_INDEX": "NO"})  # fmt: skip
     began = time.process_time()
-    with layer.open_layer(path, FLATGEOBUF, "a") as (_, batches):
+    with gdal_layer.open_layer(path, FLATGEOBUF, "a") as (_, batches):
         found = [batch.geometry for batch in batches]
     assert time.process_time() - began < 15
     lines = shapely.from_wkb(np.concatenate([values.to_numpy(zero_copy_only=False) for values in found]))

@@ -9,7 +9,7 @@ import pytest
 import shapely
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, box
 
-from controllers.process_vector import ProcessVector
+from controllers.jobs.process_vector import ProcessVector
 from schema.errors import TaskInterrupted
 from services.context import TaskContext
 from tests.fixtures.vector import BOWTIE, boxes, features, frame, geojson, gpkg, shapefile
@@ -58,7 +58,7 @@ def test_a_repair_that_makes_a_multipolygon_makes_the_table_one_of_multipolygons
     loader: Loader, broken_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One sampled row a batch: the first row is looked at, the last one is not.
-    monkeypatch.setattr("services.vector.survey._SAMPLE_ROWS", 1)
+    monkeypatch.setattr("services.vector.load.survey._SAMPLE_ROWS", 1)
     data = boxes(150)
     data.loc[broken_at, "geometry"] = BOWTIE
     loader.put("a.gpkg", gpkg(data, loader.folder))
@@ -69,7 +69,7 @@ def test_a_repair_that_makes_a_multipolygon_makes_the_table_one_of_multipolygons
 
 
 def test_a_wrong_guess_of_multipolygons_is_corrected(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.vector.survey._sample_splits", lambda *_: True)
+    monkeypatch.setattr("services.vector.load.survey._sample_splits", lambda *_: True)
     loader.put("a.gpkg", gpkg(boxes(20), loader.folder))
     assert loader.load("a.gpkg")["geometry_type"] == "Polygon"
     assert loader.value("SELECT type FROM geometry_columns WHERE f_table_name = 'a'") == "POLYGON"

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from repositories.fake_blobs import FakeBlobs
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import TransientError
-from services.vector import locks
+from services.vector.load import table_locks
 from tests.fixtures.vector import boxes, gpkg
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.tables import load_boxes
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 def test_a_reader_who_never_ends_fails_the_swap_and_is_named(
     loader: Loader, vector_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "MAX_WAIT_SECONDS", 1)
+    monkeypatch.setattr(table_locks, "MAX_WAIT_SECONDS", 1)
     load_boxes(loader, 3)
     with psycopg.connect(vector_dsn, application_name="a slow report") as conn:
         conn.execute("SELECT count(*) FROM geo.a")

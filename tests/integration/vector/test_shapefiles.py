@@ -42,7 +42,7 @@ def test_a_sibling_that_changes_meanwhile_is_noticed(
     def change(ctx: TaskContext) -> None:
         if ctx.task.task_type == "vector_upload":
             loader.put("in/a.dbf", parts[".dbf"])
-            monkeypatch.setattr("services.vector.cache.cache_root", lambda: tmp_path)
+            monkeypatch.setattr("services.vector.source.cache.cache_root", lambda: tmp_path)
 
     loader.before_task = change
     with pytest.raises(SourceChanged, match=r"a\.dbf"):

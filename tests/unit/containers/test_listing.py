@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repositories.blobs import BlobFacts
-from repositories.fake_blobs import FakeBlobs
+from repositories.storage.blobs import BlobFacts
+from repositories.storage.fake_blobs import FakeBlobs
 from services.containers.batches import MAX_BYTES, MAX_FILES, Batches, SourceFile, batch_blob, chunks, read_batch
 from services.containers.listing import MAX_EXTENSIONS, Summary, describe
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from controllers.openapi import VERSION
+from controllers.http.openapi import VERSION
 from schema import errors
 from schema.settings import EXPORTS, PREFIX, RESULTS, STORAGE_VARIABLE, Settings
 from tests.unit.conventions.source import PROJECT, modules

@@ -11,8 +11,8 @@ import sys
 
 import function_app
 from controllers import CONTROLLERS
-from controllers.metadata import MetadataController
-from controllers.openapi import document
+from controllers.http.openapi import document
+from controllers.jobs.metadata import MetadataController
 from local.host import hostjson, rules
 from local.host.functions import HostedFunction
 from schema.messages import QUEUES, RESERVED_KEYS, JobMessage, TaskMessage

@@ -13,18 +13,23 @@ HOSTED = modules("local")
 
 BROAD_EXCEPTS = {
     "function_app.py": "a caller gets a sentence for a bug of ours too",
-    "controllers/engine.py": "around what a poisoned message points at",
-    "controllers/start.py": "around create_tasks of a job type",
-    "controllers/runner.py": "around the handler",
-    "controllers/transitions.py": "around a controller's hand-over and aggregation, inside the transaction",
-    "controllers/sweep.py": "a row that cannot be healed must not stop the sweep for the others",
-    "controllers/health.py": "whatever breaks a check is a state of its part",
-    "controllers/heartbeat.py": "a thread that ended would cost its worker every task from then on",
+    "controllers/engine/engine.py": "around what a poisoned message points at",
+    "controllers/engine/start.py": "around create_tasks of a job type",
+    "controllers/engine/runner.py": "around the handler",
+    "controllers/engine/transitions.py": "around a controller's hand-over and aggregation, inside the transaction",
+    "controllers/engine/sweep.py": "a row that cannot be healed must not stop the sweep for the others",
+    "controllers/http/health.py": "whatever breaks a check is a state of its part",
+    "controllers/engine/heartbeat.py": "a thread that ended would cost its worker every task from then on",
 }
 # What a controller must decide by the rules of the handlers; none of them loads GDAL.
 PURE_VECTOR_MODULES = {
     "services.vector",
-    *(f"services.vector.{name}" for name in ("encodings", "formats", "hints", "names", "report")),
+    "services.vector.formats",
+    "services.vector.read_options",
+    "services.vector.readers.encodings",
+    "services.vector.load",
+    "services.vector.load.names",
+    "services.vector.load.row_accounting",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from services.raster.facts import BandFacts, RasterFacts
+from services.raster.source.facts import BandFacts, RasterFacts
 
 BAND = BandFacts("gray", None, None, 1.0, 0.0, ())
 PLAIN = RasterFacts(

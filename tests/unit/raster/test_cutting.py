@@ -14,23 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
 
-from repositories.fake_blobs import FakeBlobs
+from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged
-from services.raster import spool
-from services.raster.cog import CogPlan, creation_options, plan_tile_cog
-from services.raster.cut import aligned, output_grid
-from services.raster.facts import RasterFacts, facts_of
-from services.raster.gdal import gdal_environment
-from services.raster.georeference import Grid, check_transformable, parse_crs
 from services.raster.names import tile_blob, tile_item_id, version_folder
-from services.raster.nodata import NodataPlan
-from services.raster.plan import Options, RasterPlan, plan_process
-from services.raster.reach import reach_of
-from services.raster.spool import pieces, runs, spooled
-from services.raster.striles import missing_is_nodata, read_striles
-from services.raster.tiling import MAX_TILES, OutputSize, smallest_target, tile_shape
-from services.raster.vrt import Placed, vrt_parts
-from services.raster.warp import open_warped, read_block
+from services.raster.output.cog import CogPlan, creation_options, plan_tile_cog
+from services.raster.output.vrt import Placed, vrt_parts
+from services.raster.output.warp import open_warped, read_block
+from services.raster.planning.georeference import Grid, check_transformable, parse_crs
+from services.raster.planning.nodata import NodataPlan
+from services.raster.planning.plan import Options, RasterPlan, plan_process
+from services.raster.source.facts import RasterFacts, facts_of
+from services.raster.source.gdal import gdal_environment
+from services.raster.tiling import spool
+from services.raster.tiling.cut import aligned, output_grid
+from services.raster.tiling.reach import reach_of
+from services.raster.tiling.spool import pieces, runs, spooled
+from services.raster.tiling.striles import missing_is_nodata, read_striles
+from services.raster.tiling.tile_sizes import MAX_TILES, OutputSize, smallest_target, tile_shape
 from services.stac.mosaic import MosaicTile, make_mosaic
 from tests.unit.raster.facts import facts
 from tests.unit.raster.rasters import UTM_PLACE, ramp, write_raster
@@ -157,7 +157,7 @@ def test_an_index_that_is_too_long_or_not_to_be_believed_is_left_alone(
     path, box = write_raster(tmp_path / "a.tif", tiled=True, blockxsize=256, blockysize=256), np.array([0, 9, 0, 9])
     with rasterio.open(path) as dataset:
         found = read_striles(dataset, facts_of(dataset), (0, 600, 0, 700))
-        monkeypatch.setattr("services.raster.striles.MAX_STRILES", 8)
+        monkeypatch.setattr("services.raster.tiling.striles.MAX_STRILES", 8)
         unread = read_striles(dataset, facts_of(dataset), (0, 600, 0, 700))
     assert len(list(found.bytes_of(box))) == 1
     unlikely = replace(found, longest=1000)

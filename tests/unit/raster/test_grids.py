@@ -14,11 +14,11 @@ from rasterio.warp import calculate_default_transform
 from rasterio.windows import Window
 
 from schema.errors import PermanentError
-from services.raster.facts import facts_of
-from services.raster.gdal import gdal_environment
-from services.raster.georeference import Grid, label_of, plan_grid, same_crs, source_crs
-from services.raster.plan import Options, RasterPlan, needs_tiles, plan_process
-from services.raster.warp import open_warped, read_block
+from services.raster.output.warp import open_warped, read_block
+from services.raster.planning.georeference import Grid, label_of, plan_grid, same_crs, source_crs
+from services.raster.planning.plan import Options, RasterPlan, needs_tiles, plan_process
+from services.raster.source.facts import facts_of
+from services.raster.source.gdal import gdal_environment
 from tests.unit.raster.facts import facts
 from tests.unit.raster.rasters import ramp, write_raster
 
@@ -145,7 +145,7 @@ def test_a_source_in_strips_is_cut_into_tiles_only_when_its_strips_do_not_fit_th
     path = write_raster(tmp_path / "a.tif", compress="lzw")
     tiled = write_raster(tmp_path / "t.tif", compress="lzw", tiled=True)
     assert not needs_tiles(plan_of(path))
-    monkeypatch.setattr("services.raster.plan.CACHE_BYTES", 1000)
+    monkeypatch.setattr("services.raster.planning.plan.CACHE_BYTES", 1000)
     assert needs_tiles(plan_of(path))
     assert not needs_tiles(plan_of(tiled))
 

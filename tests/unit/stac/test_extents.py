@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repositories.catalog import Reach
+from repositories.catalog.catalog import Reach
 from schema.jobs import Json
 from services.stac.boxes import covers, enclose, union, width
-from services.stac.extent import UNKNOWN, WORLD, grown, is_loose, measured
+from services.stac.collections.extent import UNKNOWN, WORLD, grown, is_loose, measured
 
 Box = tuple[float, float, float, float]
 DAY = datetime(2024, 5, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from rasterio.transform import from_origin
 from shapely import Point, Polygon
 from shapely.geometry import shape
 
-from services.stac.footprint import Footprint, footprint
+from services.stac.items.footprint import Footprint, footprint
 
 
 def of(crs: str, place: Affine, width: int = 100, height: int = 100) -> Footprint:

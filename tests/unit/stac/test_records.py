@@ -14,16 +14,15 @@ from pyproj import CRS
 
 from schema.errors import PermanentError
 from schema.jobs import Json
-from services.raster.facts import BandFacts, RasterFacts
-from services.raster.statistics import RasterStatistics
+from services.raster.source.facts import BandFacts, RasterFacts
+from services.raster.source.statistics import RasterStatistics
 from services.stac.boxes import union
-from services.stac.collection import new_collection
-from services.stac.extent import grown
-from services.stac.footprint import extent_footprint
-from services.stac.item import Making, StoredFile, new_item, record_of
-from services.stac.moments import Moment, moment_of
-from services.stac.publish import href_of
-from services.stac.raster_item import (
+from services.stac.collections.collection import new_collection
+from services.stac.collections.extent import grown
+from services.stac.items.datetimes import Moment, moment_of
+from services.stac.items.footprint import extent_footprint
+from services.stac.items.item import Making, StoredFile, new_item, record_of
+from services.stac.items.raster_item import (
     COG_TITLE,
     COG_TYPE,
     TIFF_TITLE,
@@ -31,7 +30,8 @@ from services.stac.raster_item import (
     RasterContent,
     make_raster_item,
 )
-from services.stac.vector_item import LayerContent, make_vector_item
+from services.stac.items.vector_item import LayerContent, make_vector_item
+from services.stac.publish import href_of
 from tests.unit.raster.facts import facts
 from tests.unit.stac.schemas import EXTENSIONS, validate
 

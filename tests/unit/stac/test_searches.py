@@ -12,10 +12,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from services.stac import areas, cursors
-from services.stac.filters import filters_of, place_kinds, search_of
-from services.stac.intervals import interval_of
-from services.stac.pages import MAX_PAGE_BYTES, fill
+from services.stac.search import areas, cursors
+from services.stac.search.datetime_interval import interval_of
+from services.stac.search.filters import filters_of, place_kinds, search_of
+from services.stac.search.pages import MAX_PAGE_BYTES, fill
 
 TIME = "2024-05-01 12:00:00.5+00"
 PLACE = (TIME, "bronze", "dem-v1")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.stac.parquet import BOUNDS
-from services.stac.writers import CsvWriter
+from services.stac.export.geoparquet import BOUNDS
+from services.stac.export.writers import CsvWriter
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", '=HYPERLINK("http://x")'])

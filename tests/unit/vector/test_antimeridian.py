@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import LineString, MultiPoint, MultiPolygon, Point, Polygon, box
 
-from services.vector.antimeridian import find_crossing, straighten
+from services.vector.geometry.antimeridian import find_crossing, straighten
 
 FIJI = Polygon([(177, -20), (-178, -20), (-178, -15), (177, -15), (177, -20)])
 FIJI_CUT = MultiPolygon([box(177, -20, 180, -15), box(-180, -20, -178, -15)])

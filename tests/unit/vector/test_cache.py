@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from schema.jobs import Source
-from services.vector import cache
+from services.vector.source import cache
 
 FETCH = """
 import sys, time
 from pathlib import Path
 from schema.jobs import Source
-from services.vector import cache
+from services.vector.source import cache
 import tempfile
 tempfile.tempdir = sys.argv[1]
 def make(folder):

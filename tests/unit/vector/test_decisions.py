@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import PermanentError
-from services.vector import report, rowsize
 from services.vector.chunks import Chunker
-from services.vector.crs import Operation, area_of, choose_operation, label_of, parse_crs, project_with
+from services.vector.geometry.crs import Operation, area_of, choose_operation, label_of, parse_crs, project_with
+from services.vector.load import row_accounting, row_size
 
 WGS84 = pyproj.CRS("EPSG:4326")
 ESRI_WGS84 = (
@@ -85,44 +85,44 @@ def test_the_area_of_use_is_compared_on_the_side_that_is_in_degrees() -> None:
     ("rows", "limit", "allowed"), [(1000, 0, 0), (1000, 7, 7), (1000, "1%", 10), (99, "1%", 0), (300, "0.5%", 1)]
 )
 def test_rejected_rows_are_allowed_by_number_or_share(rows: int, limit: int | str, allowed: int) -> None:
-    assert report.allowed_rejects(rows, limit) == allowed
+    assert row_accounting.allowed_rejects(rows, limit) == allowed
 
 
 def test_books_that_do_not_balance_stop_a_load() -> None:
-    totals = report.add_up([])
-    report.check_books(0, totals)
+    totals = row_accounting.add_up([])
+    row_accounting.check_books(0, totals)
     for wrong in ({"loaded": 1}, {"rejected": 1}):
-        with pytest.raises(report.BooksDoNotBalance):
-            report.check_books(1 if "rejected" in wrong else 0, {**totals, **wrong})
-    with pytest.raises(report.BooksDoNotBalance):
-        report.check_staged(9, 10)
+        with pytest.raises(row_accounting.BooksDoNotBalance):
+            row_accounting.check_books(1 if "rejected" in wrong else 0, {**totals, **wrong})
+    with pytest.raises(row_accounting.BooksDoNotBalance):
+        row_accounting.check_staged(9, 10)
 
 
 def test_results_of_tasks_are_added_up() -> None:
     one = {
-        **report.add_up([]),
+        **row_accounting.add_up([]),
         "rows": 3, "loaded": 2, "rejected": 1, "multi": 1, "bounds": [0, 0, 1, 1],
         "counts": {"repaired": 1}, "reasons": {"null_geometry": 1}, "source_kinds": {"Polygon": 2}, "nulled": {"a": 1},
     }  # fmt: skip
     other = {**one, "bounds": [-1, 0.5, 0.5, 2], "reasons": {"empty_geometry": 1}, "first_rejected": [[3, "b"]]}
     one["first_rejected"] = [[number, "a"] for number in (1, 2, 5, 6, 7)]
-    total = report.add_up([one, other, report.add_up([])])
+    total = row_accounting.add_up([one, other, row_accounting.add_up([])])
     assert (total["rows"], total["loaded"], total["rejected"], total["multi"]) == (6, 4, 2, 2)
     assert total["bounds"] == [-1, 0, 1, 2]
     assert total["reasons"] == {"null_geometry": 1, "empty_geometry": 1}
     assert total["first_rejected"] == [[1, "a"], [2, "a"], [3, "b"], [5, "a"], [6, "a"]]
-    assert report.type_changes(total["source_kinds"], "MultiPolygon") == {"Polygon->MultiPolygon": 4}
+    assert row_accounting.type_changes(total["source_kinds"], "MultiPolygon") == {"Polygon->MultiPolygon": 4}
 
 
 def test_only_rows_that_postgresql_refuses_are_too_big() -> None:
     wide = pa.record_batch({f"c{n}": ["x" * 40, "x", "x" * 40, None] for n in range(600)})
-    assert rowsize.may_be_too_big(wide).tolist() == [True, False, True, False]
+    assert row_size.may_be_too_big(wide).tolist() == [True, False, True, False]
     tried: list[int] = []
 
     def copy(rows: pa.RecordBatch) -> bool:
         tried.append(rows.num_rows)
         return rows.num_rows == 1 and len(tried) == 2
 
-    assert rowsize.find_too_big(wide, copy).tolist() == [False, False, True, False]
+    assert row_size.find_too_big(wide, copy).tolist() == [False, False, True, False]
     assert tried == [2, 1, 1]
-    assert not rowsize.find_too_big(pa.record_batch({"a": ["x" * 10**6]}), copy).any()
+    assert not row_size.find_too_big(pa.record_batch({"a": ["x" * 10**6]}), copy).any()

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.vector import records
-from services.vector.delimited import RAGGED, open_delimited
-from services.vector.dialect import read_dialect
-from services.vector.hints import Hints
+from services.vector.read_options import Hints
+from services.vector.readers.csv import rows as csv_rows
+from services.vector.readers.csv.dialect import read_dialect
+from services.vector.readers.csv.layer import RAGGED, open_delimited
 
 
 def read(data: bytes, **hints: Any) -> tuple[list[str], list[tuple[Any, ...]], list[str | None], dict[str, Any]]:
@@ -51,7 +51,7 @@ def test_blank_lines_are_no_rows() -> None:
 
 
 def test_a_row_longer_than_a_block_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(csv_rows, "_BLOCK_BYTES", 4096)
     long = "x" * 100_000
     _, rows, _, _ = read(f"lat,lon,t\n1,2,a\n1,2,{long}\n1,2,b\n".encode())
     assert [len(row[2]) for row in rows] == [1, 100_000, 1]
@@ -60,7 +60,7 @@ def test_a_row_longer_than_a_block_is_read(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("rows", [0, 1, 4_999, 5_000, 5_001, 12_000])
 @pytest.mark.parametrize("every", [1, 2, 7])
 def test_ragged_rows_keep_their_place(monkeypatch: pytest.MonkeyPatch, rows: int, every: int) -> None:
-    monkeypatch.setattr(records, "_BLOCK_BYTES", 4096)
+    monkeypatch.setattr(csv_rows, "_BLOCK_BYTES", 4096)
     lines = [f"1,2,{n}" if n % every or every == 1 else f"{n}" for n in range(rows)]
     _, found, faults, _ = read(("lat,lon,n\n" + "\n".join(lines)).encode())
     assert len(found) == rows

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schema.errors import PermanentError
-from services.vector import encodings
+from services.vector.readers import encodings
 
 
 @pytest.mark.parametrize(

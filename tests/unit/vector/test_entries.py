@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.vector import entries
+from services.vector.readers.geojson import features as geojson_features
 
 VALUES = st.recursive(
     st.none() | st.integers() | st.text('ab"\\\\,[]{}: é', max_size=8),
@@ -35,12 +35,12 @@ def test_every_entry_is_found(
     data = json.dumps({**others, "features": features, "z": others}, indent=indent, ensure_ascii=escaped).encode()
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entries, "_BLOCK", block)
-        found = [json.loads(data[start:end]) for start, end in entries.spans(path, lambda: None)]
+        patch.setattr(geojson_features, "_BLOCK", block)
+        found = [json.loads(data[start:end]) for start, end in geojson_features.spans(path, lambda: None)]
     assert found == features
 
 
 @pytest.mark.parametrize("data", [b'{"type": "Feature"}', b"[]", b"", b'{"a": {"features": [1]}}', b'{"features": {}}'])
 def test_where_there_are_no_features_there_are_no_entries(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
-    assert not list(entries.spans(tmp_path / "a", lambda: None))
+    assert not list(geojson_features.spans(tmp_path / "a", lambda: None))

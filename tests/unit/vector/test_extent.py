@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from shapely.geometry import LineString, Point, Polygon, box
 
 from schema.errors import PermanentError
-from services.stac.footprint import extent_footprint, joined
-from services.vector.extent import Extent, extent_of, place_of
-from services.vector.layer import SourceBatch, typed_kinds
+from services.stac.items.footprint import extent_footprint, joined
+from services.vector.readers.extent import Extent, extent_of, place_of
+from services.vector.readers.gdal_layer import SourceBatch, typed_kinds
 
 DEGREES = pyproj.CRS("EPSG:4326")
 Bounds = tuple[float, float, float, float]

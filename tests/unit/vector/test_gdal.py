@@ -13,7 +13,9 @@ from services.vector.formats import FORMATS
 from tests.unit.conventions.source import PROJECT, Module, imports, modules
 
 
-@pytest.mark.parametrize("first", ["services.vector.tasks", "services.vector.gdal", "geopandas, services.vector.layer"])
+@pytest.mark.parametrize(
+    "first", ["services.handlers.vector", "services.vector.gdal", "geopandas, services.vector.readers.gdal_layer"]
+)
 def test_no_other_driver_is_loaded_whatever_is_imported_first(first: str) -> None:
     # In a fresh process, as a worker's child is: the first import of GDAL decides.
     program = f"import {first}, sys; print(*sys.modules['pyogrio'].list_drivers(), sep=',')"

@@ -22,10 +22,11 @@ from shapely.geometry import (
     box,
 )
 
-from services.vector import geometry, reasons, runs, wkb
-from services.vector.geometry import CleanGeometry
-from services.vector.repair import LINES, POINTS, POLYGONS
-from services.vector.wkb import Coordinates
+from services.vector.geometry import clean as geometry
+from services.vector.geometry import reasons, sequences, wkb
+from services.vector.geometry.clean import CleanGeometry
+from services.vector.geometry.repair import LINES, POINTS, POLYGONS
+from services.vector.geometry.wkb import Coordinates
 
 BOWTIE = Polygon([(0, 0), (2, 2), (2, 0), (0, 2), (0, 0)])
 HOLED = Polygon([(0, 0), (9, 0), (9, 9), (0, 9)], [[(1, 1), (2, 1), (2, 2)], [(4, 4), (5, 4), (5, 5)]])
@@ -160,7 +161,7 @@ def test_a_geometry_of_very_many_rings_is_left_to_shapely() -> None:
     holes = [[(x, 1), (x + 0.5, 1), (x + 0.5, 2)] for x in range(1, 600)]
     ring = Polygon([(0, 0), (700, 0), (700, 9), (0, 9)], holes)
     values = pa.array([as_wkb(shapely.force_3d(ring)), as_wkb(HOLED)], pa.binary())
-    assert runs.locate(values).odd.tolist() == [True, False]
+    assert sequences.locate(values).odd.tolist() == [True, False]
     cleaned = geometry.clean(values, shift, family=POLYGONS, max_repair_vertices=99)
     assert shapely.equals_exact(shapes_of(cleaned)[0], shapely.transform(ring, shift))
 

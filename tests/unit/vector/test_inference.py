@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vector.inference import ARROW_TYPES, Judge, convert
+from services.vector.readers.csv.types import ARROW_TYPES, Judge, convert
 
 
 def judge(*parts: list[str | None], commas_part: bool = False) -> str:

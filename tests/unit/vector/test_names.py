@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repositories.identifiers import MAX_NAME_BYTES, fit_name
-from services.vector.names import OWN_COLUMNS, TABLE_PATTERN, column_names, table_name_of
+from services.vector.load.names import OWN_COLUMNS, TABLE_PATTERN, column_names, table_name_of
 
 
 @pytest.mark.parametrize(

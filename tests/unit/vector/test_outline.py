@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.errors import PermanentError
-from services.vector import outline as outlines
 from services.vector.chunks import Chunk
-from services.vector.delimited import open_delimited, reopen_delimited
-from services.vector.dialect import Dialect, read_dialect
-from services.vector.encodings import Encoding
-from services.vector.hints import Hints
-from services.vector.outline import Outline, is_open_after, outline
-from services.vector.records import rows_of
+from services.vector.read_options import Hints
+from services.vector.readers.csv import split as outlines
+from services.vector.readers.csv.dialect import Dialect, read_dialect
+from services.vector.readers.csv.layer import open_delimited, reopen_delimited
+from services.vector.readers.csv.rows import rows_of
+from services.vector.readers.csv.split import Outline, is_open_after, outline
+from services.vector.readers.encodings import Encoding
 
 Rows = list[tuple[Any, ...]]
 

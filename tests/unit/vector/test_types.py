@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vector import types
+from services.vector.load import pg_types
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from services.vector import types
     ],
 )
 def test_every_arrow_type_has_its_postgresql_type(kind: pa.DataType, pg_type: str) -> None:
-    assert types.pg_type_of(kind) == pg_type
+    assert pg_types.pg_type_of(kind) == pg_type
 
 
 @pytest.mark.parametrize(
@@ -58,23 +58,23 @@ def test_every_arrow_type_has_its_postgresql_type(kind: pa.DataType, pg_type: st
 def test_a_value_that_cannot_be_held_becomes_null_and_is_counted(
     values: pa.Array, pg_type: str, kept: list[Any], nulled: int
 ) -> None:
-    fit, lost = types.to_carrier(values, pg_type)
+    fit, lost = pg_types.to_carrier(values, pg_type)
     found = [None if value is None else str(value) if pg_type == "date" else value for value in fit.to_pylist()]
     assert (found, lost) == (kept, nulled)
-    assert fit.type == types.carrier_of(pg_type)
+    assert fit.type == pg_types.carrier_of(pg_type)
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_timestamps_out_of_range_become_null(unit: str) -> None:
     values = pa.array([-(2**63), 0, 2**63 - 1], pa.int64()).view(pa.timestamp(unit))
-    fit, lost = types.to_carrier(values, "timestamp")
+    fit, lost = pg_types.to_carrier(values, "timestamp")
     assert fit.cast(pa.int64())[1].as_py() == 0
     assert lost == (0 if unit == "ns" else 2)
 
 
 def test_text_that_is_no_utf8_becomes_null() -> None:
     broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ok", b"\xff"]).buffers())
-    fit, lost = types.to_carrier(broken, "text")
+    fit, lost = pg_types.to_carrier(broken, "text")
     assert (fit.to_pylist(), lost) == (["ok", None], 1)
 
 
@@ -87,6 +87,6 @@ anything = st.recursive(
 
 @given(anything)
 def test_any_rejected_row_can_be_written_as_jsonb(value: Any) -> None:
-    text = types.raw_json({"properties": value})
+    text = pg_types.raw_json({"properties": value})
     json.loads(text, parse_constant=pytest.fail)
     assert "\\u0000" not in text.replace("\\\\", "")

@@ -1,0 +1,252 @@
+"""Child processes: tasks that open users' files run there, so that a crash, a hang or a leak is one failed try.
+
+The parent keeps the lease and watches; the child runs the handler and the finish.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from controllers.engine.child import CLAIM
+from controllers.engine.log import record
+from repositories.jobs.tasks import Claim
+from schema.errors import TransientError
+from schema.messages import JobMessage
+from schema.settings import Settings
+
+BUILDER = "controllers.engine.build:build_engine"
+LOOK_SECONDS = 0.25
+"""How often the parent looks at a child's size, its deadline and whether its task was lost."""
+GRACE_SECONDS = 10
+"""For a child to stop by itself when its task was lost."""
+START_SECONDS = 60
+RECYCLE_TASKS = 1_000
+"""What a task leaks shows in the size, which is looked at after each one; a new process takes a second to start."""
+_PROJECT = Path(__file__).parents[2]
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_logger = logging.getLogger("geostage")
+
+
+class ChildDied(TransientError):
+    """A task's process ended, or was ended, before its task did."""
+
+    code = "process_died"
+    category = "infrastructure"
+
+
+class Child:
+    """One process with its lines of words."""
+
+    def __init__(self, builder: str, kind: str) -> None:
+        # The child finds packages where this process does, wherever the Functions host has put them.
+        start = f"import sys; sys.path[:] = {sys.path!r}; from controllers.engine.child import main; main({builder!r}, {kind!r})"
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with arguments of our own
+            [sys.executable, "-c", start],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            cwd=_PROJECT,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self._out = self._process.stdout.fileno()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._out, selectors.EVENT_READ)
+        self._rest = b""
+        self.tasks = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def resident_bytes(self) -> int:
+        """Give the resident size; 0 where /proc does not tell."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        except (OSError, IndexError):
+            return 0
+
+    def say(self, **word: Any) -> None:
+        """Send one word. Raises ChildDied."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(word).encode() + b"\n")
+        except OSError as exc:
+            raise self.died() from exc
+
+    def words(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Give the words that come within a time, at least waiting for the first. Raises ChildDied."""
+        if not self._selector.select(seconds):
+            return
+        data = os.read(self._out, 1 << 16)
+        if not data:
+            raise self.died()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
+
+    def died(self) -> ChildDied:
+        """Say how the process ended."""
+        code = self._process.wait(GRACE_SECONDS)
+        how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        return ChildDied(
+            f"The process of the task {how}.",
+            remediation="It is tried again in a new process. If it dies each time, the file makes a library crash: "
+            "check it with ogrinfo or gdalinfo.",
+        )
+
+    def kill(self) -> None:
+        """End the process and release what it held."""
+        self._process.kill()
+        self._process.wait()
+        self._selector.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                stream.close()
+
+
+class Children:
+    """The children of this process: made when first needed, kept warm, replaced when they grew or served enough."""
+
+    def __init__(self, settings: Settings, *, builder: str = BUILDER) -> None:
+        self._settings = settings
+        self._builder = builder
+        self._idle: list[Child] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def take(self, kind: str) -> Iterator[Child]:
+        """Give a child that is ready, for the block. One that died, or is not worth keeping, is replaced later.
+
+        Raises
+        ------
+        ChildDied
+            No child could be started.
+        """
+        child = self._take_idle() or self._start(kind)
+        try:
+            yield child
+        except BaseException:
+            child.kill()
+            raise
+        if child.tasks >= RECYCLE_TASKS or child.resident_bytes() > self._limit_bytes / 2:
+            record("recycle", pid=child.pid, tasks=child.tasks)
+            child.kill()
+            return
+        with self._lock:
+            self._idle.append(child)
+
+    def warm(self, kind: str) -> None:
+        """See that a child is ready before a task is claimed for it. Raises ChildDied."""
+        with self.take(kind):
+            return
+
+    @property
+    def stand_by(self) -> bool:
+        """Whether one of them is idle."""
+        return bool(self._idle)
+
+    def run(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
+        """Run a claimed task in a child, to its end; `advanced` is told the stage that its job has moved on to.
+
+        Raises
+        ------
+        ChildDied
+            The child crashed, hung past the deadline or grew past its limit; it has been ended.
+        """
+        with self.take(claim.task.queue) as child:
+            self._run(child, claim, lost, advanced)
+
+    def _run(
+        self, child: Child, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
+    ) -> None:
+        child.tasks += 1
+        child.say(claim=CLAIM.dump_python(claim, mode="json"))
+        deadline = time.monotonic() + self._settings.task_deadline_seconds
+        stop_by = float("inf")
+        while True:
+            for word in child.words(LOOK_SECONDS):
+                if "log" in word:
+                    _logger.log(word["log"][0], "%s", word["log"][1])
+                elif "advanced" in word:
+                    advanced(JobMessage(**word["advanced"]))
+                elif "done" in word:
+                    return
+            self._look_at_size(child)
+            if stop_by == float("inf") and lost():
+                child.say(lost=True)
+                stop_by = time.monotonic() + GRACE_SECONDS
+            if time.monotonic() > min(stop_by, deadline + GRACE_SECONDS):
+                raise _too_long(self._settings.task_deadline_seconds)
+
+    def close(self) -> None:
+        """End the idle children."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.kill()
+
+    def _take_idle(self) -> Child | None:
+        while True:
+            with self._lock:
+                child = self._idle.pop() if self._idle else None
+            if child is None or child.alive:
+                return child
+            child.kill()
+
+    @property
+    def _limit_bytes(self) -> int:
+        return self._settings.task_memory_mb * 1024 * 1024
+
+    def _look_at_size(self, child: Child) -> None:
+        size = child.resident_bytes()
+        if size > self._limit_bytes:
+            raise ChildDied(
+                f"The process of the task grew to {size / 1e6:.0f} MB; its limit is "
+                f"{self._settings.task_memory_mb} MB.",
+                remediation="Raise GEOSTAGE_TASK_MEMORY_MB, or split the file.",
+                code="out_of_memory",
+            )
+
+    def _start(self, kind: str) -> Child:
+        child = Child(self._builder, kind)
+        try:
+            self._wait_until_ready(child)
+        except ChildDied:
+            child.kill()
+            raise
+        record("spawn", pid=child.pid, kind=kind)
+        return child
+
+    def _wait_until_ready(self, child: Child) -> None:
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            if any("ready" in word for word in child.words(LOOK_SECONDS)):
+                return
+        raise ChildDied(f"A task's process was not ready within {START_SECONDS} s.")
+
+
+def _too_long(seconds: float) -> ChildDied:
+    return ChildDied(
+        f"The task ran past its deadline of {seconds:g} s and did not stop.",
+        remediation="Raise GEOSTAGE_TASK_DEADLINE_SECONDS (below functionTimeout), or split the file.",
+        code="task_deadline",
+    )

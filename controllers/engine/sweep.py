@@ -1,0 +1,210 @@
+"""The sweep: resends what was lost, takes back what died, clears what is over. Safe on every instance at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+
+from controllers.engine.dispatch import Settlement
+from controllers.engine.log import describe, record, where
+from controllers.engine.transitions import Aftermath, Transitions
+from repositories.jobs import jobs, sweep, tasks, work_area
+from repositories.jobs.tasks import WakeUp
+from repositories.postgres import Connection, Database
+from repositories.storage.queues import Queues
+from schema.errors import ErrorInfo, Unavailable
+from schema.jobs import Job, JobStatus, Task
+from schema.messages import TASK_QUEUES, JobMessage
+from schema.settings import Settings
+
+PERIOD_SECONDS = 30
+SCHEDULE = f"*/{PERIOD_SECONDS} * * * * *"
+"""NCRONTAB of the timer, seconds first."""
+CARRY_AFTER_SECONDS = 45
+"""Any worker carries the sweep when the timer has been silent for so long."""
+OUTAGE_SECONDS = 75
+"""After a longer silence leases have run out of workers that live: they get one period to renew them."""
+ROWS = 200
+LATE_ROWS = 20
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One pass looks at every kind of row that may be waiting for something that never comes."""
+
+    settings: Settings
+    database: Database
+    queues: Queues
+    transitions: Transitions
+    settlement: Settlement
+    _looked: list[float] = field(default_factory=lambda: [0.0])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def sweep(self, *, period_seconds: float = PERIOD_SECONDS / 2) -> bool:
+        """Run one pass, unless another process ran one within the period; tells whether it ran."""
+        with self.database.connection() as conn:
+            idle = sweep.begin_sweep(conn, period=timedelta(seconds=period_seconds))
+        if idle is None:
+            return False
+        take_back = [self._take_back_expired] if idle < OUTAGE_SECONDS else []
+        steps = [*take_back, self._end_overdue, self._heal_stalled, self._resend_jobs, self._resend_tasks]
+        for step in (*steps, self._clear_ended):
+            self._guard(step.__name__, step)
+        return True
+
+    def sweep_when_due(self) -> None:
+        """Run a pass if none has run for 45 s; asks the database at most that often."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked[0] < CARRY_AFTER_SECONDS:
+                return
+            self._looked[0] = now
+        self._guard("carry", partial(self.sweep, period_seconds=CARRY_AFTER_SECONDS))
+
+    def take_back(self, conn: Connection, task: Task) -> Aftermath:
+        """Put a task back whose lease ran out, or fail it when it has lost too many workers; else do nothing."""
+        resend_after = timedelta(seconds=self.settings.sweep_resend_seconds)
+        error = self._died(task).as_json()
+        job = jobs.get_job(conn, task.job_id)
+        if sweep.take_back_task(conn, task, error, resend_after=resend_after):
+            record("take_back", job=job, task=task, level=logging.WARNING)
+            return Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)])
+        with conn.transaction():
+            failed = self.transitions.fail(conn, task, error, expired=True)
+        if failed:
+            record("fail", job=job, task=task, level=logging.WARNING, code=error["code"])
+        return failed or Aftermath()
+
+    def _resend_jobs(self) -> None:
+        base = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
+        with self.database.connection() as conn:
+            due = sweep.due_jobs(conn, resend_after=base, limit=ROWS)
+            found = [job for job in (jobs.get_job(conn, job_id) for job_id, _ in due) if job]
+        for number, job in enumerate(found, start=1):
+            record("resend", job=job)
+            if not self.settlement.send_start(JobMessage.of(job)):
+                # A queue that is down takes seconds to say so: the others need not ask it too.
+                with self.database.connection() as conn:
+                    for other in found[number:]:
+                        jobs.resend_job_now(conn, other.job_id)
+                break
+
+    def _resend_tasks(self) -> None:
+        base = timedelta(seconds=self.settings.sweep_resend_seconds)
+        with self.database.connection() as conn:
+            due = sweep.due_tasks(conn, resend_after=base, limit=ROWS)
+            open_tasks = sweep.open_tasks_by_queue(conn) if due else {}
+        for queue in sorted({wake_up.queue for wake_up in due}):
+            self._resend_queue(queue, [w for w in due if w.queue == queue], open_tasks.get(queue, 0))
+
+    def _resend_queue(self, queue: str, due: list[WakeUp], open_tasks: int) -> None:
+        try:
+            is_long = self._is_long(TASK_QUEUES[queue], open_tasks)
+        except Unavailable as exc:
+            record("send_failed", queue=queue, tasks=len(due), level=logging.WARNING, reason=describe(exc))
+            with self.database.connection() as conn:
+                tasks.resend_tasks_now(conn, [wake_up.task_id for wake_up in due])
+            return
+        chosen = [wake_up for wake_up in due if wake_up.late][:LATE_ROWS] if is_long else due
+        if chosen:
+            record("resend", queue=queue, tasks=len(chosen), task_id=chosen[0].task_id)
+            self.settlement.send_tasks(chosen)
+
+    def _is_long(self, queue: str, open_tasks: int) -> bool:
+        """Tell whether nothing is lost, but for a queue with more work than workers.
+
+        As many messages as open tasks do not show it: those that a dead worker had received stay hidden for ten
+        minutes, and are counted. Where none waits to be received, tasks that wait have no message that could come.
+        """
+        return self.queues.count(queue) >= open_tasks and self.queues.has_waiting(queue)
+
+    def _take_back_expired(self) -> None:
+        with self.database.connection() as conn:
+            expired = sweep.expired_tasks(conn, limit=ROWS)
+        self._each("take_back", expired, self.take_back)
+
+    def _end_overdue(self) -> None:
+        with self.database.connection() as conn:
+            overdue = sweep.overdue_jobs(conn, limit=ROWS)
+        self._each("end_overdue", overdue, self._fail_overdue)
+
+    def _fail_overdue(self, conn: Connection, seen: Job) -> Aftermath:
+        with conn.transaction():
+            job = jobs.lock_job(conn, seen.job_id)
+            # A retry by the user, after another sweep ended the job, has set a new deadline.
+            if job is None or job.deadline_at != seen.deadline_at:
+                return Aftermath()
+            return self.transitions.fail_job(conn, job, self._overdue(job).as_json())
+
+    def _heal_stalled(self) -> None:
+        with self.database.connection() as conn:
+            stalled = sweep.stalled_jobs(conn, limit=ROWS)
+        self._each("heal", stalled, self._heal)
+
+    def _heal(self, conn: Connection, job_id: str) -> Aftermath:
+        with conn.transaction():
+            job = jobs.lock_job(conn, job_id)
+            if job is None or job.status is not JobStatus.PROCESSING or job.stage_tasks is None:
+                return Aftermath()
+            if not tasks.stage_has_ended(conn, job_id, job.current_stage_n):
+                return Aftermath()
+            record("heal", job=job, level=logging.ERROR)
+            return self.transitions.advance(conn, job)
+
+    def _clear_ended(self) -> None:
+        with self.database.connection() as conn:
+            clearable = work_area.clearable_jobs(conn, limit=ROWS)
+        for job_id in clearable:
+            self._guard("clear", partial(self.settlement.clear, job_id), job_id)
+
+    def _each(self, action: str, rows: Iterable[Row], act: Callable[[Connection, Row], Aftermath]) -> None:
+        for row in rows:
+            subject = row.task_id if isinstance(row, Task) else row.job_id if isinstance(row, Job) else row
+            self._guard(action, partial(self._heal_row, act, row), subject)
+
+    def _heal_row(self, act: Callable[[Connection, Row], Aftermath], row: Row) -> None:
+        with self.database.connection() as conn:
+            aftermath = act(conn, row)
+        self.settlement.settle(aftermath)
+
+    def _guard(self, step: str, act: Callable[[], object], subject: object = None) -> None:
+        """Do a part of the sweep: one row or step that cannot be healed must not stop the sweep for the others."""
+        try:
+            act()
+        except Exception as exc:  # noqa: BLE001 - see above
+            reason = describe(exc)
+            record("sweep_error", level=logging.ERROR, step=step, row=subject, reason=reason, where=where(exc))
+
+    def _died(self, task: Task) -> ErrorInfo:
+        lost = task.deaths + 1
+        return ErrorInfo(
+            code="worker_died",
+            category="infrastructure",
+            message=f"Task {task.task_type} lost its worker {lost} time(s): the process died, stopped answering, "
+            f"or ran past the deadline of {self.settings.task_deadline_seconds:g} s.",
+            remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; if it dies each time, its input may need "
+            "more memory or time than a worker has.",
+            retryable=True,
+            user_fixable=False,
+            task_id=task.task_id,
+            stage_n=task.stage_n,
+            attempt=task.attempt,
+        )
+
+    def _overdue(self, job: Job) -> ErrorInfo:
+        return ErrorInfo(
+            code="job_overdue",
+            category="infrastructure",
+            message=f"The job was still open after {self.settings.job_deadline_hours:g} hours.",
+            remediation=f"POST /api/jobs/{job.job_id}/retry goes on where it stopped.",
+            retryable=True,
+            user_fixable=False,
+            stage_n=job.current_stage_n,
+        )

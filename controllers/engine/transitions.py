@@ -1,0 +1,180 @@
+"""Transitions: what happens to a job whose row is locked. Each runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from controllers.base import Controller, JobOutcome
+from controllers.engine.log import describe, record, where
+from repositories.jobs import jobs, tasks
+from repositories.jobs.tasks import StageSummary, WakeUp
+from repositories.postgres import Connection
+from schema.errors import ErrorInfo, GeostageError, NotFound, PermanentError, TransientError
+from schema.jobs import Job, JobStatus, Json, Stage, Task, TaskResult
+from schema.settings import Settings
+
+
+@dataclass
+class Aftermath:
+    """What is to be done once the transaction has committed: messages to send, an end to clean up after."""
+
+    started: Job | None = None
+    """A job that waits for the start of its current stage."""
+    wake_ups: list[WakeUp] = field(default_factory=list)
+    delay_seconds: float = 0
+    ended: Job | None = None
+
+
+class FenceBroken(Exception):
+    """The task was cancelled or taken over: its transaction rolls back, effects included."""
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """The moves of a locked job, for the controllers and settings of this deployment."""
+
+    controller_of: Callable[[str], Controller]
+    settings: Settings
+
+    def finish(self, conn: Connection, task: Task, result: Json) -> Aftermath:
+        """Complete a task behind its fence; the last finisher of a stage moves the job on. Raises FenceBroken."""
+        job, held, ended = tasks.finish_task(conn, task, result)
+        if not held or job is None or job.status is not JobStatus.PROCESSING or job.current_stage_n != task.stage_n:
+            raise FenceBroken
+        return self.advance(conn, job) if ended else Aftermath()
+
+    def fail(self, conn: Connection, task: Task, error: Json, *, expired: bool = False) -> Aftermath | None:
+        """Fail a task for good, and with it the job where its stage says so; None when the fence broke."""
+        job = jobs.lock_job(conn, task.job_id)
+        if job is None or tasks.fail_task(conn, task, error, expired=expired) is None:
+            return None
+        if self._fails_fast(job):
+            return self.fail_job(conn, job, error)
+        return self.advance(conn, job) if tasks.stage_has_ended(conn, job.job_id, task.stage_n) else Aftermath()
+
+    def advance(self, conn: Connection, job: Job) -> Aftermath:
+        """Move a job whose current stage has ended to the next one, or to its end.
+
+        An error of the controller fails the job in this same transaction; the tasks stay as they are.
+        """
+        summary = tasks.stage_summary(conn, job.job_id, job.current_stage_n)
+        if summary.unfinished or summary.task_count != job.stage_tasks:
+            raise AssertionError(f"stage {job.current_stage_n} of {job.job_id} has not ended: {summary}")
+        results = tasks.stage_results(conn, job.job_id, job.current_stage_n)
+        try:
+            with conn.transaction():
+                if job.current_stage_n < job.stages:
+                    return self._next_stage(conn, job, summary, results)
+                return self._complete(conn, job, summary, results)
+        # A controller is code of a job type: whatever it raises must end the job, or it would roll back for ever.
+        except Exception as exc:  # noqa: BLE001
+            # What it says of its input is the job's error; anything else is a fault of its code.
+            if not isinstance(exc, GeostageError):
+                record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
+            return self.fail_job(conn, job, controller_error(exc, "aggregate the results of", job).as_json())
+
+    def fail_job(self, conn: Connection, job: Job, error: Json) -> Aftermath:
+        """End a job as failed, with all of its open tasks."""
+        retryable = bool(error.get("retryable"))
+        summary = tasks.stage_summary(conn, job.job_id, job.current_stage_n)
+        return self.end(conn, job, JobStatus.FAILED, error=error, summary=summary, keep_work_area=retryable)
+
+    def end(
+        self,
+        conn: Connection,
+        job: Job,
+        status: JobStatus,
+        *,
+        error: Json | None = None,
+        outcome: JobOutcome | None = None,
+        summary: StageSummary | None = None,
+        keep_work_area: bool = False,
+    ) -> Aftermath:
+        """End a job; nothing happens to one that has ended already."""
+        keep_for = timedelta(hours=self.settings.work_retention_hours) if keep_work_area else timedelta()
+        ended = jobs.end_job(
+            conn,
+            job.job_id,
+            status,
+            clear_after=keep_for,
+            result_data=outcome.result_data if outcome else None,
+            warnings=outcome.warnings if outcome else (),
+            error=error,
+            history=[history_entry(job, summary, status)] if summary else (),
+        )
+        return Aftermath(ended=ended)
+
+    def stage_of(self, job: Job) -> Stage:
+        """Give the current stage of a job as its controller declares it."""
+        return self.controller_of(job.job_type).stages[job.current_stage_n - 1]
+
+    def _fails_fast(self, job: Job) -> bool:
+        try:
+            return self.stage_of(job).on_failure == "fail_fast"
+        except (NotFound, IndexError):
+            # The job type, or this stage of it, is not in this deployment any more: nobody else can end the job.
+            return True
+
+    def _next_stage(
+        self, conn: Connection, job: Job, summary: StageSummary, results: Sequence[TaskResult]
+    ) -> Aftermath:
+        hand_over = self.controller_of(job.job_type).stage_data(self.stage_of(job), job, results)
+        status = JobStatus.COMPLETED_WITH_ERRORS if summary.failed else JobStatus.COMPLETED
+        entry = history_entry(job, summary, status)
+        resend_after = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
+        moved = jobs.advance_job(conn, job, stage_data=hand_over, entry=entry, resend_after=resend_after)
+        return Aftermath(started=moved)
+
+    def _complete(self, conn: Connection, job: Job, summary: StageSummary, results: Sequence[TaskResult]) -> Aftermath:
+        # The controller sees the history whole, though the last entry is only now written.
+        last = history_entry(job, summary, JobStatus.COMPLETED_WITH_ERRORS if summary.failed else JobStatus.COMPLETED)
+        whole = replace(job, stage_history=[*job.stage_history, last])
+        outcome = self.controller_of(job.job_type).aggregate_results(whole, results)
+        status = outcome.status
+        error = (outcome.error or _refused(job).as_json()) if status is JobStatus.FAILED else None
+        keep = bool(error and error.get("retryable"))
+        return self.end(conn, job, status, error=error, outcome=outcome, summary=summary, keep_work_area=keep)
+
+
+def history_entry(job: Job, summary: StageSummary, status: JobStatus) -> Json:
+    """Write down an ended stage, with times as they were measured."""
+    return {
+        "stage_n": job.current_stage_n,
+        "stage": job.current_stage,
+        "task_count": summary.task_count,
+        "status": status.value,
+        "completed_at": summary.completed_at.isoformat(),
+        "duration_seconds": round(summary.duration_seconds, 3),
+    }
+
+
+def controller_error(error: Exception, doing: str, job: Job) -> ErrorInfo:
+    """Make the job's error out of what its controller raised."""
+    if isinstance(error, (PermanentError, TransientError)):
+        # A controller that passes on the error of a task says of which.
+        of = {key: error.details.get(key) for key in ("task_id", "attempt")}
+        return error.info(stage_n=job.current_stage_n, **of)
+    return ErrorInfo(
+        code="controller_error",
+        category="internal",
+        message=f"Job type {job.job_type} could not {doing} stage {job.current_stage}: {describe(error)}",
+        remediation=f"POST /api/jobs/{job.job_id}/retry once the job type is mended; completed tasks are kept.",
+        retryable=True,
+        user_fixable=False,
+        stage_n=job.current_stage_n,
+    )
+
+
+def _refused(job: Job) -> ErrorInfo:
+    return ErrorInfo(
+        code="tasks_failed",
+        category="task",
+        message=f"Too many tasks of stage {job.current_stage} failed.",
+        remediation=f"GET /api/jobs/{job.job_id}/tasks shows the error of each; POST .../retry repeats them.",
+        retryable=True,
+        user_fixable=False,
+        stage_n=job.current_stage_n,
+    )

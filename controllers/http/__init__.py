@@ -1,0 +1,1 @@
+"""What HTTP answers are made of: queries, views, schemas, health."""

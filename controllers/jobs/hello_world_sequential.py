@@ -1,0 +1,102 @@
+"""hello_world_sequential: greetings, their validation, and an answer to each: how stages hand on to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from controllers.base import Controller, JobOutcome, JobParameters
+from controllers.jobs.hello_world import percent
+from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec, TaskStatus
+
+
+class HelloWorldSequentialParameters(JobParameters):
+    """How many greetings, and what they say."""
+
+    n: int = Field(default=1, ge=1, le=20)
+    message: str = Field(default="Sequential Hello Test", max_length=1000)
+
+    @field_validator("n", mode="before")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        if type(value) is not int or not 1 <= value <= 20:
+            raise ValueError("n must be an integer between 1 and 20")
+        return value
+
+
+class HelloWorldSequential(Controller):
+    """initial_hello (n) -> validation (1) -> response (n)."""
+
+    job_type = "hello_world_sequential"
+    Parameters = HelloWorldSequentialParameters
+    stages = (
+        Stage("initial_hello", queue="light"),
+        Stage("validation", queue="light"),
+        Stage("response", queue="light"),
+    )
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Greet; check all greetings in one task; answer each of them."""
+        if stage.name == "initial_hello":
+            numbers, message = range(1, job.parameters["n"] + 1), job.parameters["message"]
+            return [TaskSpec("hello_initial", {"hello_number": i, "message": message}) for i in numbers]
+        if stage.name == "validation":
+            return [TaskSpec("hello_validation", {"hellos": [_greeting(r) for r in previous]})]
+        greetings = {hello["responds_to_task_id"]: hello for hello in previous[0].parameters["hellos"]}
+        answered = job.stage_data["stage3_task_mapping"].values()
+        return [
+            TaskSpec("hello_response", {"response_number": number, **greetings[task_id]})
+            for number, task_id in enumerate(answered, start=1)
+        ]
+
+    def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
+        """Hand on the count of the greetings, then which task answers which."""
+        del job
+        if stage.name == "initial_hello":
+            return {"hellos_successful": sum(r.status is TaskStatus.COMPLETED for r in results)}
+        checked = results[0].result or {}
+        return {
+            "validation_passed": checked["validation_summary"]["ready_for_stage3"],
+            "stage3_task_mapping": checked["stage3_task_mapping"],
+        }
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """Put greetings and answers side by side."""
+        answers = [r.result for r in results if r.status is TaskStatus.COMPLETED and r.result]
+        requested = job.parameters["n"]
+        statistics = {
+            "total_stages_completed": len(job.stage_history),
+            "stage1_hellos_requested": requested,
+            "stage1_hellos_successful": job.stage_data["hellos_successful"],
+            "stage2_validation_passed": job.stage_data["validation_passed"],
+            "stage3_responses_generated": len(answers),
+            "overall_success_rate": percent(len(answers), requested),
+        }
+        shown = ("stage_n", "stage", "task_count", "status", "duration_seconds")
+        return JobOutcome(
+            {
+                "sequential_hello_statistics": statistics,
+                "stage_conversations": [_conversation(answer) for answer in answers],
+                "stage_history": [{key: entry[key] for key in shown} for entry in job.stage_history],
+            }
+        )
+
+
+def _greeting(result: TaskResult) -> Json:
+    said: dict[str, Any] = result.result or {}
+    return {
+        "responds_to_task_id": result.task_id,
+        "original_hello_number": result.parameters["hello_number"],
+        "stage1_said": said.get("message"),
+    }
+
+
+def _conversation(answer: Json) -> Json:
+    return {
+        "stage1_task_id": answer["responds_to_task_id"],
+        "stage1_message": answer["conversation"]["stage1_said"],
+        "stage3_task_id": answer["current_task_id"],
+        "stage3_response": answer["response_message"],
+    }

@@ -1,0 +1,197 @@
+"""process_vector: a file of features becomes a PostGIS table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
+
+from controllers.base import Controller, JobOutcome, JobParameters, schema_faults
+from schema.errors import PermanentError
+from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
+from schema.settings import Settings
+from services.vector.formats import EXTENSIONS, format_of
+from services.vector.load import row_accounting
+from services.vector.load.names import MAX_TABLE_BYTES, OWN_TABLES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
+from services.vector.read_options import HINT_NAMES
+from services.vector.readers.encodings import known_name
+
+PERCENT_PATTERN = r"^(100(\.0+)?|\d{1,2}(\.\d+)?)%$"
+CRS_PATTERN = r"^EPSG:\d{4,6}$"
+DEFAULT_MAX_REJECTED = {"replace": "1%", "append": 0}
+
+
+def _check_extension(blob: str) -> str:
+    if format_of(blob) is None:
+        raise ValueError(f"the extension is not supported; supported are {', '.join(EXTENSIONS)}")
+    return blob
+
+
+def _check_table(name: str) -> str:
+    if name.endswith(REJECTS_SUFFIX):
+        raise ValueError(f"must not end in {REJECTS_SUFFIX}: that is the table of rejected rows")
+    return name
+
+
+def _check_named(name: object) -> object:
+    if name is None:
+        raise ValueError("target_table is required: nothing of the file's name makes an identifier")
+    return name
+
+
+def _check_max_rejected(limit: object) -> object:
+    is_number = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
+    if limit is None or is_number or (isinstance(limit, str) and re.fullmatch(PERCENT_PATTERN, limit)):
+        return limit
+    raise ValueError('must be a number of rows, 0 or more, or a share from "0%" to "100%"')
+
+
+def _check_encoding(name: str) -> str:
+    known = known_name(name)
+    if known is None:
+        raise ValueError("the encoding is not known; known are, for example, utf-8, cp1252, iso8859-15 and gbk")
+    return known
+
+
+Text = Annotated[str, Field(min_length=1, max_length=1024)]
+MaxRejected = Annotated[
+    int | str | None,
+    BeforeValidator(_check_max_rejected),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": PERCENT_PATTERN}, {"type": "null"}]}
+    ),
+]
+Identifier = Annotated[str, Field(pattern=TABLE_PATTERN, max_length=MAX_TABLE_BYTES)]
+
+
+class ProcessVectorParameters(JobParameters):
+    """Which file, and which table it becomes."""
+
+    dataset_id: str = Field(min_length=1, max_length=63, description="Container of the file.")
+    resource_id: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_check_extension)] = Field(
+        description="The file's full name in its container."
+    )
+    target_table: Annotated[Identifier, AfterValidator(_check_table), BeforeValidator(_check_named)] = Field(
+        default="", validate_default=False, description="By default the file's stem, made a plain identifier."
+    )
+    target_schema: Identifier = Field(default="geo")
+    load_method: Literal["replace", "append"] = "replace"
+    chunk_size: StrictInt = Field(default=10_000, ge=1, le=100_000, description="Rows that one task loads.")
+    target_crs: str = Field(default="EPSG:4326", pattern=CRS_PATTERN)
+    geometry_type: Literal["point", "line", "polygon"] | None = Field(
+        default=None, description="Which geometries to load from a layer that mixes points, lines and polygons."
+    )
+    keep_null_geometry: StrictBool = Field(default=False, description="Load rows without a geometry, with NULL.")
+    max_rejected: MaxRejected = Field(default=None, description='Rows that may be rejected, or a share such as "1%".')
+    dry_run: StrictBool = Field(default=False, description="Stop after preprocess, and tell what was found.")
+    layer: Text | None = Field(
+        default=None,
+        description='Which layer of a file, or folder of a KML; "*" loads each into <target_table>__<layer>.',
+    )
+    source_crs: str | None = Field(
+        default=None, pattern=CRS_PATTERN, description="The CRS of the coordinates, whatever the file says."
+    )
+    encoding: Annotated[Text, AfterValidator(_check_encoding)] | None = Field(
+        default=None, description="Encoding of the text of a shapefile, CSV or TSV."
+    )
+    latitude_column: Text | None = Field(default=None, description="Column of latitude or y in a CSV.")
+    longitude_column: Text | None = Field(default=None, description="Column of longitude or x in a CSV.")
+    wkt_column: Text | None = Field(default=None, description="Column of WKT, or WKB in hex, in a CSV.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_table(cls, data: Any) -> Any:
+        """Fill in what depends on other fields, so that the job shows what it will do."""
+        if not isinstance(data, dict):
+            return data
+        filled = dict(data)
+        resource, method = filled.get("resource_id"), filled.get("load_method", "replace")
+        if filled.get("target_table") is None and isinstance(resource, str):
+            filled["target_table"] = table_name_of(resource)
+        if filled.get("max_rejected") is None and isinstance(method, str):
+            filled["max_rejected"] = DEFAULT_MAX_REJECTED.get(method)
+        return filled
+
+
+class ProcessVector(Controller):
+    """preprocess (1) -> upload (one per chunk) -> publish (1)."""
+
+    job_type = "process_vector"
+    Parameters = ProcessVectorParameters
+    stages = (Stage("preprocess", queue="vector"), Stage("upload", queue="vector"), Stage("publish", queue="vector"))
+
+    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
+        """Refuse a schema that this deployment does not load into, and a table of our own."""
+        schema, table = (getattr(parameters, name, None) for name in ("target_schema", "target_table"))
+        if (schema, table) in OWN_TABLES:
+            return [{"field": "target_table", "message": f"{schema}.{table} is a table of Geostage's own"}]
+        return schema_faults(schema, settings)
+
+    def source(self, parameters: JobParameters) -> tuple[str, str] | None:
+        """Name the file."""
+        return parameters.dataset_id or "", parameters.resource_id or ""
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Read once; load each chunk that was found; publish what was loaded."""
+        if stage.name == "preprocess":
+            return [TaskSpec("vector_preprocess", _options(job.parameters))]
+        found = job.stage_data["preprocess"]
+        if "dry_run" in found:
+            return []
+        if stage.name == "upload":
+            loads = _loads(previous[0].result or {})
+            return [
+                TaskSpec("vector_upload", {"plan": load["plan"], "chunk": chunk})
+                for load in loads
+                for chunk in load["chunks"]
+            ]
+        started = job.started_at or job.created_at
+        parameters = {
+            "loads": [_add_up(load["plan"], previous) for load in _loads(found)],
+            "started_at": started.isoformat(),
+        }
+        return [TaskSpec("vector_publish", parameters)]
+
+    def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
+        """Hand on the plan's name and the figures of the first pass."""
+        del job
+        if stage.name != "preprocess":
+            return {}
+        found = dict(results[0].result or {})
+        loads = [{key: value for key, value in load.items() if key not in ("chunks", "more")} for load in _loads(found)]
+        return {"preprocess": {**loads[0], "more": loads[1:]} if len(loads) > 1 else loads[0]}
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """Give what publish reports, or what a dry run found."""
+        found = job.stage_data["preprocess"].get("dry_run")
+        if found:
+            return JobOutcome(found)
+        result = dict(results[0].result or {})
+        return JobOutcome(result, warnings=result.pop("warnings", []))
+
+
+def _loads(found: Json) -> list[Json]:
+    """List what preprocess found: one load for each table. Raises PermanentError when that was too much for a row."""
+    if "result_path" in found:
+        raise PermanentError(
+            "The file has more layers, or more chunks of rows, than one job can load.",
+            remediation='Raise "chunk_size" (up to 100,000), name one "layer" a job, or split the file.',
+            code="too_many_chunks",
+        )
+    return [found, *found.get("more", [])]
+
+
+def _add_up(plan: str, uploads: Sequence[TaskResult]) -> Json:
+    own = [upload.result or {} for upload in uploads if upload.parameters["plan"] == plan]
+    return {"plan": plan, "chunks": len(own), "totals": row_accounting.add_up(own)}
+
+
+def _options(parameters: Json) -> Json:
+    names = (
+        *("target_schema", "target_table", "load_method", "chunk_size", "target_crs"),
+        *("geometry_type", "keep_null_geometry", "max_rejected", "dry_run"),
+    )
+    hints = {name: parameters.get(name) for name in HINT_NAMES}
+    return {**{name: parameters[name] for name in names}, "hints": hints}

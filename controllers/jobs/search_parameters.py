@@ -1,0 +1,93 @@
+"""Parameters of searches in the catalogue: where, when, which collection, which page."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, WithJsonSchema
+
+from controllers.base import JobParameters
+from controllers.jobs.geojson import TYPES, check_geometry, is_number
+from schema.jobs import Json
+from services.stac.search.cursors import MAX_CURSOR_LENGTH, CursorError, decode
+from services.stac.search.datetime_interval import DATETIME_HELP, interval_of
+
+PAGE = 100
+MAX_PAGE = 1000
+
+
+# jsonb has no negative zero: adding 0 takes its sign, so that a search is the same before and after it was stored.
+
+
+def check_bbox(value: object) -> object:
+    """Judge west, south, east, north; with heights, south-west and north-east corner. Raises ValueError."""
+    if not isinstance(value, list) or len(value) not in (4, 6) or not all(map(is_number, value)):
+        raise ValueError("must be four numbers: west, south, east, north; or six, with a height after each corner")
+    west, south, east, north = (value[0], value[1], value[3], value[4]) if len(value) == 6 else value
+    if not all(-180 <= longitude <= 180 for longitude in (west, east)):
+        raise ValueError("west and east must lie between -180 and 180; west beyond east crosses the antimeridian")
+    if not -90 <= south <= north <= 90:
+        raise ValueError("south and north must lie between -90 and 90, and south must not be beyond north")
+    return [float(number) + 0.0 for number in value]
+
+
+def check_point(value: object) -> object:
+    """Judge longitude, latitude. Raises ValueError."""
+    if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
+        raise ValueError("must be two numbers: longitude, latitude")
+    if not -180 <= value[0] <= 180 or not -90 <= value[1] <= 90:
+        raise ValueError("longitudes go from -180 to 180, latitudes from -90 to 90, longitude first")
+    return [float(number) + 0.0 for number in value]
+
+
+def _check_datetime(text: str) -> str:
+    interval_of(text)
+    return text
+
+
+Bbox = Annotated[
+    list[float],
+    BeforeValidator(check_bbox),
+    WithJsonSchema({"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6}),
+]
+Point = Annotated[
+    list[float],
+    BeforeValidator(check_point),
+    WithJsonSchema({"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}),
+]
+Geometry = Annotated[
+    dict[str, Any],
+    BeforeValidator(check_geometry),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"enum": list(TYPES)}, "coordinates": {"type": "array"}},
+        }
+    ),
+]
+CollectionId = Annotated[str, Field(min_length=1, max_length=256)]
+Datetime = Annotated[str, Field(max_length=80), AfterValidator(_check_datetime)]
+Limit = Annotated[StrictInt, Field(ge=1, le=MAX_PAGE)]
+CursorText = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_LENGTH)]
+
+
+class SearchParameters(JobParameters):
+    """Which items."""
+
+    collection_id: CollectionId | None = None
+    bbox: Bbox | None = Field(
+        default=None, description="West, south, east, north in degrees; west beyond east crosses the antimeridian."
+    )
+    datetime: Datetime | None = Field(default=None, description=DATETIME_HELP)
+
+
+def cursor_faults(search: Json, cursor: str | None, kinds: tuple[str, ...]) -> list[Json]:
+    """Judge a cursor against the search that it is sent with."""
+    if cursor is None:
+        return []
+    try:
+        decode(search, cursor, kinds)
+    except CursorError as exc:
+        return [{"field": "cursor", "message": f"{exc}; send `cursor` as the page before gave it"}]
+    return []

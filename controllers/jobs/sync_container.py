@@ -1,0 +1,113 @@
+"""sync_container: the catalogue comes to know every raster and vector of a container."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, StrictBool
+
+from controllers.base import Controller, JobOutcome, JobParameters
+from controllers.jobs.raster_parameters import COLLECTION_PATTERN
+from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec, TaskStatus
+from services.containers.batches import batch_blob
+from services.raster.names import collection_id
+
+EVERYTHING = "all"
+
+
+class SyncContainerParameters(JobParameters):
+    """Which part of which container, and what becomes of items whose files are gone."""
+
+    dataset_id: str = Field(min_length=1, max_length=63, description="The container.")
+    resource_id: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f]*$")] = Field(
+        default=EVERYTHING, description='"all", or what the names of the files begin with.'
+    )
+    remove_missing: StrictBool = Field(default=False, description="Remove items whose files are gone.")
+    collection_id: str | None = Field(
+        default=None, pattern=COLLECTION_PATTERN, description="By default made of dataset_id."
+    )
+
+
+class SyncContainer(Controller):
+    """list (1) -> catalog (one per batch of files) -> summarise (1)."""
+
+    job_type = "sync_container"
+    Parameters = SyncContainerParameters
+    stages = (Stage("list"), Stage("catalog", queue="vector", on_failure="finish_all"), Stage("summarise"))
+
+    def container(self, parameters: JobParameters) -> str | None:
+        """Name the container."""
+        return parameters.dataset_id
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Compare; catalogue what is new or changed; then report, and remove what is gone."""
+        named = _named(job.parameters)
+        if stage.name == "list":
+            return [TaskSpec("sync_list", named)]
+        listed = job.stage_data["list"]
+        if stage.name == "catalog":
+            blobs = (batch_blob(listed["prefix"], number) for number in range(1, listed["batches"] + 1))
+            return [TaskSpec("sync_catalog", {**named, "batch": blob}) for blob in blobs]
+        done: list[Json] = [result.result or {} for result in previous]
+        report = {
+            "failed_blobs": [found["failed_blob"] for found in done if found.get("failed_blob")],
+            "failed_batches": [_failed(result) for result in previous if result.status is not TaskStatus.COMPLETED],
+            "remove_missing": job.parameters["remove_missing"],
+        }
+        return [
+            TaskSpec("sync_summarise", {**named, **report, "prefix": listed["prefix"], "missing": listed["missing"]})
+        ]
+
+    def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
+        """Hand on what was found, then what was done."""
+        del job
+        if stage.name == "list":
+            return {"list": dict(results[0].result or {})}
+        if stage.name != "catalog":
+            return {}
+        catalogued = sum((result.result or {}).get("catalogued", 0) for result in results)
+        failed = sum(result.status is not TaskStatus.COMPLETED for result in results)
+        return {"catalog": {"catalogued": catalogued, "batches": len(results), "failed_batches": failed}}
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """Put the figures of all stages together. Files that cannot be read are entries; only a batch is a failure."""
+        listed, done = job.stage_data["list"], job.stage_data["catalog"]
+        report: dict[str, Any] = dict(results[0].result or {})
+        summary = {
+            **listed["found"],
+            **done,
+            "failed": report.pop("failed"),
+            "missing": listed["missing"],
+            "removed": report.pop("removed"),
+        }
+        asked = {key: job.parameters[key] for key in ("dataset_id", "resource_id")}
+        collection = _named(job.parameters)["collection_id"]
+        status = JobStatus.COMPLETED_WITH_ERRORS if done["failed_batches"] else JobStatus.COMPLETED
+        return JobOutcome(
+            {**asked, "collection_id": collection, "summary": summary, **report}, status, _warnings(summary)
+        )
+
+
+def _named(parameters: Json) -> Json:
+    wanted = parameters["resource_id"]
+    return {
+        "container": parameters["dataset_id"],
+        "prefix": "" if wanted == EVERYTHING else wanted,
+        "collection_id": collection_id(parameters["dataset_id"], parameters["collection_id"]),
+    }
+
+
+def _failed(result: TaskResult) -> Json:
+    error = result.error or {}
+    said = {key: error.get(key, "") for key in ("code", "message", "remediation")}
+    return {"batch": result.parameters["batch"], **said}
+
+
+def _warnings(summary: Json) -> list[Json]:
+    texts = {
+        "failed": ("files_not_catalogued", "Files could not be read; failed_files says which and why."),
+        "missing": ("blobs_gone", "Items are in the catalogue whose files are gone; missing_items says which."),
+    }
+    left = {**summary, "missing": summary["missing"] - summary["removed"]}
+    return [{"code": code, "message": text, "count": left[key]} for key, (code, text) in texts.items() if left[key]]

@@ -1,0 +1,142 @@
+"""What the job types for rasters in tiles share: parameters, stages, and how their tasks' results become the job's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NoReturn
+
+from pydantic import Field, model_validator
+
+from controllers.base import JobOutcome, JobParameters
+from controllers.jobs.raster_parameters import MAX_BLOB_NAME, ProcessParameters, RasterController
+from schema.errors import PermanentError, TransientError
+from schema.jobs import JOB_ID_PATTERN, Job, Json, Stage, TaskResult, TaskSpec, TaskStatus
+from schema.settings import Settings
+
+LONGEST_OUTPUT = "/tiles/r9999c9999.tif"
+
+
+class TilesFailed(TransientError):
+    """Tiles could not be made, for reasons that may pass; the others are there."""
+
+    code = "tiles_failed"
+    category = "task"
+
+
+class TilingParameters(ProcessParameters):
+    """How a raster is cut into tiles."""
+
+    optimize: Literal["none"] = Field(default="none", description="All tiles have the data type of the source.")
+    target_tile_size_gb: float | None = Field(
+        default=None,
+        strict=True,
+        gt=0,
+        le=1000,
+        description="Largest tile, in 1e9 bytes of uncompressed pixels; by default the deployment's.",
+    )
+
+
+class PlannedParameters(TilingParameters):
+    """How a raster is cut into tiles, or by which plan."""
+
+    plan_id: str | None = Field(
+        default=None, pattern=JOB_ID_PATTERN, description="A plan that generate_tiling_plan made of the same file."
+    )
+
+    @model_validator(mode="after")
+    def _leave_to_the_plan(self) -> PlannedParameters:
+        own = {"dataset_id", "resource_id", "version_id", "system", "collection_id", "plan_id", "optimize"}
+        other = sorted(self.model_fields_set - own)
+        if self.plan_id and any(getattr(self, name) is not None for name in other):
+            raise ValueError(f"plan_id decides {', '.join(other)} too: leave them out, or plan_id")
+        return self
+
+
+class TilingController(RasterController):
+    """plan (1) -> tiles (one per tile) -> collect (1)."""
+
+    Parameters = PlannedParameters
+    stages = (
+        Stage("plan", queue="raster"),
+        # Tiles that failed are all there is to do again.
+        Stage("tiles", queue="raster", on_failure="finish_all"),
+        Stage("collect", queue="raster"),
+    )
+    only_large: ClassVar[bool] = False
+    """Refuse what a single task could process."""
+
+    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
+        """Refuse names that would make a tile's name longer than a blob's may be."""
+        del settings
+        parts = (parameters.dataset_id, parameters.resource_id, parameters.version_id or "v1")
+        if sum(len(part or "") + 1 for part in parts) + len(LONGEST_OUTPUT) <= MAX_BLOB_NAME:
+            return []
+        return [{"field": "resource_id", "message": f"makes output names of more than {MAX_BLOB_NAME} characters"}]
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Plan once; make each tile; collect them."""
+        del previous
+        if stage.name == "plan":
+            return [TaskSpec("raster_plan_tiles", {**self.task_parameters(job), "only_large": self.only_large})]
+        plan = job.stage_data["plan"]
+        kept = {key: job.parameters[key] for key in ("version_id", "collection_id") if job.parameters.get(key)}
+        common = {"plan_id": plan["plan_id"], **kept}
+        if stage.name == "tiles":
+            places = [(row, col) for row in range(plan["rows"]) for col in range(plan["cols"])]
+            return [TaskSpec("raster_tile", {**common, "row": row, "col": col}) for row, col in places]
+        stats = {"plan": plan["processing_stats"], "tiles": job.stage_data["tiles"]["processing_stats"]}
+        return [TaskSpec("raster_collect", {**common, "processing_stats": stats})]
+
+    def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
+        """Hand on the plan, then the sums over all tiles. Raises the error of the tiles, where some failed."""
+        del job
+        if stage.name == "plan":
+            return {"plan": dict(results[0].result or {})}
+        if stage.name != "tiles":
+            return {}
+        failed = [result for result in results if result.status is not TaskStatus.COMPLETED]
+        if failed:
+            _fail(failed, len(results))
+        return {"tiles": _sums([result.result or {} for result in results])}
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """The job's result is the collection's; warnings are those of the plan, and what the tiles show."""
+        plan, sums = job.stage_data["plan"], job.stage_data["tiles"]
+        warnings = list(plan.get("warnings", []))
+        if not sums["created"]:
+            message = "No pixel of the raster is valid: there is no tile."
+            warnings.append({"code": "no_valid_pixels", "message": message, "count": 1})
+        return JobOutcome(dict(results[0].result or {}), warnings=warnings)
+
+
+def _sums(results: Sequence[Mapping[str, Any]]) -> Json:
+    seconds: dict[str, float] = {}
+    for result in results:
+        for name, value in result["processing_stats"].items():
+            seconds[name] = round(seconds.get(name, 0.0) + value, 3)
+    read = sum(result["bytes_read"] for result in results)
+    return {
+        "created": sum(not result["skipped"] for result in results),
+        "skipped": sum(bool(result["skipped"]) for result in results),
+        "processing_stats": {**seconds, "bytes_read": read},
+    }
+
+
+def _fail(failed: Sequence[TaskResult], count: int) -> NoReturn:
+    """Raise what ends the job: an error that another try cannot help first, else that tiles are to be tried again."""
+    found = [result.error or {} for result in failed]
+    worst = next((error for error in found if not error.get("retryable")), None)
+    if worst and worst.get("message"):
+        remedy = worst.get("remediation", "")
+        raise PermanentError(worst["message"], remediation=remedy, code=worst.get("code"), **_origin(worst))
+    first = found[0].get("message", "it was cancelled")
+    raise TilesFailed(
+        f"{len(failed)} of {count} tiles failed. The first: {first}",
+        remediation="POST .../retry makes those tiles again and keeps the others.",
+        **_origin(found[0]),
+    )
+
+
+def _origin(error: Json) -> Json:
+    """Tell which try of which task an error is of."""
+    return {key: error.get(key) for key in ("task_id", "attempt")}

@@ -1,0 +1,1 @@
+"""pgSTAC: collections and items, written, read and counted."""

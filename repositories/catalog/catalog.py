@@ -1,0 +1,300 @@
+"""The STAC catalogue: collections and items in pgSTAC."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from repositories.postgres import Connection, DatabaseNotMigrated, Statements
+from schema.errors import TransientError
+from schema.jobs import Json
+
+ROUNDS = 6
+PAUSE_SECONDS = 0.1
+_PASSING = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.CheckViolation,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.SerializationFailure,
+    # It looks at partitions that a transaction, undone meanwhile, had made.
+    psycopg.errors.UndefinedTable,
+)
+"""What pgSTAC raises while another writer changes a partition: https://github.com/stac-utils/pgstac/issues"""
+_sql = Statements("catalog/catalog")
+_PAGE = 1_000
+_NOWHERE: Json = {"type": "Polygon", "coordinates": []}
+"""pgSTAC's column takes no NULL, which STAC has for a place that is not known. RFC 7946, 3.1: it may be read as null;
+no search for a place finds it."""
+
+
+@dataclass(frozen=True)
+class CatalogedBlob:
+    """An item that was made of a blob as it is."""
+
+    item_id: str
+    blob: str
+    etag: str
+    """The blob's, when the item was made."""
+
+
+@dataclass(frozen=True)
+class ItemOutput:
+    """An item that was made of a source, and where its data are."""
+
+    collection_id: str
+    item_id: str
+    href: str
+
+
+@dataclass(frozen=True)
+class HeldId:
+    """What the item that bears an id is about."""
+
+    source: str
+    href: str
+    as_it_is: bool
+    """The data are the source itself, not an output."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where and when an item lies, or several that lie close to each other do all together."""
+
+    box: tuple[float, float, float, float] | None
+    """West, south, east, north; west > east across the antimeridian. None: its place is not known."""
+    first: datetime | None
+    last: datetime | None
+
+
+@dataclass(frozen=True)
+class Extents:
+    """How extents of collections are reckoned, purely."""
+
+    grown: Callable[[Json, Json], Json]
+    """Gives the extent that covers an item too."""
+    is_loose: Callable[[Json, Reach, Reach | None], bool]
+    """Tells whether an extent may be too large when an item lies elsewhere than before; None: it is gone."""
+    measured: Callable[[Json, Iterable[Reach]], Json]
+    """Gives the extent of all items."""
+
+
+class CatalogBusy(TransientError):
+    """pgSTAC refused a write again and again."""
+
+    code = "catalog_busy"
+
+
+def upsert_items(
+    conn: Connection,
+    items: list[Json],
+    extents: Extents,
+    collection: Json,
+    check: Callable[[Connection], None] | None = None,
+) -> None:
+    """Insert or replace items of one collection, in a transaction that is open; make a collection that is missing.
+
+    `collection` is what a missing one becomes. Its extent is measured anew where an item that is replaced leaves an
+    edge of it, and grows otherwise. `check` may refuse, by what it sees while nobody else writes. It locks the
+    catalogue until the transaction ends, so call it last. Each round is a savepoint: a failed one leaves nothing.
+
+    Raises
+    ------
+    CatalogBusy
+        Other writers were in the way, six times.
+    """
+    _in_rounds(conn, lambda: _upsert(conn, items, extents, collection, check))
+
+
+def get_collection(conn: Connection, collection_id: str) -> Json | None:
+    """Give a collection as pgSTAC has it."""
+    row = _sql.first(conn, "get_collection", collection=collection_id)
+    return row["content"] if row else None
+
+
+def find_sources(conn: Connection, collection_id: str, container: str, ids: Sequence[str]) -> dict[str, Json]:
+    """Give {etag, detail} of those of the items that exist and were made of blobs of a container, by id."""
+    given = {"collection": collection_id, "container": container, "ids": list(ids)}
+    with _migrated():
+        return {row["id"]: dict(row) for row in _sql.rows(conn, "find_sources", **given)}
+
+
+def sources(conn: Connection, collection_id: str, container: str, prefix: str) -> Iterator[CatalogedBlob]:
+    """Go through the items that were made of blobs of a container, page by page; the connection is in autocommit."""
+    given = {"collection": collection_id, "container": container, "prefix": prefix, "limit": _PAGE, "after": ""}
+    while True:
+        with _migrated(), conn.transaction():
+            _sql.run(conn, "in_order")
+            rows = _sql.rows(conn, "page_sources", **given)
+        yield from (CatalogedBlob(row["id"], row["blob"], row["etag"]) for row in rows)
+        if len(rows) < _PAGE:
+            return
+        given["after"] = rows[-1]["id"]
+
+
+def delete_sources(
+    conn: Connection, collection_id: str, container: str, parts: Iterable[Sequence[CatalogedBlob]], extents: Extents
+) -> int:
+    """Delete items whose blobs are gone, in a transaction that is open, and say how many were still as they were seen.
+
+    It measures the extent, and locks the catalogue until the transaction ends: call it last, with parts quick to read.
+    """
+    deleted = 0
+    for part in parts:
+        given = {"container": container, "ids": [one.item_id for one in part], "etags": [one.etag for one in part]}
+        deleted += _delete(conn, "delete_sources", {"collection": collection_id, **given})
+    if deleted:
+        _in_rounds(conn, lambda: _measure(conn, collection_id, extents))
+    return deleted
+
+
+def find_outputs(conn: Connection, source: str, prefix: str) -> list[ItemOutput]:
+    """Find the items of any collection that were made of a source, and whose ids begin so. It goes through all ids."""
+    with _migrated():
+        rows = _sql.rows(conn, "find_outputs", source=source, prefix=prefix)
+    return [ItemOutput(row["collection"], row["id"], row["href"] or "") for row in rows]
+
+
+def delete_items(conn: Connection, collection_id: str, ids: Sequence[str], extents: Extents) -> None:
+    """Delete items, in a transaction that is open, and measure the extent by those that are left.
+
+    It locks the catalogue until the transaction ends.
+    """
+    if _delete(conn, "delete_items", {"collection": collection_id, "ids": list(ids)}):
+        _in_rounds(conn, lambda: _measure(conn, collection_id, extents))
+
+
+def _delete(conn: Connection, statement: str, given: Mapping[str, Any]) -> int:
+    deleted = 0
+
+    def delete() -> None:
+        nonlocal deleted
+        _sql.run(conn, "lock_catalog")
+        _sql.run(conn, "use_pgstac")
+        deleted = _sql.run(conn, statement, **given)
+        _sql.run(conn, "use_public")
+
+    _in_rounds(conn, delete)
+    return deleted
+
+
+def find_holders(conn: Connection, collection_id: str, ids: Sequence[str]) -> dict[str, HeldId]:
+    """Tell of those of the items that exist and say their source what they are about, by id."""
+    with _migrated():
+        rows = _sql.rows(conn, "find_holders", collection=collection_id, ids=list(ids))
+    return {row["id"]: HeldId(row["source"], row["href"] or "", as_it_is=row["as_it_is"]) for row in rows}
+
+
+def _upsert(
+    conn: Connection,
+    items: list[Json],
+    extents: Extents,
+    collection: Json,
+    check: Callable[[Connection], None] | None,
+) -> None:
+    _sql.run(conn, "lock_catalog")
+    if check:
+        check(conn)
+    collection_id, ids = collection["id"], [item["id"] for item in items]
+    found = get_collection(conn, collection_id)
+    before = _reaches_of(conn, collection_id, ids) if found else {}
+    made = found or collection
+    made = {**made, "extent": _grown(made["extent"], items, extents.grown)}
+    if made != found:
+        _write_collection(conn, made)
+    _sql.run(conn, "use_pgstac")
+    placed = [item if item["geometry"] else {**item, "geometry": _NOWHERE} for item in items]
+    _sql.run(conn, "upsert_items", items=Jsonb(placed))
+    _sql.run(conn, "use_public")
+    after = _reaches_of(conn, collection_id, list(before)) if before else {}
+    if any(extents.is_loose(made["extent"], reach, after.get(name)) for name, reach in before.items()):
+        _measure(conn, collection_id, extents)
+
+
+def _measure(conn: Connection, collection_id: str, extents: Extents) -> None:
+    """Measure the extent of a collection anew.
+
+    Where a statement has not the time for it the extent stays as it is, around every item and more; no log tells it.
+    """
+    _sql.run(conn, "lock_catalog")
+    found = get_collection(conn, collection_id)
+    try:
+        with conn.transaction():
+            reaches = _all_reaches(conn, collection_id) if found else []
+    except psycopg.errors.QueryCanceled:
+        return
+    if found and (extent := extents.measured(found["extent"], reaches)) != found["extent"]:
+        _write_collection(conn, {**found, "extent": extent})
+
+
+def _write_collection(conn: Connection, collection: Json) -> None:
+    _sql.run(conn, "use_pgstac")
+    _sql.run(conn, "upsert_collection", collection=Jsonb(collection))
+    _sql.run(conn, "use_public")
+
+
+def _reaches_of(conn: Connection, collection_id: str, ids: Sequence[str]) -> dict[str, Reach]:
+    statement = _sql["reaches"].format(items=_sql["some_items"])
+    rows = conn.execute(statement, {"collection": collection_id, "ids": list(ids)})
+    return {row["id"]: _reach(row) for row in rows}
+
+
+def _all_reaches(conn: Connection, collection_id: str) -> list[Reach]:
+    """Give all items of a collection, those together that begin in the same degree: some hundreds at most."""
+    reaches = _sql["reaches"].format(items=_sql["all_items"])
+    statement = _sql["joined_reaches"].format(reaches=reaches)
+    return [_reach(row) for row in conn.execute(statement, {"collection": collection_id})]
+
+
+def _reach(row: DictRow) -> Reach:
+    box = None if row["west"] is None else (row["west"], row["south"], row["east"], row["north"])
+    return Reach(box, row["first"], row["last"])
+
+
+def _grown(extent: Json, items: Iterable[Json], grow: Callable[[Json, Json], Json]) -> Json:
+    for item in items:
+        extent = grow(extent, item)
+    return extent
+
+
+def _in_rounds(conn: Connection, act: Callable[[], Any]) -> None:
+    for number in range(1, ROUNDS + 1):
+        try:
+            with conn.transaction():
+                act()
+        except _PASSING as exc:
+            if "pgstac.collections" in str(exc):
+                raise _no_pgstac() from exc
+            if number == ROUNDS:
+                raise CatalogBusy(
+                    f"The catalogue did not take the items: {str(exc).splitlines()[0]}.",
+                    remediation="It is tried again; if it keeps happening, look for other writers to pgSTAC.",
+                ) from exc
+            # Jitter, so that two that met do not meet again.
+            time.sleep(PAUSE_SECONDS * 2**number * random.uniform(0.5, 1.0))  # noqa: S311
+        else:
+            return
+
+
+@contextmanager
+def _migrated() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as exc:
+        raise _no_pgstac() from exc
+
+
+def _no_pgstac() -> DatabaseNotMigrated:
+    return DatabaseNotMigrated(
+        "The database has no pgSTAC.",
+        remediation="Run python -m repositories.migrate, or submit setup_stac_geo_schema.",
+    )

@@ -1,0 +1,188 @@
+"""Items and collections of pgSTAC as searches and exports read them; nothing in here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg import errors, sql
+from psycopg.rows import DictRow, dict_row
+
+from repositories.postgres import Connection, Database, Statements
+from schema.errors import PermanentError, TransientError
+from schema.jobs import Json
+
+LOCK_SECONDS = 3
+PATIENT_LOCK_SECONDS = 10
+FETCH = 50
+"""Rows that a cursor of the server brings at once: items may be large."""
+Statement = sql.SQL | sql.Composed
+_sql = Statements("catalog/items")
+
+
+class SlowQuestion(TransientError):
+    """A statement ran into its limit of time."""
+
+    code = "question_too_slow"
+
+
+class TableLocked(PermanentError):
+    """Another transaction lets nobody read a table; whoever asked is told at once, and may ask again."""
+
+    code = "table_locked"
+    category = "transient"
+    retryable = True
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What items must meet; None: anything."""
+
+    collection: str | None = None
+    area: str | None = None
+    """GeoJSON text of a geometry, EPSG:4326."""
+    earliest: str | None = None
+    latest: str | None = None
+    """Timestamps, inclusive; both or none."""
+    longitude: float | None = None
+    latitude: float | None = None
+    distance: float | None = None
+    """Metres around the point; the three are given together, and then the nearest items come first."""
+
+
+@dataclass(frozen=True)
+class After:
+    """The place of the last item of the page before."""
+
+    key: str | float
+    """A timestamp as PostgreSQL writes it, or metres."""
+    collection: str
+    item: str
+
+
+@contextmanager
+def reading(
+    database: Database, seconds: float, *, one_moment: bool = False, told_at_once: bool = False
+) -> Iterator[Connection]:
+    """Give a transaction that cannot write, whose statements run no longer than `seconds`.
+
+    With `one_moment` all of its statements see the database as it was at the first. A lock is waited for as long as
+    anywhere, and the question tried again: who holds one in the catalogue is mostly a job that ends soon. Who is to be
+    `told_at_once` asks about the tables themselves, and is told who locks them.
+
+    Raises
+    ------
+    SlowQuestion
+        A statement ran longer than `seconds`.
+    TransientError
+        database_busy: a table stayed locked for PATIENT_LOCK_SECONDS.
+    TableLocked
+        The same after LOCK_SECONDS, for who is `told_at_once`.
+    """
+    lock_seconds = LOCK_SECONDS if told_at_once else PATIENT_LOCK_SECONDS
+    with database.transaction() as conn:
+        if one_moment:
+            _sql.run(conn, "one_moment")
+        _sql.run(conn, "begin_reading", statement_ms=str(int(seconds * 1000)), lock_ms=str(int(lock_seconds * 1000)))
+        try:
+            yield conn
+        except errors.QueryCanceled as exc:
+            raise SlowQuestion(
+                f"The database did not answer within {seconds:g} s.",
+                remediation="It is tried again. If it stays so, ask for less: one collection, a smaller area or "
+                "distance, a shorter interval.",
+            ) from exc
+        except errors.LockNotAvailable as exc:
+            if not told_at_once:
+                raise
+            raise TableLocked(
+                f"A table that the answer needs is locked by another transaction; it was waited for {LOCK_SECONDS} s.",
+                remediation="Ask again when that transaction has ended. database_health shows the longest one.",
+            ) from exc
+
+
+def search(conn: Connection, filters: Filters, *, after: After | None, limit: int) -> Generator[DictRow]:
+    """Give items in their order, newest or nearest first: collection, id, key, item. Close it when enough were read."""
+    by = "time" if filters.distance is None else "distance"
+    key = _sql[f"key_of_{by}"]
+    conditions = _conditions(filters)
+    params: dict[str, Any] = {**asdict(filters), "limit": limit}
+    if after:
+        conditions.append(_sql[f"after_{by}"].format(key=key))
+        params |= {"key": after.key, "after_collection": after.collection, "after_id": after.item}
+    statement = _sql["search"].format(
+        item=_item(), key=key, conditions=sql.SQL(" AND ").join(conditions), order=_sql[f"order_by_{by}"]
+    )
+    yield from _stream(conn, "search", statement, params)
+
+
+def why_invalid(conn: Connection, area: str) -> str | None:
+    """Say why GeoJSON is no valid geometry; None when it is."""
+    row = _sql.first(conn, "why_invalid", area=area)
+    return row["reason"] if row else None
+
+
+def find_collection(conn: Connection, collection_id: str) -> DictRow | None:
+    """Give a collection's record and pgSTAC's own key of it."""
+    return _sql.first(conn, "find_collection", collection=collection_id)
+
+
+def list_collection_ids(conn: Connection, limit: int) -> list[str]:
+    """List ids of collections."""
+    return [row["id"] for row in _sql.rows(conn, "list_collection_ids", limit=limit)]
+
+
+def list_collections(conn: Connection, *, after: str | None, limit: int) -> Generator[DictRow]:
+    """Give collections in the order of their ids: id, content."""
+    yield from _stream(conn, "collections", _sql["list_collections"], {"after_id": after, "limit": limit})
+
+
+def count_items(conn: Connection, collection_ids: Sequence[str]) -> dict[str, Json]:
+    """Count the items of collections, with the span of their times; a collection without items is left out."""
+    rows = _sql.rows(conn, "count_items", collections=list(collection_ids))
+    return {row.pop("collection"): row for row in rows}
+
+
+def measure_collection(conn: Connection, key: str) -> Json:
+    """Give partitions and bytes on disk of a collection, by pgSTAC's own key of it."""
+    return _sql.first(conn, "measure_collection", key=key) or {}
+
+
+def export(conn: Connection, filters: Filters) -> Generator[DictRow]:
+    """Give all items that meet the filters, by collection and id: item, its geometry as WKB, its bounds."""
+    statement = _sql["export"].format(item=_item(), conditions=sql.SQL(" AND ").join(_conditions(filters)))
+    yield from _stream(conn, "export", statement, asdict(filters))
+
+
+def export_collections(conn: Connection, collection_id: str | None) -> Iterator[Json]:
+    """Give all collections, or the one."""
+    rows = _stream(conn, "export_collections", _sql["export_collections"], {"collection": collection_id})
+    return (row["content"] for row in rows)
+
+
+def _item() -> sql.Composed:
+    return _sql["whole_item"].format()
+
+
+def _conditions(filters: Filters) -> list[Statement]:
+    chosen: list[Statement] = [
+        _sql[name]
+        for name, wanted in (
+            ("in_collection", filters.collection),
+            ("in_area", filters.area),
+            ("in_time", filters.earliest),
+        )
+        if wanted is not None
+    ]
+    if filters.distance is not None:
+        chosen.append(_sql["within_distance"].format(key=_sql["key_of_distance"]))
+    return chosen or [_sql["any_item"]]
+
+
+def _stream(conn: Connection, name: str, statement: Statement, params: dict[str, Any]) -> Iterator[DictRow]:
+    with conn.cursor(f"geostage_{name}", row_factory=dict_row) as cursor:
+        cursor.itersize = FETCH
+        cursor.execute(statement, params)
+        yield from cursor

@@ -1,0 +1,1 @@
+"""The rows of the job protocol: jobs, tasks, work areas, poison messages."""

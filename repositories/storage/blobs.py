@@ -1,0 +1,276 @@
+"""Blobs: sources, work-area blobs and outputs, on Azure Blob Storage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import BlobProperties, BlobServiceClient, ContentSettings
+
+from repositories.storage.errors import blob_not_found, container_not_found, storage_errors
+from repositories.storage.marks import MARK
+from repositories.storage.publication import BLOCK_BYTES, publish
+from schema.jobs import Source
+from schema.settings import Settings
+
+CONTAINER_NAME = re.compile(r"\$root|\$web|[a-z0-9](?:-?[a-z0-9]){2,62}")
+"""https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata"""
+WHILE_A_CALLER_WAITS: dict[str, Any] = {"read_timeout": 4, "retry_total": 1}
+"""Storage that accepts a request but does not answer must not keep the caller of a POST for a minute."""
+BINARY = "application/octet-stream"
+QUICK_BACKOFF = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
+"""Seconds between tries of the SDK; its own default of 15 would keep a POST waiting that could answer 503."""
+LISTED = ["metadata"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BlobFacts:
+    """What a listing says of a blob."""
+
+    name: str
+    size: int
+    etag: str
+    last_modified: datetime
+    content_type: str | None
+    mark: str | None = None
+    """Says what an output was made of, see repositories.marks; None for any other blob."""
+
+
+@dataclass(frozen=True)
+class BlobFolder:
+    """What the names of further blobs begin with, up to and including a slash."""
+
+    name: str
+
+
+class Blobs(Protocol):
+    """The seam to blob storage. Every method raises StorageUnavailable when the service cannot be reached."""
+
+    @property
+    def identity(self) -> str:
+        """Tell this storage from any other whose containers have the same names; no secret."""
+
+    def check_container(self, container: str) -> None:
+        """See that a container exists. Raises NotFound."""
+
+    def head(self, container: str, blob: str) -> Source:
+        """Look at a blob. Raises NotFound (container_not_found or blob_not_found)."""
+
+    def download(self, source: Source, path: Path) -> None:
+        """Fetch a source into a file, in parallel ranges. Raises SourceChanged if it is not the accepted one."""
+
+    def read_range(self, source: Source, offset: int, length: int) -> bytes:
+        """Fetch a part of a source, less at its end. Raises SourceChanged if it is not the accepted one."""
+
+    def read(self, container: str, blob: str) -> bytes:
+        """Fetch a whole small blob. Raises NotFound."""
+
+    def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
+        """Write a small blob at once; the container is made if it is missing."""
+
+    def publish(
+        self,
+        container: str,
+        blob: str,
+        path: Path,
+        *,
+        attempt: int,
+        content_type: str = BINARY,
+        made_of: str | None = None,
+    ) -> None:
+        """Upload a file as blocks whose ids bear the attempt, and commit them: readers see all of it or none.
+
+        With `made_of`, a source as container/blob, the output bears that mark, and one that bears the mark of another
+        source is not replaced.
+
+        Raises
+        ------
+        PermanentError
+            output_of_another_source.
+        OutputContested
+            Another worker wrote the blob meanwhile.
+        """
+
+    def has_container(self, container: str) -> bool:
+        """Tell whether a container is there; it is asked while a caller waits."""
+
+    def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
+        """List blobs in the order of their names. Raises NotFound."""
+
+    def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
+        """List what lies right below a prefix: blobs, and folders for all that lies deeper. Raises NotFound."""
+
+    def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
+        """Delete a blob, with an ETag only if it is still that one; one that is not there is no error."""
+
+    def delete_prefix(self, container: str, prefix: str) -> int:
+        """Delete all blobs whose names begin with the prefix, and say how many; a missing container has none."""
+
+
+class AzureBlobs:
+    """Blobs of a storage account, by connection string or with an identity."""
+
+    def __init__(self, settings: Settings) -> None:
+        # The rows own the retries; the SDK's own only ride out a dropped connection.
+        options: dict[str, Any] = {"retry_total": 2, "retry_connect": 1, "connection_timeout": 5, "read_timeout": 60}
+        options |= QUICK_BACKOFF
+        if settings.storage_connection_string:
+            secret = settings.storage_connection_string.get_secret_value()
+            self._service = BlobServiceClient.from_connection_string(secret, max_block_size=BLOCK_BYTES, **options)
+        else:
+            self._service = BlobServiceClient(
+                settings.service_uri("blob"),
+                DefaultAzureCredential(managed_identity_client_id=settings.storage_client_id),
+                max_block_size=BLOCK_BYTES,
+                **options,
+            )
+
+    @property
+    def identity(self) -> str:
+        """See Blobs."""
+        return str(self._service.url).partition("?")[0]
+
+    def check_container(self, container: str) -> None:
+        """See Blobs."""
+        # A name with a slash would lead into a container of another name.
+        if not CONTAINER_NAME.fullmatch(container):
+            raise container_not_found(container)
+        with storage_errors(container, ""):
+            try:
+                self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
+            except ResourceNotFoundError as exc:
+                raise container_not_found(container) from exc
+
+    def head(self, container: str, blob: str) -> Source:
+        """See Blobs."""
+        if not CONTAINER_NAME.fullmatch(container):
+            raise container_not_found(container)
+        with storage_errors(container, blob):
+            try:
+                facts = self._service.get_blob_client(container, blob).get_blob_properties(**WHILE_A_CALLER_WAITS)
+            except ResourceNotFoundError:
+                # The answer to a HEAD has no body to tell a missing container from a missing blob.
+                self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
+                raise blob_not_found(container, blob) from None
+        return Source(container, blob, facts.etag, facts.size, facts.last_modified.astimezone(UTC).isoformat())
+
+    def download(self, source: Source, path: Path) -> None:
+        """See Blobs."""
+        client = self._service.get_blob_client(source.container, source.blob)
+        with storage_errors(source.container, source.blob, accepted=source), path.open("wb") as file:
+            client.download_blob(
+                max_concurrency=4, etag=source.etag, match_condition=MatchConditions.IfNotModified
+            ).readinto(file)
+
+    def read_range(self, source: Source, offset: int, length: int) -> bytes:
+        """See Blobs."""
+        if offset >= source.size:
+            return b""
+        client = self._service.get_blob_client(source.container, source.blob)
+        with storage_errors(source.container, source.blob, accepted=source):
+            return client.download_blob(
+                offset, length, etag=source.etag, match_condition=MatchConditions.IfNotModified
+            ).readall()
+
+    def read(self, container: str, blob: str) -> bytes:
+        """See Blobs."""
+        with storage_errors(container, blob):
+            return self._service.get_blob_client(container, blob).download_blob(max_concurrency=2).readall()
+
+    def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
+        """See Blobs."""
+        client = self._service.get_blob_client(container, blob)
+        settings = ContentSettings(content_type=content_type)
+        with storage_errors(container, blob):
+            self._in_container(
+                container,
+                lambda: client.upload_blob(data, overwrite=True, content_settings=settings, max_concurrency=2),
+            )
+
+    def publish(
+        self,
+        container: str,
+        blob: str,
+        path: Path,
+        *,
+        attempt: int,
+        content_type: str = BINARY,
+        made_of: str | None = None,
+    ) -> None:
+        """See Blobs."""
+        client = self._service.get_blob_client(container, blob)
+        settings = ContentSettings(content_type=content_type)
+        with storage_errors(container, blob), path.open("rb") as file:
+            publish(client, partial(self._in_container, container), file, attempt, settings, made_of)
+
+    def has_container(self, container: str) -> bool:
+        """See Blobs."""
+        with storage_errors(container, ""):
+            try:
+                self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
+            except ResourceNotFoundError:
+                return False
+        return True
+
+    def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
+        """See Blobs."""
+        with storage_errors(container, prefix):
+            for facts in self._service.get_container_client(container).list_blobs(prefix or None, LISTED):
+                yield _facts_of(facts)
+
+    def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
+        """See Blobs."""
+        client = self._service.get_container_client(container)
+        with storage_errors(container, prefix):
+            for found in client.walk_blobs(prefix or None, LISTED, "/"):
+                yield _facts_of(found) if isinstance(found, BlobProperties) else BlobFolder(found.name)
+
+    def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
+        """See Blobs."""
+        only: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        with storage_errors(container, blob), suppress(ResourceNotFoundError, ResourceModifiedError):
+            self._service.get_blob_client(container, blob).delete_blob(**only)
+
+    def delete_prefix(self, container: str, prefix: str) -> int:
+        """See Blobs."""
+        client = self._service.get_container_client(container)
+        deleted = 0
+        with storage_errors(container, prefix):
+            try:
+                for name in client.list_blob_names(name_starts_with=prefix):
+                    # Another worker may delete it first.
+                    with suppress(ResourceNotFoundError):
+                        client.delete_blob(name)
+                        deleted += 1
+            except ResourceNotFoundError:
+                return deleted
+        return deleted
+
+    def _in_container(self, container: str, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except ResourceNotFoundError:
+            try:
+                self._service.create_container(container)
+            except ResourceExistsError:
+                # Another worker made it between the two calls.
+                return act()
+            return act()
+
+
+def _facts_of(found: BlobProperties) -> BlobFacts:
+    # A listing gives an ETag without the quotation marks that belong to it, and that a HEAD gives.
+    etag = f'"{found.etag.strip(chr(34))}"'
+    kind = found.content_settings.content_type
+    mark = (found.metadata or {}).get(MARK)
+    return BlobFacts(found.name, found.size, etag, found.last_modified.astimezone(UTC), kind, mark)

@@ -1,0 +1,1 @@
+"""Target tables: staged, filled, and put in the place of the one that is served."""

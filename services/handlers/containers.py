@@ -1,0 +1,106 @@
+"""The handlers of list_container: prefixes says how the container is shared out, list goes through a share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from repositories.storage.blobs import BlobFacts, BlobFolder
+from schema.jobs import Json
+from schema.settings import RESULTS
+from services.containers.kinds import is_own
+from services.containers.listing import Summary, describe, size_of
+from services.context import TaskContext
+
+MAX_FOLDERS = 1_000
+MAX_FOLDER_BYTES = 150_000
+"""All of them stand in one result."""
+PART_FILES = 10_000
+CHECK_EVERY = 1_000
+
+
+def prefixes(ctx: TaskContext) -> Json:
+    """Name the folders right below the prefix; None when there are so many that one task goes through all."""
+    container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
+    if ctx.parameters["limit"]:
+        return {"folders": None}
+    folders: list[str] = []
+    length = 0
+    for number, found in enumerate(ctx.blobs.list_level(container, prefix)):
+        if number % CHECK_EVERY == 0:
+            ctx.check()
+        if isinstance(found, BlobFolder) and not _is_hidden(ctx, found.name):
+            folders.append(found.name)
+            length += len(found.name.encode())
+        if len(folders) > MAX_FOLDERS or length > MAX_FOLDER_BYTES:
+            return {"folders": None}
+    return {"folders": folders}
+
+
+def list_files(ctx: TaskContext) -> Json:
+    """Go through a share of the container. What does not fit into the result is written to blobs, part by part."""
+    parts = _Parts(ctx, ctx.parameters["inline_bytes"])
+    summary = Summary()
+    for number, facts in enumerate(islice(_blobs(ctx), ctx.parameters["limit"])):
+        if number % CHECK_EVERY == 0:
+            ctx.check()
+        file = describe(facts)
+        summary.add(file)
+        parts.add(file)
+    parts.close()
+    return {"summary": summary.as_json(), "files": parts.inline, "more_files": parts.written}
+
+
+def _blobs(ctx: TaskContext) -> Iterator[BlobFacts]:
+    container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
+    if ctx.parameters["deep"]:
+        found: Iterator[BlobFacts | BlobFolder] = ctx.blobs.list_blobs(container, prefix)
+    else:
+        found = ctx.blobs.list_level(container, prefix)
+    suffix = (ctx.parameters["suffix"] or "").lower()
+    blobs = (facts for facts in found if isinstance(facts, BlobFacts) and not _is_hidden(ctx, facts.name))
+    return (facts for facts in blobs if facts.name.lower().endswith(suffix))
+
+
+def _is_hidden(ctx: TaskContext, name: str) -> bool:
+    """Large results and exports are listed where they are asked for alone: this list may be among them."""
+    container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
+    return is_own(ctx.settings, container, name) and not is_own(ctx.settings, container, prefix)
+
+
+@dataclass
+class _Parts:
+    """The list: its beginning stays in the result, the rest goes to blobs of the output container."""
+
+    ctx: TaskContext
+    room: int
+    """Bytes that the result has left; none once a blob did not fit."""
+    inline: list[Json] = field(default_factory=list)
+    written: list[Json] = field(default_factory=list)
+    _held: list[Json] = field(default_factory=list)
+
+    def add(self, file: Json) -> None:
+        if self.room:
+            size = size_of(file)
+            if size <= self.room:
+                self.inline.append(file)
+                self.room -= size
+                return
+            self.room = 0
+        self._held.append(file)
+        if len(self._held) == PART_FILES:
+            self._write()
+
+    def close(self) -> None:
+        if self._held:
+            self._write()
+
+    def _write(self) -> None:
+        task = self.ctx.task
+        container = self.ctx.settings.output_container
+        blob = f"{RESULTS}{task.task_id}-{task.attempt}-{len(self.written) + 1}.json"
+        self.ctx.blobs.write(container, blob, json.dumps(self._held).encode(), content_type="application/json")
+        self.written.append({"path": f"{container}/{blob}", "files": len(self._held)})
+        self._held = []

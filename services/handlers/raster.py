@@ -1,0 +1,223 @@
+"""The handlers of the job types for single rasters: validate, convert, process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from schema.jobs import Json
+from services.context import TaskContext
+from services.raster import errors
+from services.raster.output import outputs, report
+from services.raster.output.cog import MEDIA_TYPE, CogPlan, check_cog, plan_cog, validate_cog, write_cog
+from services.raster.output.steps import Steps
+from services.raster.output.tiled_file import copy_writer, grid_writer
+from services.raster.output.warp import warp_pixels
+from services.raster.planning.georeference import label_of as crs_label
+from services.raster.planning.plan import (
+    Options,
+    RasterPlan,
+    WarpPlan,
+    check_blocks,
+    check_output,
+    check_size,
+    disk_bytes,
+    needs_tiles,
+    plan_conversion,
+    plan_process,
+)
+from services.raster.source.facts import RasterFacts, describe, facts_of
+from services.raster.source.gdal import gdal_environment, open_tiff
+from services.raster.source.remote import fetch, label_of, open_fetched, open_remote, source_of
+from services.raster.source.scan import Scan, block_name, scan
+from services.raster.source.statistics import RasterStatistics
+from services.stac.items.item import record_of
+from services.stac.publish import output_item, write_items
+
+
+@dataclass(frozen=True)
+class Cog:
+    """A finished COG in the work folder."""
+
+    path: Path
+    plan: CogPlan
+    facts: RasterFacts
+    statistics: RasterStatistics
+
+
+def validate_raster(ctx: TaskContext) -> Json:
+    """Read everything, change nothing, and tell what was found."""
+    steps, options = Steps(), options_of(ctx)
+    with gdal_environment():
+        with steps.step("look"):
+            plan = _look(ctx, options, process=True, limited=False)
+        with steps.step("fetch"):
+            path = _fetch(ctx, source_of(ctx).size)
+        with steps.step("read"), open_fetched(ctx, path) as dataset:
+            found = scan(dataset, plan.facts, plan.nodata.nodata, ctx.check)
+        with steps.step("validate_cog"):
+            cog = validate_cog(path)
+    return _validation(ctx, plan, found, cog, steps)
+
+
+def cog_conversion(ctx: TaskContext) -> Json:
+    """Make a COG of a raster: same pixels, same place."""
+    steps, options = Steps(), options_of(ctx)
+    label, blob = label_of(source_of(ctx)), outputs.own_cog(ctx)
+    with gdal_environment():
+        with steps.step("look"):
+            plan = _look(ctx, options, process=False, limited=False)
+        with steps.step("fetch"):
+            path = _fetch(ctx, disk_bytes(plan, source_of(ctx).size))
+        with steps.step("validate"):
+            found, path = _validate(ctx, plan, path)
+        cog = _make_cog(ctx, steps, plan, path, found.statistics)
+    with steps.step("publish"):
+        _publish(ctx, cog, blob)
+    return {
+        "cog_path": f"{ctx.settings.output_container}/{blob}",
+        "source": label,
+        **_outcome(plan, cog, found.statistics),
+        "processing_stats": steps.as_json(),
+    }
+
+
+def process_raster(ctx: TaskContext) -> Json:
+    """Validate, reproject, optimize, make the COG, validate it, and catalogue it."""
+    steps, options = Steps(), options_of(ctx)
+    blob = outputs.own_cog(ctx)
+    with gdal_environment():
+        with steps.step("validate"):
+            plan = _look(ctx, options, process=True, limited=True)
+        with steps.step("fetch"):
+            path = _fetch(ctx, disk_bytes(plan, source_of(ctx).size))
+        with steps.step("validate"):
+            found, path = _validate(ctx, plan, path)
+        statistics = found.statistics
+        with steps.step("reproject"):
+            if plan.warp:
+                path, statistics = _reproject(ctx, plan, plan.warp, path)
+        cog = _make_cog(ctx, steps, plan, path, statistics)
+    with steps.step("catalog_stac"):
+        item = output_item(ctx, cog.path, blob, cog.statistics)
+    with steps.step("publish"):
+        _publish(ctx, cog, blob)
+    with steps.step("catalog_stac"):
+        write_items(ctx, [record_of(item)])
+    return {
+        "cog_path": f"{ctx.settings.output_container}/{blob}",
+        "source": label_of(source_of(ctx)),
+        "stac_id": item.id,
+        "collection_id": item.collection_id,
+        **_outcome(plan, cog, found.statistics),
+        "processing_stats": steps.as_json(),
+    }
+
+
+def options_of(ctx: TaskContext) -> Options:
+    """Give the task's parameters as options; those that are not given have their defaults."""
+    return Options(**{key: value for key, value in ctx.parameters.items() if key in Options.__dataclass_fields__})
+
+
+def _look(ctx: TaskContext, options: Options, *, process: bool, limited: bool) -> RasterPlan:
+    """Judge the header and plan, before anything is downloaded."""
+    source = source_of(ctx)
+    label = label_of(source)
+    limit = options.max_raster_size_gb or ctx.settings.max_raster_size_gb
+    with open_remote(ctx.blobs, source) as dataset:
+        facts = facts_of(dataset)
+        if limited:
+            check_size(label, facts, limit)
+        check_blocks(label, facts)
+        plan = plan_process(label, dataset, facts, options) if process else plan_conversion(label, facts, options)
+    if limited:
+        check_output(plan, limit)
+    return plan
+
+
+def _fetch(ctx: TaskContext, needed_bytes: int) -> Path:
+    errors.check_disk(ctx.work_folder, needed_bytes)
+    return fetch(ctx)
+
+
+def _validate(ctx: TaskContext, plan: RasterPlan, path: Path) -> tuple[Scan, Path]:
+    """Read every block; gives what was seen, and the file to go on with: in tiles where the source is in strips."""
+    facts, nodata = plan.facts, plan.nodata.nodata
+    with open_fetched(ctx, path) as dataset:
+        if needs_tiles(plan):
+            tiles = ctx.work_folder / "tiles.tif"
+            with copy_writer(tiles, facts) as writer:
+                found = scan(dataset, facts, nodata, ctx.check, writer.write)
+        else:
+            tiles, found = path, scan(dataset, facts, nodata, ctx.check)
+    if found.damaged:
+        raise errors.damaged(label_of(source_of(ctx)), found.damaged, block_name(found.first_damaged[0], facts))
+    if tiles != path:
+        path.unlink()
+    return found, tiles
+
+
+def _reproject(ctx: TaskContext, plan: RasterPlan, warp: WarpPlan, path: Path) -> tuple[Path, RasterStatistics]:
+    target, grid = ctx.work_folder / "warped.tif", warp.grid
+    with (
+        open_fetched(ctx, path) as dataset,
+        grid_writer(target, plan.facts, grid, grid.width, grid.height, warp.side) as writer,
+    ):
+        statistics = warp_pixels(dataset, plan, warp, writer, ctx.check)
+    path.unlink()
+    return target, statistics
+
+
+def _make_cog(ctx: TaskContext, steps: Steps, plan: RasterPlan, pixels: Path, statistics: RasterStatistics) -> Cog:
+    with steps.step("optimize"):
+        cog = plan_cog(plan, statistics)
+    ctx.check()
+    target = ctx.work_folder / "cog.tif"
+    with steps.step("create_cog"):
+        write_cog(cog, pixels, target)
+    ctx.check()
+    with steps.step("validate_cog"):
+        check_cog(target)
+        with open_tiff(target) as dataset:
+            facts = facts_of(dataset)
+    return Cog(target, cog, facts, statistics)
+
+
+def _publish(ctx: TaskContext, cog: Cog, blob: str) -> None:
+    ctx.check()
+    outputs.publish(ctx, blob, cog.path, MEDIA_TYPE)
+
+
+def _outcome(plan: RasterPlan, cog: Cog, before: RasterStatistics) -> Json:
+    crs = crs_label(plan.crs) if plan.crs else None
+    after_crs = crs if plan.warp is None else crs_label(plan.warp_crs)
+    return {
+        "report": {
+            "before": report.state_of(plan.facts, crs, plan.facts.nodata, before),
+            "after": report.state_of(cog.facts, after_crs, cog.facts.nodata, cog.statistics),
+        },
+        "resampling": plan.warp.resampling if plan.warp else None,
+        "overview_resampling": cog.plan.overviews.lower(),
+        "profile": cog.plan.profile,
+        "warnings": report.warnings_of(plan, cog.plan, cog.facts, cog.statistics),
+        "size_bytes": cog.path.stat().st_size,
+    }
+
+
+def _validation(ctx: TaskContext, plan: RasterPlan, found: Scan, cog: Json, steps: Steps) -> Json:
+    facts, limit = plan.facts, plan.options.max_raster_size_gb or ctx.settings.max_raster_size_gb
+    return {
+        "source": label_of(source_of(ctx)),
+        "valid": not found.damaged,
+        **describe(facts),
+        "crs": crs_label(plan.crs) if plan.crs else None,
+        "statistics": [band.as_json() for band in found.statistics.bands],
+        "valid_pixels": found.statistics.covered,
+        "blocks": found.blocks,
+        "damaged_blocks": found.damaged,
+        "first_damaged_blocks": [block_name(window, facts) for window in found.first_damaged],
+        "cog": cog,
+        "process_raster": report.forecast(plan, found.statistics, limit),
+        "warnings": list(plan.warnings),
+        "processing_stats": steps.as_json(),
+    }

@@ -1,0 +1,257 @@
+"""The handlers that plan the tiles of a raster, and that make one of them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pyproj import CRS
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from repositories import tiles
+from repositories.tiles import MadeTile, Tile, TilingPlan
+from schema.jobs import Json
+from services.context import TaskContext
+from services.raster import errors
+from services.raster.names import DEFAULT_VERSION, collection_id, tile_blob, tile_item_id, version_folder
+from services.raster.output import outputs
+from services.raster.output.cog import MEDIA_TYPE, check_cog, plan_tile_cog, write_cog
+from services.raster.output.report import bounds_of
+from services.raster.output.steps import Steps
+from services.raster.planning.georeference import Grid
+from services.raster.planning.georeference import label_of as crs_label
+from services.raster.planning.plan import Options, RasterPlan, check_blocks, needs_tiles, plan_process
+from services.raster.source.blocks import block_side
+from services.raster.source.facts import facts_of
+from services.raster.source.gdal import gdal_environment
+from services.raster.source.remote import label_of, open_remote, source_of
+from services.raster.source.statistics import RasterStatistics
+from services.raster.tiling.cut import Cut, cut_tile, output_grid, plan_cut
+from services.raster.tiling.spool import spooled
+from services.raster.tiling.tile_sizes import OutputSize, tile_shape
+from services.stac.items.item import record_of
+from services.stac.publish import check_items, item_of
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels of a tile in the work folder."""
+
+    plan: RasterPlan
+    cut: Cut
+    statistics: RasterStatistics
+    transferred: int
+
+
+def plan_tiles(ctx: TaskContext) -> Json:
+    """Plan the tiles of the task's source, from its header alone; or take a plan that there is."""
+    steps = Steps()
+    with steps.step("plan"):
+        wished = ctx.parameters.get("plan_id")
+        tiling, found = (_taken(ctx, wished), {}) if wished else _planned(ctx)
+    listed = tiles.list_tiles(ctx.transaction, tiling.plan_id) if ctx.parameters.get("list_tiles") else None
+    return {
+        "plan_id": tiling.plan_id,
+        "status": "planned",
+        "source": label_of(source_of(ctx)),
+        "tile_count": tiling.rows * tiling.cols,
+        "rows": tiling.rows,
+        "cols": tiling.cols,
+        "tile_width": tiling.tile_width,
+        "tile_height": tiling.tile_height,
+        "size_gb": round(tiling.raw_bytes / 1e9, 6),
+        "crs": crs_label(CRS.from_wkt(tiling.crs_wkt)),
+        "transform": tiling.transform,
+        "width": tiling.width,
+        "height": tiling.height,
+        **({"tiles": [planned_tile(tile) for tile in listed]} if listed is not None else {}),
+        **found,
+        "processing_stats": steps.as_json(),
+    }
+
+
+def make_tile(ctx: TaskContext) -> Json:
+    """Make one tile of a plan: its pixels, its COG, and its item, which is kept until the tiles are collected."""
+    steps = Steps()
+    tiling, tile = held_plan(ctx), _tile(ctx)
+    with gdal_environment():
+        with steps.step("read"):
+            pixels = _cut(ctx, tiling, tile)
+        made = MadeTile(0.0)
+        if pixels.statistics.covered:
+            made = _publish(ctx, steps, pixels, tile)
+    stats = steps.as_json()
+    made = replace(made, seconds=stats["total"])
+    if not tiles.holds_plan(ctx.transaction, tiling.plan_id, ctx.job_id):
+        raise errors.plan_taken(tiling.plan_id, "another job, or the folder of its tiles was")
+    tiles.record_tile(ctx.transaction, tiling.plan_id, tile, made)
+    return {
+        "tile_id": tile.tile_id,
+        "row": tile.row,
+        "col": tile.col,
+        "skipped": made.cog_path is None,
+        "cog_path": made.cog_path,
+        "stac_id": made.stac_id,
+        "valid_pixels": pixels.statistics.covered,
+        "bytes_read": pixels.transferred,
+        "processing_stats": stats,
+    }
+
+
+def held_plan(ctx: TaskContext) -> TilingPlan:
+    """Give the plan that the task's job works on. Raises PermanentError when it is gone or another job's."""
+    plan_id = ctx.parameters["plan_id"]
+    with ctx.database.connection() as conn:
+        tiling = tiles.get_plan(conn, plan_id)
+        if tiling is None:
+            raise errors.plan_not_found(plan_id)
+        if not tiles.holds_plan(conn, plan_id, ctx.job_id):
+            raise errors.plan_taken(plan_id, "another job, or the folder of its tiles was")
+    return tiling
+
+
+def raster_plan(ctx: TaskContext, tiling: TilingPlan, dataset: DatasetReader) -> RasterPlan:
+    """Plan the raster as it was planned before, on the grid that was stored: the one for all tiles."""
+    plan = plan_process(label_of(source_of(ctx)), dataset, facts_of(dataset), Options(**tiling.options))
+    if plan.warp is None:
+        return plan
+    place: Any = tuple(tiling.transform)
+    grid = Grid(tiling.crs_wkt, place, tiling.width, tiling.height)
+    return replace(plan, warp=replace(plan.warp, grid=grid, side=tiling.block_side))
+
+
+def planned_tile(tile: Tile) -> Json:
+    """Show a tile of a plan."""
+    window = {"col_off": tile.col_off, "row_off": tile.row_off, "width": tile.width, "height": tile.height}
+    return {
+        "tile_id": tile.tile_id,
+        "row": tile.row,
+        "col": tile.col,
+        "bounds": list(tile.bounds),
+        "window": window,
+        "status": tile.status,
+    }
+
+
+def _taken(ctx: TaskContext, plan_id: str) -> TilingPlan:
+    source = source_of(ctx)
+    tiling = tiles.get_plan(ctx.transaction, plan_id)
+    if tiling is None:
+        raise errors.plan_not_found(plan_id)
+    if (tiling.container, tiling.blob, tiling.etag) != (source.container, source.blob, source.etag):
+        planned, label = f"{tiling.container}/{tiling.blob}", label_of(source)
+        raise errors.plan_of_another_source(
+            plan_id, label, "the file that it replaced" if planned == label else planned
+        )
+    _check_large(ctx, Options(**tiling.options), tiling.raw_bytes / 1e9)
+    _take_output(ctx, tiling)
+    holder = tiles.take_plan(ctx.transaction, plan_id, ctx.job_id)
+    if holder != ctx.job_id:
+        raise errors.plan_taken(plan_id, f"job {holder}, which still runs")
+    return tiling
+
+
+def _planned(ctx: TaskContext) -> tuple[TilingPlan, Json]:
+    source, wished = source_of(ctx), ctx.parameters
+    label = label_of(source)
+    options = _options(wished)
+    with gdal_environment(), open_remote(ctx.blobs, source) as dataset:
+        facts = facts_of(dataset)
+        check_blocks(label, facts)
+        plan = plan_process(label, dataset, facts, options)
+    grid, side = output_grid(plan), block_side(facts.pixel_bytes)
+    size = OutputSize(grid.width, grid.height, facts.pixel_bytes, side)
+    # What process_raster refuses for the size of the source is large, however small the output.
+    _check_large(ctx, options, max(size.gigabytes, facts.raw_bytes / 1e9))
+    target = wished.get("target_tile_size_gb") or ctx.settings.target_tile_size_gb
+    shape = tile_shape(label, size, target, wide=needs_tiles(plan))
+    tiling = TilingPlan(
+        plan_id=ctx.job_id,
+        container=source.container,
+        blob=source.blob,
+        etag=source.etag,
+        options=asdict(options),
+        crs_wkt=grid.crs_wkt,
+        transform=list(grid.transform),
+        width=grid.width,
+        height=grid.height,
+        pixel_bytes=facts.pixel_bytes,
+        block_side=side,
+        tile_width=shape.width,
+        tile_height=shape.height,
+    )
+    tiles.insert_plan(ctx.transaction, tiling, CRS.from_wkt(grid.crs_wkt).to_authority(min_confidence=70))
+    _take_output(ctx, tiling)
+    bounds = bounds_of(grid.affine, grid.width, grid.height)
+    return tiling, {"bounds": bounds, "bands": facts.count, "dtype": facts.dtype, "warnings": list(plan.warnings)}
+
+
+def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
+    # generate_tiling_plan alone lists the tiles, and makes none.
+    if ctx.parameters.get("list_tiles"):
+        return
+    source, version = source_of(ctx), ctx.parameters.get("version_id")
+    folder = version_folder(source.container, source.blob, version)
+    holder = tiles.take_output(ctx.transaction, tiling.plan_id, ctx.job_id, folder)
+    if holder != ctx.job_id:
+        raise errors.output_taken(label_of(source), version or DEFAULT_VERSION, holder)
+    # Nobody else begins to write there now.
+    outputs.check_folder(ctx, folder)
+    places = itertools.product(range(tiling.rows), range(tiling.cols))
+    names = [f"r{row}c{col}" for row, col in places]
+    items = {tile_item_id(source.blob, version, name): tile_blob(folder, name) for name in names}
+    check_items(ctx, collection_id(source.container, ctx.parameters.get("collection_id")), items)
+
+
+def _check_large(ctx: TaskContext, options: Options, size_gb: float) -> None:
+    limit = options.max_raster_size_gb or ctx.settings.max_raster_size_gb
+    if ctx.parameters.get("only_large") and size_gb <= limit:
+        raise errors.raster_too_small(label_of(source_of(ctx)), size_gb, limit)
+
+
+def _options(wished: Json) -> Options:
+    known = {key: value for key, value in wished.items() if key in Options.__dataclass_fields__}
+    return Options(**{**known, "optimize": "none"})
+
+
+def _tile(ctx: TaskContext) -> Tile:
+    plan_id, row, col = (ctx.parameters[key] for key in ("plan_id", "row", "col"))
+    with ctx.database.connection() as conn:
+        tile = tiles.get_tile(conn, plan_id, row, col)
+    if tile is None:
+        raise errors.plan_not_found(plan_id)
+    return tile
+
+
+def _cut(ctx: TaskContext, tiling: TilingPlan, tile: Tile) -> Pixels:
+    source, folder = source_of(ctx), ctx.work_folder
+    window = Window(tile.col_off, tile.row_off, tile.width, tile.height)
+    with spooled(ctx.blobs, source, folder / "spool") as file, open_remote(ctx.blobs, source, file) as dataset:
+        plan = raster_plan(ctx, tiling, dataset)
+        cut = plan_cut(label_of(source), tile.tile_id, plan, dataset, window, tiling.block_side, folder, ctx.check)
+        statistics = cut_tile(cut, dataset, file, folder / "pixels.tif")
+    return Pixels(plan, cut, statistics, file.transferred)
+
+
+def _publish(ctx: TaskContext, steps: Steps, pixels: Pixels, tile: Tile) -> MadeTile:
+    source, version = source_of(ctx), ctx.parameters.get("version_id")
+    blob = tile_blob(version_folder(source.container, source.blob, version), tile.tile_id)
+    target, cog = ctx.work_folder / "cog.tif", plan_tile_cog(pixels.plan, pixels.cut.grid)
+    with steps.step("create_cog"):
+        write_cog(cog, ctx.work_folder / "pixels.tif", target)
+    ctx.check()
+    with steps.step("validate_cog"):
+        check_cog(target)
+    with steps.step("publish"):
+        outputs.publish(ctx, blob, target, MEDIA_TYPE)
+    with steps.step("describe"):
+        name = tile_item_id(source.blob, version, tile.tile_id)
+        item = item_of(ctx, target, blob, pixels.statistics, name)
+    return MadeTile(
+        seconds=0.0,
+        cog_path=f"{ctx.settings.output_container}/{blob}",
+        stac_id=item.id,
+        item=record_of(item),
+    )

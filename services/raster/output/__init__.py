@@ -1,0 +1,1 @@
+"""What is written: warped pixels, COGs, VRTs, reports."""

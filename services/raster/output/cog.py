@@ -1,0 +1,180 @@
+"""Cloud Optimized GeoTIFFs: what one is made of, writing it with GDAL's COG driver, and validating it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import rasterio
+import rasterio.shutil
+from rio_cogeo.cogeo import cog_validate
+
+from schema.jobs import Json
+from services.raster.errors import OutputFailed, writing
+from services.raster.output.vrt import OutputHeader, vrt_text
+from services.raster.planning.dtype import smallest_dtype
+from services.raster.planning.georeference import Grid, Transform
+from services.raster.planning.plan import Profile, RasterPlan
+from services.raster.source.blocks import block_side
+from services.raster.source.facts import ITEM_BYTES
+from services.raster.source.gdal import WRITE_CACHE_BYTES, gdal_environment, threads
+from services.raster.source.statistics import RasterStatistics
+
+MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+_LERC_TYPES = ("uint8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+_COMPRESSION = {"deflate": "DEFLATE", "zstd": "ZSTD", "lerc": "LERC_DEFLATE"}
+
+
+@dataclass(frozen=True)
+class CogPlan:
+    """How the COG is written."""
+
+    header: OutputHeader
+    profile: Profile
+    overviews: str
+    """Resampling, as GDAL names it."""
+    side: int
+    """Of the tiles."""
+    warnings: tuple[Json, ...] = ()
+
+
+def plan_cog(plan: RasterPlan, statistics: RasterStatistics) -> CogPlan:
+    """Decide header, data type, mask and profile, now that every pixel was seen. Pure."""
+    facts, warp = plan.facts, plan.warp
+    dtype = facts.dtype
+    nodata = _kept_nodata(plan, statistics)
+    if plan.options.optimize == "lossless":
+        dtype = smallest_dtype(facts, statistics.bands, nodata)
+    size = (warp.grid.width, warp.grid.height) if warp else (facts.width, facts.height)
+    place = warp.grid.transform if warp else None if facts.georeference in ("gcps", "none") else facts.transform
+    header = replace(_header(plan, size, place), dtype=dtype, nodata=nodata, with_mask=_with_mask(plan, statistics))
+    first = statistics.bands[0]
+    return _cog(plan, header, plan.overviews(first.minimum, first.maximum))
+
+
+def plan_tile_cog(plan: RasterPlan, grid: Grid) -> CogPlan:
+    """Decide the same for a tile, of which `grid` are the pixels: by the source's header alone.
+
+    So all tiles of a raster are alike: data type, nodata, mask and overviews do not depend on what is in a tile. Pure.
+    """
+    size = grid.width, grid.height
+    return _cog(plan, _header(plan, size, grid.transform), plan.overviews(None, None))
+
+
+def _header(plan: RasterPlan, size: tuple[int, int], place: Transform | None) -> OutputHeader:
+    facts, warp = plan.facts, plan.warp
+    return OutputHeader(
+        width=size[0],
+        height=size[1],
+        dtype=facts.dtype,
+        crs_wkt=warp.grid.crs_wkt if warp else plan.native_crs_wkt,
+        transform=place,
+        gcps=() if warp else facts.gcps,
+        bands=facts.bands,
+        nodata=plan.nodata.nodata,
+        with_mask=plan.nodata.validity == "mask" or (plan.nodata.validity == "all" and warp is not None),
+        palette=facts.palette,
+        tags=facts.tags,
+        area_or_point="Area" if warp else facts.area_or_point,
+    )
+
+
+def _cog(plan: RasterPlan, header: OutputHeader, overviews: str) -> CogPlan:
+    profile, warnings = _profile(plan.options.profile, header.dtype)
+    item_bytes = ITEM_BYTES.get(header.dtype, plan.facts.item_bytes)
+    return CogPlan(header, profile, overviews, block_side(item_bytes * plan.facts.count), warnings)
+
+
+def write_cog(cog: CogPlan, pixels: Path, target: Path) -> None:
+    """Write the COG from the pixels of a file. Raises DiskFull, OutputFailed."""
+    bridge = target.with_suffix(".vrt")
+    bridge.write_text(vrt_text(cog.header, pixels), encoding="utf-8")
+    # The copy reads and writes in order, and the driver's threads hold blocks of their own.
+    with (
+        gdal_environment(WRITE_CACHE_BYTES),
+        writing(target.parent),
+        rasterio.open(bridge, driver="VRT") as source,
+    ):
+        rasterio.shutil.copy(source, target, driver="COG", **creation_options(cog))
+
+
+def creation_options(cog: CogPlan) -> dict[str, str]:
+    """Give the options of GDAL's COG driver: https://gdal.org/en/stable/drivers/raster/cog.html"""
+    compression = _COMPRESSION[cog.profile]
+    options = {
+        "COMPRESS": compression,
+        "OVERVIEW_COMPRESS": compression,
+        "BLOCKSIZE": str(stored_side(cog)),
+        **overview_options(cog),
+        "BIGTIFF": "IF_SAFER",
+        "NUM_THREADS": threads(),
+        "SPARSE_OK": "YES",
+    }
+    if cog.profile == "lerc":
+        return {**options, "MAX_Z_ERROR": "0"}
+    predictor = "NO" if cog.header.dtype.startswith("complex") else "YES"
+    return {**options, "PREDICTOR": predictor, "OVERVIEW_PREDICTOR": predictor}
+
+
+def overview_options(cog: CogPlan) -> dict[str, str]:
+    """Give the options of overviews: each half of the one before, until one tile holds it or a side is one pixel."""
+    count = overview_count(cog)
+    if not count:
+        return {"OVERVIEWS": "NONE"}
+    return {"OVERVIEWS": "IGNORE_EXISTING", "OVERVIEW_COUNT": str(count), "OVERVIEW_RESAMPLING": cog.overviews}
+
+
+def overview_count(cog: CogPlan) -> int:
+    """Count the overviews."""
+    width, height = cog.header.width, cog.header.height
+    count = 0
+    while max(width, height) >> count > cog.side and min(width, height) >> (count + 1):
+        count += 1
+    return count
+
+
+def stored_side(cog: CogPlan) -> int:
+    """Choose the side of the blocks in the file: `side`, or three quarters of it.
+
+    A level that is exactly as wide as its blocks and higher counts as one in strips, for rio-cogeo and rasterio alike.
+    No level has both widths.
+    """
+    widths = {math.ceil(cog.header.width / 2**level) for level in range(overview_count(cog) + 1)}
+    return cog.side * 3 // 4 if cog.side in widths and cog.header.height > cog.side else cog.side
+
+
+def validate_cog(path: Path) -> Json:
+    """Validate a file with rio-cogeo: {"valid", "errors", "warnings"}."""
+    valid, faults, warnings = cog_validate(path, quiet=True)
+    return {"valid": bool(valid), "errors": list(faults), "warnings": list(warnings)}
+
+
+def check_cog(path: Path) -> Json:
+    """Validate a COG of our own. Raises OutputFailed."""
+    found = validate_cog(path)
+    if not found["valid"]:
+        raise OutputFailed(
+            f"The COG that was written is not valid: {'; '.join(found['errors'])}.",
+            remediation="It is tried again; if it keeps happening, it is an error in Geostage: report it.",
+        )
+    return found
+
+
+def _kept_nodata(plan: RasterPlan, statistics: RasterStatistics) -> float | None:
+    every_value_valid = all(band.valid == band.total for band in statistics.bands)
+    return None if plan.nodata.assumed and every_value_valid else plan.nodata.nodata
+
+
+def _with_mask(plan: RasterPlan, statistics: RasterStatistics) -> bool:
+    if plan.nodata.validity == "mask":
+        return True
+    # A warp leaves corners without data; where there are none, no mask is needed.
+    return plan.nodata.validity == "all" and plan.warp is not None and statistics.covered < statistics.bands[0].total
+
+
+def _profile(wished: Profile, dtype: str) -> tuple[Profile, tuple[Json, ...]]:
+    if wished != "lerc" or dtype in _LERC_TYPES:
+        return wished, ()
+    message = f"LERC cannot hold {dtype}; the COG is compressed with deflate."
+    return "deflate", ({"code": "profile_changed", "message": message, "count": 1},)

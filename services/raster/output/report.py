@@ -1,0 +1,112 @@
+"""Reports: a raster before and after, and what was lost or changed on the way. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from affine import Affine
+
+from schema.jobs import Json
+from services.raster.output.cog import CogPlan, plan_cog
+from services.raster.planning.georeference import label_of
+from services.raster.planning.plan import RasterPlan
+from services.raster.source.facts import RasterFacts, plain_number
+from services.raster.source.statistics import RasterStatistics
+
+
+def state_of(facts: RasterFacts, crs: str | None, nodata: float | None, statistics: RasterStatistics) -> Json:
+    """Give one side of the before/after report."""
+    seen = [band for band in statistics.bands if band.minimum is not None and band.maximum is not None]
+    return {
+        "bands": facts.count,
+        "dtype": facts.dtype,
+        "nodata": plain_number(nodata),
+        "crs": crs,
+        "width": facts.width,
+        "height": facts.height,
+        "total_pixels": facts.width * facts.height,
+        "valid_pixels": statistics.covered,
+        "minimum": plain_number(min((b.minimum for b in seen if b.minimum is not None), default=None)),
+        "maximum": plain_number(max((b.maximum for b in seen if b.maximum is not None), default=None)),
+        "mask": facts.has_mask,
+        "color_interpretation": [band.color for band in facts.bands],
+        "band_statistics": [band.as_json() for band in statistics.bands],
+    }
+
+
+def warnings_of(plan: RasterPlan, cog: CogPlan, after: RasterFacts, statistics: RasterStatistics) -> list[Json]:
+    """List what an output lost or changed of its source, as read back from the output."""
+    found = [*plan.warnings, *cog.warnings, *_lost(plan, cog, after)]
+    if plan.nodata.assumed and cog.header.nodata is not None:
+        found.append(_warning("nan_is_nodata", "NaN stands for missing values, and is now declared as nodata."))
+    if statistics.covered == 0:
+        found.append(_warning("no_valid_pixels", "No pixel of the raster is valid."))
+    if plan.facts.other_images:
+        message = "The file holds further images, which were not read."
+        found.append(_warning("other_images_ignored", message, plan.facts.other_images))
+    if plan.warp and plan.facts.dtype in ("int64", "uint64"):
+        found.append(_warning("precision_limited", "Reprojection is exact for whole numbers up to 2^53."))
+    return found
+
+
+def _lost(plan: RasterPlan, cog: CogPlan, after: RasterFacts) -> list[Json]:
+    before = plan.facts
+    pairs = {
+        "color_interpretation": ([b.color for b in before.bands], [b.color for b in after.bands]),
+        "band_names": ([b.description for b in before.bands], [b.description for b in after.bands]),
+        "scale_offset": ([(b.scale, b.offset) for b in before.bands], [(b.scale, b.offset) for b in after.bands]),
+        "units": ([b.unit for b in before.bands], [b.unit for b in after.bands]),
+        "palette": (_used(before, after), after.palette),
+        "metadata": (dict(before.tags), {k: v for k, v in after.tags if k in dict(before.tags)}),
+        "nodata": (plain_number(cog.header.nodata), plain_number(after.nodata)),
+        "mask": (cog.header.with_mask, after.has_mask),
+    }
+    changed = [name for name, (one, other) in pairs.items() if one != other]
+    found = [
+        _warning(f"{name}_changed", f"{name.replace('_', ' ').capitalize()} could not be kept.") for name in changed
+    ]
+    if before.nodata is not None and cog.header.nodata is not None and not _same(before.nodata, cog.header.nodata):
+        message = f"nodata was {plain_number(before.nodata)} and is {plain_number(cog.header.nodata)}, as asked for."
+        found.append(_warning("nodata_replaced", message))
+    return found
+
+
+def _used(before: RasterFacts, after: RasterFacts) -> tuple[tuple[int, tuple[int, int, int, int]], ...]:
+    size = 256 if after.dtype == "uint8" else len(before.palette)
+    return before.palette[:size]
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _warning(code: str, message: str, count: int = 1) -> Json:
+    return {"code": code, "message": message, "count": count}
+
+
+def forecast(plan: RasterPlan, statistics: RasterStatistics, limit_gb: float) -> Json:
+    """Tell what process_raster would do with a raster of this header and these pixels."""
+    warp = plan.warp
+    expected = plan_cog(plan, statistics)
+    return {
+        "job_type": "process_large_raster" if plan.facts.raw_bytes > limit_gb * 1e9 else "process_raster",
+        "reproject": warp is not None,
+        "target_crs": label_of(plan.warp_crs) if warp else label_of(plan.crs) if plan.crs else None,
+        "resampling": warp.resampling if warp else None,
+        "width": warp.grid.width if warp else plan.facts.width,
+        "height": warp.grid.height if warp else plan.facts.height,
+        "bounds": bounds_of(warp.grid.affine, warp.grid.width, warp.grid.height) if warp else None,
+        # Fractions that averaging makes of whole numbers show only in the warped pixels.
+        "dtype": expected.header.dtype if warp is None or warp.resampling == "nearest" else plan.facts.dtype,
+        "nodata": plain_number(expected.header.nodata),
+        "valid_by": plan.nodata.validity,
+        "profile": expected.profile,
+        "overview_resampling": expected.overviews.lower(),
+    }
+
+
+def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
+    """Give west, south, east, north of a grid, in its CRS."""
+    corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    return [min(xs), min(ys), max(xs), max(ys)]

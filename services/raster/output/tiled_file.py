@@ -1,0 +1,82 @@
+"""Temporary files in tiles: lightly compressed, so that whatever comes next can read them in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.control import GroundControlPoint
+from rasterio.enums import ColorInterp
+from rasterio.io import DatasetWriter
+from rasterio.windows import Window
+
+from services.raster.errors import writing
+from services.raster.planning.georeference import Grid
+from services.raster.source.blocks import strip_side
+from services.raster.source.facts import RasterFacts
+from services.raster.source.gdal import threads
+from services.raster.source.statistics import Pixels, Validity
+
+_LIGHT = {
+    "driver": "GTiff",
+    "tiled": True,
+    "compress": "zstd",
+    "zstd_level": 1,
+    "bigtiff": "IF_SAFER",
+    "sparse_ok": True,
+}
+
+
+@dataclass
+class TileWriter:
+    """Writes blocks, and which of their pixels are valid where a mask says so."""
+
+    dataset: DatasetWriter
+    folder: Path
+
+    def write(self, block: Pixels, mask: Validity | None, window: Window) -> None:
+        """Write a block of all bands; `mask` None leaves the mask alone. Raises DiskFull, OutputFailed."""
+        with writing(self.folder):
+            self.dataset.write(block, window=window)
+            if mask is not None:
+                self.dataset.write_mask(mask.astype(np.uint8) * 255, window=window)
+
+
+@contextmanager
+def copy_writer(path: Path, facts: RasterFacts) -> Iterator[TileWriter]:
+    """Open a file for a copy of a source: its size, place, nodata and alpha."""
+    points = [GroundControlPoint(g.row, g.col, g.x, g.y, g.z) for g in facts.gcps]
+    place = {"gcps": points} if facts.georeference == "gcps" else {"transform": facts.affine}
+    with _create(path, facts, facts.width, facts.height, strip_side(facts), crs=facts.crs_wkt, **place) as writer:
+        if facts.alpha_band:
+            writer.dataset.colorinterp = [ColorInterp[band.color] for band in facts.bands]
+        yield writer
+
+
+@contextmanager
+def grid_writer(path: Path, facts: RasterFacts, grid: Grid, width: int, height: int, side: int) -> Iterator[TileWriter]:
+    """Open a file for warped pixels: a grid, or a part of it of the given size."""
+    place = {"crs": grid.crs_wkt, "transform": grid.affine}
+    with _create(path, facts, width, height, side, **place) as writer:
+        yield writer
+
+
+@contextmanager
+def _create(
+    path: Path, facts: RasterFacts, width: int, height: int, side: int, **place: object
+) -> Iterator[TileWriter]:
+    interleave = "pixel" if facts.count <= 4 else "band"
+    blocks = {"blockxsize": max(side, 256), "blockysize": side}
+    size = {"width": width, "height": height, "count": facts.count, "dtype": facts.dtype}
+    # The errors of closing are those of writing the last blocks.
+    with (
+        writing(path.parent),
+        rasterio.open(
+            path, "w", nodata=None, num_threads=threads(), interleave=interleave, **_LIGHT, **blocks, **size, **place
+        ) as dataset,
+    ):
+        yield TileWriter(dataset, path.parent)

@@ -1,0 +1,1 @@
+"""What will be done to a raster, decided from its header."""

@@ -1,0 +1,197 @@
+"""Plans: what will be done to a raster, decided from its header alone. Pure but for the grid, which GDAL suggests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pyproj import CRS
+from rasterio.io import DatasetReader
+
+from schema.jobs import Json
+from services.raster import errors
+from services.raster.planning.georeference import (
+    Grid,
+    check_plane,
+    check_transformable,
+    horizontal,
+    label_of,
+    parse_crs,
+    plan_grid,
+    row_span,
+    same_crs,
+    source_crs,
+)
+from services.raster.planning.nodata import NodataPlan, plan_nodata
+from services.raster.planning.resampling import Kind, kind_of, overview_method, warp_method
+from services.raster.source.blocks import MAX_BLOCK_BYTES, block_side
+from services.raster.source.facts import RasterFacts
+from services.raster.source.gdal import CACHE_BYTES
+
+NATIVE = "native"
+OUTPUT_GROWTH = 4.0
+"""An output grid may have this many times the pixels that a source may have."""
+Profile = Literal["deflate", "zstd", "lerc"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller asks for; the names are those of the parameters."""
+
+    target_crs: str = "EPSG:4326"
+    source_crs: str | None = None
+    resampling: str | None = None
+    profile: Profile = "deflate"
+    nodata: float | str | None = None
+    optimize: Literal["lossless", "none"] = "lossless"
+    max_raster_size_gb: float | None = None
+
+
+@dataclass(frozen=True)
+class WarpPlan:
+    """How pixels are brought to the output grid."""
+
+    grid: Grid
+    source_crs_wkt: str
+    resampling: str
+    side: int
+    """Of the square blocks that are warped one by one, aligned to the grid."""
+    row_span: float
+    """Rows of the source that a row of blocks touches."""
+
+
+@dataclass(frozen=True)
+class RasterPlan:
+    """All that is decided before the pixels are read."""
+
+    facts: RasterFacts
+    crs: CRS | None
+    """What the source is taken to be in; None only where it stays as it is."""
+    nodata: NodataPlan
+    kind: Kind
+    warp: WarpPlan | None
+    """None: the pixels stay where they are."""
+    options: Options
+    warnings: tuple[Json, ...] = ()
+
+    @property
+    def warp_crs(self) -> CRS:
+        """The CRS that it is warped to. Only where it is."""
+        assert self.warp is not None
+        return CRS.from_wkt(self.warp.grid.crs_wkt)
+
+    @property
+    def native_crs_wkt(self) -> str | None:
+        """The CRS of an output whose pixels stay where they are: as the file spells it, unless the caller named one."""
+        return self.facts.crs_wkt if self.options.source_crs is None or self.crs is None else str(self.crs.to_wkt())
+
+    @property
+    def output_raw_bytes(self) -> int:
+        """Uncompressed bytes of the output."""
+        if self.warp is None:
+            return self.facts.raw_bytes
+        return self.warp.grid.width * self.warp.grid.height * self.facts.pixel_bytes
+
+    def overviews(self, minimum: float | None, maximum: float | None) -> str:
+        """Choose the resampling of overviews, now that the range of the pixels is known."""
+        return overview_method(kind_of(self.facts, minimum, maximum), self.options.resampling)
+
+
+def check_size(label: str, facts: RasterFacts, limit_gb: float) -> None:
+    """See that a raster is small enough for one task. Raises PermanentError raster_too_large."""
+    if facts.raw_bytes > limit_gb * 1e9:
+        raise errors.raster_too_large(label, facts.raw_bytes / 1e9, limit_gb)
+
+
+def check_blocks(label: str, facts: RasterFacts) -> None:
+    """See that every block can be decoded in bounded memory. Raises PermanentError."""
+    rows, cols = facts.block_shape
+    size = rows * cols * facts.item_bytes * (facts.count if facts.interleave == "pixel" else 1)
+    if size > MAX_BLOCK_BYTES and facts.compression != "none":
+        raise errors.unreadable(
+            label,
+            f"its pixels are compressed in blocks of {size / 1e6:.0f} MB, which cannot be read piece by piece; write "
+            "it in tiles (gdal_translate -co TILED=YES)",
+        )
+
+
+def plan_process(label: str, dataset: DatasetReader, facts: RasterFacts, options: Options) -> RasterPlan:
+    """Plan process_raster. Raises PermanentError for what cannot be placed on Earth."""
+    if facts.is_complex:
+        raise errors.unsupported_dtype(label, facts.dtype)
+    found = source_crs(label, facts, options.source_crs)
+    native = options.target_crs.lower() == NATIVE
+    target = horizontal(found.crs) if native else parse_crs(options.target_crs)
+    # Even where the pixels stay, the catalogue needs to know where on Earth they are.
+    check_transformable(label, found.crs, CRS("EPSG:4326"))
+    check_plane(found.crs)
+    check_plane(target)
+    kind = kind_of(facts)
+    warp = None
+    if _must_warp(facts, found.crs, target, native=native):
+        warp = _plan_warp(label, dataset, facts, found.crs, target, warp_method(kind, options.resampling))
+    nodata = plan_nodata(facts, options.nodata)
+    return RasterPlan(facts, found.crs, nodata, kind, warp, options, (*found.warnings, *nodata.warnings))
+
+
+def plan_conversion(label: str, facts: RasterFacts, options: Options) -> RasterPlan:
+    """Plan cog_conversion: pixels and position stay as they are. A raster without a CRS stays without one."""
+    warnings: tuple[Json, ...] = ()
+    crs = None
+    if options.source_crs:
+        crs = parse_crs(options.source_crs)
+    elif facts.crs_wkt:
+        crs = CRS.from_wkt(facts.crs_wkt)
+    else:
+        message = f"{label} has no coordinate reference system, and the COG has none either."
+        warnings = ({"code": "crs_missing", "message": message, "count": 1},)
+    nodata = plan_nodata(facts, options.nodata)
+    warnings = (*warnings, *nodata.warnings)
+    return RasterPlan(facts, crs, nodata, kind_of(facts), None, options, warnings)
+
+
+def needs_tiles(plan: RasterPlan) -> bool:
+    """Tell whether a source must first be cut into tiles: making a COG, or warping, goes through it out of order.
+
+    A source in tiles serves as it is. One in strips serves a warp while the strips under a row of blocks fit in the
+    cache, and a conversion never: overviews and blocks are made from it in different orders.
+    """
+    facts = plan.facts
+    if facts.tiled or facts.raw_bytes <= CACHE_BYTES // 2:
+        return False
+    if plan.warp is None:
+        return True
+    return plan.warp.row_span * facts.width * facts.pixel_bytes > CACHE_BYTES * 0.8
+
+
+def disk_bytes(plan: RasterPlan, source_bytes: int) -> int:
+    """Estimate the disk that a task needs: the source, tiles of it, the warped pixels, and the COG with its overviews.
+
+    What is written compresses about as well as the source did; 1.5 times as much is a guess on the safe side.
+    """
+    ratio = min(1.0, 1.5 * source_bytes / max(1, plan.facts.raw_bytes))
+    tiles = plan.facts.raw_bytes * ratio if needs_tiles(plan) else 0
+    warped = plan.output_raw_bytes * ratio if plan.warp else 0
+    return int(source_bytes + tiles + warped + 1.7 * plan.output_raw_bytes * ratio)
+
+
+def _must_warp(facts: RasterFacts, crs: CRS, target: CRS, *, native: bool) -> bool:
+    if facts.georeference == "gcps":
+        return True
+    return not native and (facts.georeference != "north_up" or not same_crs(crs, target))
+
+
+def _plan_warp(
+    label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, target: CRS, resampling: str
+) -> WarpPlan:
+    grid = plan_grid(label, dataset, facts, horizontal(crs), target)
+    side = block_side(facts.pixel_bytes)
+    span = row_span(facts, grid, check_transformable(label, crs, target), side)
+    return WarpPlan(grid, horizontal(crs).to_wkt(), resampling, side, span)
+
+
+def check_output(plan: RasterPlan, limit_gb: float) -> None:
+    """See that the output grid did not grow beyond reason. Raises PermanentError output_too_large."""
+    if plan.warp and plan.output_raw_bytes > OUTPUT_GROWTH * limit_gb * 1e9:
+        target = label_of(CRS.from_wkt(plan.warp.grid.crs_wkt))
+        raise errors.output_too_large(target, plan.output_raw_bytes / 1e9, OUTPUT_GROWTH * limit_gb)

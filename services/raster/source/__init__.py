@@ -1,0 +1,1 @@
+"""How a raster is opened, described and read."""

@@ -1,0 +1,84 @@
+"""A scan reads every block of a source once: statistics, damaged blocks, and, on request, a copy in tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from services.raster.errors import GDAL_ERRORS
+from services.raster.source.blocks import chunks, parts
+from services.raster.source.facts import RasterFacts
+from services.raster.source.statistics import Pixels, RasterStatistics, Validity, validity_of
+
+LISTED_BLOCKS = 20
+Sink = Callable[[Pixels, Validity | None, Window], None]
+"""Takes a chunk, its mask (None without one), and where it lies."""
+
+
+@dataclass
+class Scan:
+    """What a scan found."""
+
+    statistics: RasterStatistics
+    blocks: int = 0
+    damaged: int = 0
+    first_damaged: list[Window] = field(default_factory=list)
+    """The first of the damaged blocks."""
+
+
+def scan(
+    dataset: DatasetReader,
+    facts: RasterFacts,
+    nodata: float | None,
+    check: Callable[[], None],
+    sink: Sink | None = None,
+) -> Scan:
+    """Read every block once. A damaged one is counted and passed over; `check` may raise at every chunk."""
+    found = Scan(RasterStatistics.empty(facts.count))
+    for window in chunks(facts):
+        check()
+        try:
+            _take(dataset, facts, nodata, window, found, sink)
+        except GDAL_ERRORS:
+            _take_parts(dataset, facts, nodata, window, found)
+        found.blocks += sum(1 for _ in parts(window, facts.block_shape))
+    return found
+
+
+def read_mask(dataset: DatasetReader, facts: RasterFacts, window: Window) -> Validity | None:
+    """Read which pixels of a window are valid by alpha or by the dataset's mask; None where there is neither."""
+    if facts.alpha_band:
+        alpha: Pixels = dataset.read(facts.alpha_band, window=window)
+        return np.not_equal(alpha, 0)
+    return np.not_equal(dataset.read_masks(1, window=window), 0) if facts.has_mask else None
+
+
+def _take(
+    dataset: DatasetReader, facts: RasterFacts, nodata: float | None, window: Window, found: Scan, sink: Sink | None
+) -> None:
+    block = dataset.read(window=window)
+    mask = read_mask(dataset, facts, window)
+    found.statistics.add(block, validity_of(block, nodata, mask))
+    if sink:
+        sink(block, mask, window)
+
+
+def _take_parts(dataset: DatasetReader, facts: RasterFacts, nodata: float | None, window: Window, found: Scan) -> None:
+    for part in parts(window, facts.block_shape):
+        try:
+            _take(dataset, facts, nodata, part, found, None)
+        except GDAL_ERRORS:
+            found.damaged += 1
+            if len(found.first_damaged) < LISTED_BLOCKS:
+                found.first_damaged.append(part)
+
+
+def block_name(window: Window, facts: RasterFacts) -> str:
+    """Name a block by its place in the grid of blocks and by its pixels."""
+    rows, cols = facts.block_shape
+    place = f"block row {int(window.row_off) // rows}, column {int(window.col_off) // cols}"
+    return f"{place} (pixels {int(window.col_off)}, {int(window.row_off)})"

@@ -1,0 +1,112 @@
+"""Statistics of bands, gathered block by block: exact, in one pass, in the memory of one block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from schema.jobs import Json
+from services.raster.source.facts import plain_number
+
+Pixels: TypeAlias = npt.NDArray[Any]
+"""Bands, rows, columns."""
+Validity: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass
+class BandStatistics:
+    """What was seen of one band. Minimum and maximum are None before the first valid value, and for complex numbers."""
+
+    total: int = 0
+    valid: int = 0
+    minimum: float | int | None = None
+    maximum: float | int | None = None
+    sum: float = 0.0
+    nans: int = 0
+    """Valid values that are not a number: in floating-point bands without nodata."""
+    whole: bool = True
+    """Every valid value is a whole number."""
+
+    def add(self, values: Pixels, valid: Validity | None) -> None:
+        """Add a block of one band; `valid` None means every pixel."""
+        self.total += values.size
+        kept = values if valid is None else values[valid]
+        if kept.dtype.kind == "f":
+            kept = self._without_nans(kept)
+        if kept.size:
+            self.valid += kept.size
+            self._extend(kept)
+
+    def as_json(self) -> Json:
+        """Give the statistics as they are reported."""
+        return {
+            "valid_pixels": self.valid,
+            "minimum": plain_number(self.minimum),
+            "maximum": plain_number(self.maximum),
+            "mean": plain_number(self.mean),
+        }
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the valid values."""
+        return self.sum / self.valid if self.valid and self.minimum is not None else None
+
+    def _without_nans(self, kept: Pixels) -> Pixels:
+        # The sum of a block is NaN if any value is, and far cheaper than a mask of its NaNs.
+        if np.isfinite(kept.sum(dtype=np.float64)):
+            return kept
+        missing = np.isnan(kept)
+        self.nans += int(missing.sum())
+        return kept[~missing]
+
+    def _extend(self, kept: Pixels) -> None:
+        if kept.dtype.kind == "c":
+            return
+        low, high = kept.min().item(), kept.max().item()
+        self.minimum = low if self.minimum is None else min(self.minimum, low)
+        self.maximum = high if self.maximum is None else max(self.maximum, high)
+        self.sum += float(kept.sum(dtype=np.float64 if kept.dtype.kind == "f" else None))
+        if self.whole and kept.dtype.kind == "f":
+            self.whole = bool(np.isfinite(low) and np.isfinite(high) and (np.rint(kept) == kept).all())
+
+
+@dataclass
+class RasterStatistics:
+    """Statistics of all bands of a raster."""
+
+    bands: list[BandStatistics]
+    covered: int = 0
+    """Pixels that are valid in at least one band."""
+
+    @classmethod
+    def empty(cls, count: int) -> RasterStatistics:
+        """Begin."""
+        return cls([BandStatistics() for _ in range(count)])
+
+    def add(self, block: Pixels, validity: Validity | None) -> None:
+        """Add a block of all bands; `validity` has the shape of the block, or of one band, or is None for all valid."""
+        for index, band in enumerate(self.bands):
+            valid = None if validity is None else validity if validity.ndim == 2 else validity[index]
+            band.add(block[index], valid)
+        if validity is None:
+            self.covered += block[0].size
+        else:
+            self.covered += int((validity if validity.ndim == 2 else validity.any(axis=0)).sum())
+
+    @property
+    def has_nans(self) -> bool:
+        """Tell whether NaN stands among values that count as valid."""
+        return any(band.nans for band in self.bands)
+
+
+def validity_of(block: Pixels, nodata: float | None, mask: Validity | None) -> Validity | None:
+    """Tell which values are valid: by nodata, in each band alone, and by a mask for all bands. None means all."""
+    valid = None
+    if nodata is not None:
+        valid = ~np.isnan(block) if np.isnan(nodata) else block != block.dtype.type(nodata)
+    if mask is None:
+        return valid
+    return mask if valid is None else valid & mask

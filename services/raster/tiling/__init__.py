@@ -1,0 +1,1 @@
+"""One raster as many tiles that fit together pixel for pixel."""

@@ -1,0 +1,1 @@
+"""STAC collections and their extents."""

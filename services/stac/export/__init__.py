@@ -1,0 +1,1 @@
+"""Items written to files."""

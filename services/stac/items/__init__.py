@@ -1,0 +1,1 @@
+"""STAC items: what the record of a file says."""

@@ -1,0 +1,146 @@
+"""Footprints: where on Earth a file lies, right across the antimeridian and at the poles. Pure.
+
+RFC 7946, section 3.1.9: what crosses the antimeridian is cut there; 5.2: its bounding box has west > east.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from pyproj import CRS, Transformer
+from shapely import MultiPolygon, Polygon, box, make_valid
+from shapely.affinity import translate
+from shapely.geometry import mapping, shape
+from shapely.geometry.polygon import orient
+from shapely.ops import unary_union
+
+from services.raster.errors import crs_not_transformable, not_on_earth
+from services.raster.planning.georeference import Points, check_transformable, label_of, places, pole_inside
+from services.stac.boxes import enclose
+
+EDGE_POINTS = 33
+WGS84 = CRS("EPSG:4326")
+HALF_TURN = 180.0
+"""What is wider may be cut at the antimeridian, and then its geometry has not the bounds of its bbox."""
+_STRAIGHT = 1e-8
+"""Degrees that a point may be off a straight line to be left out of it: a millimetre."""
+_DIGITS = 9
+"""A tenth of a millimetre on the ground."""
+_CORNERS = 3
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Longitude and latitude, WGS 84."""
+
+    geometry: dict[str, Any]
+    """GeoJSON, Polygon or MultiPolygon."""
+    bbox: tuple[float, float, float, float]
+    """West, south, east, north; west > east across the antimeridian."""
+
+
+def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> Footprint:
+    """Give the outline of a grid. Raises PermanentError where its coordinates lie nowhere on Earth."""
+    to_geographic = check_transformable(label, crs, WGS84)
+    ring = _unwrapped_ring(affine, width, height, to_geographic)
+    if len(ring) < _CORNERS:
+        raise crs_not_transformable(label, label_of(crs), "EPSG:4326")
+    pole = pole_inside(width, height, affine, to_geographic)
+    if pole:
+        ring = _over_pole(ring, pole)
+    drawn = Polygon(ring)
+    outline = drawn if drawn.is_valid else make_valid(drawn)
+    on_earth = _wrapped(outline)
+    if on_earth.is_empty:
+        raise not_on_earth(label, label_of(crs))
+    return Footprint(_geojson(on_earth), _bbox(outline, on_earth, everywhere=bool(pole)))
+
+
+def extent_footprint(label: str, crs: CRS, bounds: tuple[float, float, float, float]) -> Footprint:
+    """Give the outline of an extent in a CRS: left, bottom, right, top. A point, or a line along an axis, is widened.
+
+    Raises PermanentError where the CRS has no way to WGS 84, or none from there.
+    """
+    left, bottom, right, top = bounds
+    least = 1e-6 if crs.is_geographic else 0.1
+    across, down = max(right - left, least), max(top - bottom, least)
+    corner = (left + right - across) / 2, (bottom + top + down) / 2
+    return footprint(label, crs, Affine(across, 0.0, corner[0], 0.0, -down, corner[1]), 1, 1)
+
+
+def joined(footprints: Sequence[Footprint]) -> Footprint:
+    """Give the outline of several together."""
+    if len(footprints) == 1:
+        return footprints[0]
+    parts = [part for one in footprints for part in _polygons(shape(one.geometry))]
+    whole = _polygons(unary_union(parts))
+    bbox = enclose(one.bbox for one in footprints)
+    return Footprint(_geojson(MultiPolygon(whole)), tuple(bbox))  # type: ignore[arg-type]
+
+
+def _unwrapped_ring(affine: Affine, width: int, height: int, to_geographic: Transformer) -> Points:
+    """Give the outline as longitudes and latitudes, with longitudes that run on past 180."""
+    along = np.linspace(0.0, 1.0, EDGE_POINTS)[:-1]
+    zeros = np.zeros_like(along)
+    cols = np.concatenate([along, zeros + 1, 1 - along, zeros]) * width
+    rows = np.concatenate([zeros, along, zeros + 1, 1 - along]) * height
+    lon, lat = (np.asarray(v) for v in to_geographic.transform(*places(affine, cols, rows)))
+    known = np.isfinite(lon) & np.isfinite(lat)
+    # Rows of a world raster may end a little beyond the pole.
+    return np.column_stack([np.unwrap(lon[known], period=360.0), np.clip(lat[known], -90.0, 90.0)])
+
+
+def _over_pole(ring: Points, pole: int) -> Points:
+    """Turn a ring around a pole into the outline of all that lies between it and the pole."""
+    around = ring[np.argsort((ring[:, 0] + 180.0) % 360.0)]
+    lon = (around[:, 0] + 180.0) % 360.0 - 180.0
+    seam = float(np.interp(180.0, [lon[-1], lon[0] + 360.0], [around[-1, 1], around[0, 1]]))
+    edge = np.column_stack([lon, around[:, 1]])
+    return np.vstack([[-180.0, seam], edge, [180.0, seam], [180.0, 90.0 * pole], [-180.0, 90.0 * pole]])
+
+
+def _wrapped(outline: Any) -> Polygon | MultiPolygon:
+    """Cut an outline at the antimeridian and bring its parts to longitudes from -180 to 180."""
+    west, _, east, _ = outline.bounds
+    parts = []
+    for turn in range(int(np.floor((west + 180.0) / 360.0)), int(np.ceil((east - 180.0) / 360.0)) + 1):
+        part = outline.intersection(box(-180.0 + 360.0 * turn, -90.0, 180.0 + 360.0 * turn, 90.0))
+        parts += _polygons(translate(part, xoff=-360.0 * turn))
+    # Points along straight edges were needed to bend the others.
+    found = _polygons(unary_union(parts).simplify(_STRAIGHT))
+    return found[0] if len(found) == 1 else MultiPolygon(found)
+
+
+def _polygons(geometry: Any) -> list[Polygon]:
+    if isinstance(geometry, Polygon):
+        return [] if geometry.is_empty else [geometry]
+    return [part for part in getattr(geometry, "geoms", []) for part in _polygons(part)]
+
+
+def _bbox(outline: Any, on_earth: Any, *, everywhere: bool) -> tuple[float, float, float, float]:
+    """Give the bounds of the geometry as it is written; one that is cut has them from before the cut."""
+    west, south, east, north = (float(v) for v in on_earth.bounds)
+    if east - west > HALF_TURN:
+        west, _, east, _ = (float(v) for v in outline.bounds)
+        if everywhere or east - west >= 360.0 - 1e-9:
+            west, east = -180.0, 180.0
+        elif west < -180.0 or east > 180.0:
+            west, east = ((v + 180.0) % 360.0 - 180.0 for v in (west, east))
+            # The eastern edge on the antimeridian itself is 180, not -180.
+            east = 180.0 if east == -180.0 else east
+    return tuple(round(v, _DIGITS) for v in (west, south, east, north))  # type: ignore[return-value]
+
+
+def _geojson(geometry: Polygon | MultiPolygon) -> dict[str, Any]:
+    # RFC 7946, 3.1.6: outer rings run counter-clockwise.
+    parts = [orient(part) for part in _polygons(geometry)]
+    outline = mapping(parts[0] if len(parts) == 1 else MultiPolygon(parts))
+    return {"type": outline["type"], "coordinates": _rounded(outline["coordinates"])}
+
+
+def _rounded(value: Any) -> Any:
+    return [_rounded(v) for v in value] if isinstance(value, (list, tuple)) else round(float(value), _DIGITS)

@@ -1,0 +1,126 @@
+"""STAC items of rasters: what the file's header says, and its pixels where they were read. Pure.
+
+Raster v2 has no class in pystac's packages (theirs writes v1's raster:bands): its fields are written here, within the
+`bands` of STAC 1.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pystac
+from affine import Affine
+from pyproj import CRS
+from pystac.extensions.render import Render, RenderExtension
+
+from schema.jobs import Json
+from services.raster.source.facts import RasterFacts, plain_number
+from services.raster.source.statistics import BandStatistics, RasterStatistics
+from services.stac.items.footprint import Footprint, footprint
+from services.stac.items.item import ASSET, StoredFile, new_item, project
+
+RASTER_SCHEMA = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+COG_TITLE = "Cloud Optimized GeoTIFF"
+TIFF_TYPE = "image/tiff; application=geotiff"
+TIFF_TITLE = "GeoTIFF"
+_DATA_TYPES = {"complex_int16": "cint16", "complex64": "cfloat32", "complex128": "cfloat64"}
+
+
+@dataclass(frozen=True)
+class RasterContent:
+    """What is in a raster."""
+
+    facts: RasterFacts
+    statistics: RasterStatistics | None = None
+    """None where the header alone was read."""
+    outline: Footprint | None = None
+    """Where it lies, if it has control points in the place of a geotransform."""
+
+
+def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
+    """Describe a raster. Raises PermanentError or ValueError for one that has no place on Earth."""
+    facts = raster.facts
+    crs = _crs_of(file, raster)
+    outline = raster.outline or footprint(file.source, crs, facts.affine, facts.width, facts.height)
+    item = new_item(file, outline)
+    item.assets[ASSET].extra_fields |= _fields(raster)
+    if raster.outline:
+        project(item, crs, shape=[facts.height, facts.width])
+    else:
+        bounds = bounds_of(facts.affine, facts.width, facts.height)
+        transform = [*facts.transform, 0.0, 0.0, 1.0]
+        project(item, crs, bbox=bounds, shape=[facts.height, facts.width], transform=transform)
+    if raster.statistics:
+        _render(item, facts, raster.statistics)
+    item.stac_extensions.append(RASTER_SCHEMA)
+    return item
+
+
+def _crs_of(file: StoredFile, raster: RasterContent) -> CRS:
+    # An output was written with a CRS and a geotransform; it is read back, so this holds whatever was asked for.
+    placed = raster.outline or raster.facts.georeference in ("north_up", "rotated")
+    if raster.facts.crs_wkt is None or not placed:
+        raise ValueError(f"{file.href} has no place on Earth")
+    return CRS.from_wkt(raster.facts.crs_wkt)
+
+
+def _fields(raster: RasterContent) -> Json:
+    facts = raster.facts
+    fields: Json = {
+        "data_type": _DATA_TYPES.get(facts.dtype, facts.dtype),
+        "raster:sampling": facts.area_or_point.lower(),
+        "bands": [_band(raster, index) for index in range(facts.count)],
+    }
+    if not raster.outline:
+        fields["raster:spatial_resolution"] = abs(facts.transform[0]) or abs(facts.transform[1])
+    if facts.nodata is not None:
+        fields["nodata"] = plain_number(facts.nodata)
+    return fields
+
+
+def _band(raster: RasterContent, index: int) -> Json:
+    band = raster.facts.bands[index]
+    fields: Json = {"name": band.description or f"b{index + 1}", "geostage:color_interpretation": band.color}
+    if band.unit:
+        fields["unit"] = band.unit
+    if (band.scale, band.offset) != (1.0, 0.0):
+        fields |= {"raster:scale": band.scale, "raster:offset": band.offset}
+    statistics = _statistics(raster.statistics.bands[index]) if raster.statistics else {}
+    return {**fields, "statistics": statistics} if statistics else fields
+
+
+def _statistics(seen: BandStatistics) -> Json:
+    if seen.minimum is None or seen.maximum is None:
+        return {}
+    numbers = {"minimum": seen.minimum, "maximum": seen.maximum, "mean": seen.mean}
+    known = {key: plain_number(value) for key, value in numbers.items()}
+    # An infinite minimum has no place in JSON.
+    finite = {key: value for key, value in known.items() if isinstance(value, (int, float))}
+    return {**finite, "valid_percent": round(100.0 * seen.valid / seen.total, 6)}
+
+
+def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
+    """Give left, bottom, right, top of a grid, in its CRS."""
+    corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def _render(item: pystac.Item, facts: RasterFacts, statistics: RasterStatistics) -> None:
+    shown = [band for band in statistics.bands[:3] if band.minimum is not None]
+    ranges = [[plain_number(band.minimum), plain_number(band.maximum)] for band in shown]
+    render = Render({})
+    render.apply(
+        assets=[ASSET],
+        title="Default",
+        rescale=None if facts.palette or not _finite(ranges) else ranges,  # type: ignore[arg-type]
+        colormap={str(value): list(color) for value, color in facts.palette} or None,
+        nodata=plain_number(facts.nodata),
+    )
+    RenderExtension.ext(item, add_if_missing=True).apply({"default": render})
+
+
+def _finite(ranges: list[list[Any]]) -> bool:
+    return bool(ranges) and all(isinstance(value, (int, float)) for pair in ranges for value in pair)

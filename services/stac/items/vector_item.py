@@ -1,0 +1,69 @@
+"""STAC items of vector files: their layers, columns and extent. Pure.
+
+The table extension describes one table: where a file has several layers, its columns are those of the first, its rows
+those of all, and `geostage:layers` tells of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pystac
+from pyproj import CRS
+from pystac.extensions.table import Column, TableExtension
+
+from schema.jobs import Json
+from services.stac.items.footprint import Footprint, joined
+from services.stac.items.item import StoredFile, new_item, project
+
+MAX_COLUMNS = 200
+MAX_LAYERS = 50
+GEOMETRY = "geometry"
+
+
+@dataclass(frozen=True)
+class LayerContent:
+    """What is in a layer."""
+
+    name: str
+    rows: int
+    kinds: dict[str, int]
+    """Rows by geometry type; "" for null."""
+    columns: tuple[tuple[str, str], ...]
+    """Name and type; without the geometry."""
+    crs: CRS
+    crs_label: str
+    bounds: tuple[float, float, float, float]
+    """In its CRS; east is beyond 180 degrees across the antimeridian."""
+    outline: Footprint
+
+
+def make_vector_item(file: StoredFile, layers: list[LayerContent]) -> pystac.Item:
+    """Describe a file of features; there is a layer at least."""
+    item = new_item(file, joined([layer.outline for layer in layers]))
+    item.properties["geostage:layers"] = [describe_layer(layer) for layer in layers[:MAX_LAYERS]]
+    first = layers[0]
+    table = TableExtension.ext(item, add_if_missing=True)
+    table.columns = [Column(column) for column in _columns(first)]
+    table.row_count = sum(layer.rows for layer in layers)
+    table.primary_geometry = GEOMETRY
+    if len({layer.crs_label for layer in layers}) == 1:
+        project(item, first.crs, bbox=list(first.bounds) if len(layers) == 1 else None)
+    return item
+
+
+def describe_layer(layer: LayerContent) -> Json:
+    """Give a layer as it is reported."""
+    return {
+        "name": layer.name,
+        "row_count": layer.rows,
+        "geometry_types": {kind or "null": number for kind, number in sorted(layer.kinds.items())},
+        "crs": layer.crs_label,
+        "column_count": len(layer.columns),
+    }
+
+
+def _columns(layer: LayerContent) -> list[Json]:
+    kinds = sorted(kind for kind in layer.kinds if kind)
+    geometry = {"name": GEOMETRY, "type": kinds[0] if len(kinds) == 1 else "Geometry"}
+    return [geometry, *({"name": name, "type": kind} for name, kind in layer.columns[:MAX_COLUMNS])]

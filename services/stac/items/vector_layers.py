@@ -1,0 +1,108 @@
+"""Layers of a vector file, read for its record: each is passed over once."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from schema.errors import PermanentError
+from schema.jobs import Json
+from services.context import TaskContext
+from services.raster.errors import check_disk
+from services.stac.items.footprint import extent_footprint
+from services.stac.items.vector_item import LayerContent
+from services.vector.geometry.crs import label_of as crs_label
+from services.vector.geometry.crs import parse_crs
+from services.vector.origin import Origin
+from services.vector.read_options import ALL_LAYERS, Hints
+from services.vector.readers.extent import Extent, extent_of, place_of
+from services.vector.readers.gdal_layer import SourceLayer
+from services.vector.source import layers as source_layers
+from services.vector.source.fetch import fetch_to, find_parts, source_of
+
+EVERY_LAYER = Hints(layer=ALL_LAYERS)
+DISK_FACTOR = 3
+"""A source needs about three times its size: packed, unpacked, turned into what can be read in pieces."""
+
+
+@dataclass(frozen=True)
+class ReadLayer:
+    """A layer as it was read, before anything was made of it."""
+
+    layer: SourceLayer
+    extent: Extent
+
+
+def read_layers(ctx: TaskContext, look: Callable[[Path], None] = lambda _: None) -> list[ReadLayer]:
+    """Fetch the task's source into a folder that is gone afterwards, and read every layer. Raises PermanentError."""
+    parts = find_parts(ctx)
+    check_disk(ctx.work_folder, DISK_FACTOR * source_of(ctx).size)
+    with tempfile.TemporaryDirectory(dir=ctx.work_folder) as name:
+        folder = Path(name)
+        fetch_to(ctx, parts, folder, look)
+        return [_read(ctx, folder, origin) for origin in source_layers.choose(folder, EVERY_LAYER, parts)]
+
+
+def _read(ctx: TaskContext, folder: Path, origin: Origin) -> ReadLayer:
+    if origin.known.travel == "blob":
+        with source_layers.open_origin(folder, origin, EVERY_LAYER, ctx.check) as (layer, batches):
+            return ReadLayer(layer, extent_of(batches, ctx.check))
+    with source_layers.open_geometries(folder, origin, EVERY_LAYER, ctx.check) as (layer, batches):
+        return ReadLayer(layer, extent_of(batches, ctx.check))
+
+
+def contents_of(label: str, layers: list[ReadLayer]) -> list[LayerContent]:
+    """Place the layers on Earth; those without geometries are left out.
+
+    Raises
+    ------
+    PermanentError
+        No layer has a geometry, or one has no CRS, or lies nowhere.
+    """
+    placed = [content for read in layers if (content := place(label, read))]
+    if not placed:
+        raise PermanentError(
+            f"{label} has no features with a geometry.",
+            remediation="Upload a file with features.",
+            code="layer_empty",
+        )
+    return placed
+
+
+def place(label: str, read: ReadLayer) -> LayerContent | None:
+    """Place a layer on Earth; None when it has no geometry. Raises PermanentError."""
+    if read.extent.bounds is None:
+        return None
+    crs = parse_crs(read.layer.crs)
+    bounds = place_of(read.extent.bounds, read.extent.turned, crs, label)
+    return LayerContent(
+        name=read.layer.name,
+        rows=read.extent.rows,
+        kinds=dict(read.extent.kinds),
+        columns=columns_of(read.layer),
+        crs=crs,
+        crs_label=crs_label(crs),
+        bounds=bounds,
+        outline=extent_footprint(label, crs, bounds),
+    )
+
+
+def columns_of(layer: SourceLayer) -> tuple[tuple[str, str], ...]:
+    """Give the columns' names and types, in Arrow's words."""
+    return tuple((name, str(kind)) for name, kind in layer.fields)
+
+
+def describe_read(read: ReadLayer) -> Json:
+    """Give a layer as extract_metadata reports it."""
+    kinds = {kind or "null": number for kind, number in sorted(read.extent.kinds.items())}
+    return {
+        "name": read.layer.name,
+        "row_count": read.extent.rows,
+        "geometry_types": kinds,
+        "crs": read.layer.crs,
+        "bounds": list(read.extent.bounds) if read.extent.bounds else None,
+        "columns": [{"name": name, "type": kind} for name, kind in columns_of(read.layer)],
+        "reading": read.layer.reading,
+    }

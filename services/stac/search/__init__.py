@@ -1,0 +1,1 @@
+"""Searches: areas, intervals, cursors and pages."""

@@ -1,0 +1,1 @@
+"""Geometries, a batch at a time: reprojected, repaired, made valid."""

@@ -1,0 +1,1 @@
+"""The load: planned, copied, published, reported."""

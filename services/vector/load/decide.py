@@ -1,0 +1,117 @@
+"""From what the first pass found to the plan of the load: columns, geometry type, CRS. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from repositories.target_table.features import FoundTable
+from schema.errors import PermanentError
+from schema.words import clip
+from services.vector.geometry import wkb
+from services.vector.geometry.crs import area_of, choose_operation, label_of, parse_crs, parse_target, wrap_of
+from services.vector.geometry.repair import LINES, POINTS, POLYGONS
+from services.vector.load import pg_types
+from services.vector.load.names import column_names
+from services.vector.load.plan import Column, LoadPlan, Options
+from services.vector.load.row_accounting import allowed_rejects
+from services.vector.load.survey import Survey
+from services.vector.origin import Origin
+from services.vector.readers.gdal_layer import SourceLayer
+
+MAX_COLUMNS = 1_598
+"""PostgreSQL allows 1,600; id and geom are two of them."""
+
+_FAMILY_WORDS = {POINTS: "points", LINES: "lines", POLYGONS: "polygons"}
+_FAMILY_OF_WORD = {"point": POINTS, "line": LINES, "polygon": POLYGONS}
+
+
+def decide_columns(fields: Sequence[tuple[str, pa.DataType]]) -> tuple[Column, ...]:
+    """Name and type the columns. Raises PermanentError when there are more than a table can have."""
+    if len(fields) > MAX_COLUMNS:
+        raise PermanentError(
+            f"The layer has {len(fields)} columns; a PostgreSQL table can have {MAX_COLUMNS} beside id and geom.",
+            remediation="Split the file into several with fewer columns each.",
+            code="too_many_columns",
+        )
+    names = column_names(name for name, _ in fields)
+    return tuple(
+        Column(source, name, pg_types.pg_type_of(kind)) for (source, kind), name in zip(fields, names, strict=True)
+    )
+
+
+def decide_family(found: Survey, geometry_type: str | None) -> int:
+    """Choose the one kind of geometry that the table holds. Raises PermanentError when it is not clear which."""
+    if geometry_type:
+        return _FAMILY_OF_WORD[geometry_type]
+    if len(found.families) > 1:
+        kinds = ", ".join(f"{number} {_FAMILY_WORDS[family]}" for family, number in sorted(found.families.items()))
+        raise PermanentError(
+            f"The layer mixes geometries of different kinds: {kinds}.",
+            remediation='Choose one with "geometry_type": "point", "line" or "polygon"; the others are rejected rows.',
+            code="mixed_geometries",
+        )
+    surfaces = {kind: number for kind, number in found.kinds.items() if kind in wkb.SURFACES}
+    if surfaces and not found.families:
+        listed = ", ".join(f"{number} {kind}" for kind, number in sorted(surfaces.items()))
+        raise PermanentError(
+            f"The layer has no geometries but surfaces of faces ({listed}), which lie upon each other on a map.",
+            remediation="Turn them into polygons, for instance with ogr2ogr -nlt MULTIPOLYGON, and upload these.",
+            code="surface_geometries",
+        )
+    return next(iter(found.families), POINTS)
+
+
+def decide(
+    source: str, origin: Origin, layer: SourceLayer, found: Survey, options: Options, target: FoundTable | None
+) -> LoadPlan:
+    """Make the plan. `target` is the table whose columns must stay as they are, if there is one."""
+    if not found.rows:
+        raise PermanentError(
+            f"The layer {clip(layer.name)!r} is empty: it has no features.",
+            remediation="Upload a file with features.",
+            code="layer_empty",
+        )
+    original = parse_crs(layer.crs, f"The layer {clip(layer.name)!r}")
+    final = parse_target(options.target_crs)
+    family = decide_family(found, options.geometry_type)
+    promote, guessed = _decide_promotion(found, family, target, allowed_rejects(found.rows, options.max_rejected))
+    return LoadPlan(
+        options=options,
+        source=source,
+        layer=layer.name,
+        rows=found.rows,
+        columns=decide_columns(layer.fields),
+        family=family,
+        promote=promote,
+        guessed=guessed,
+        srid=int(options.target_crs.removeprefix("EPSG:")),
+        original_crs=label_of(original),
+        final_crs=options.target_crs,
+        operation=choose_operation(original, final, layer.bounds),
+        area=area_of(original, final),
+        wrap=wrap_of(original, final),
+        origin=origin,
+        staging=origin.staging,
+        reading=layer.reading,
+        recipe=layer.recipe,
+    )
+
+
+def _decide_promotion(found: Survey, family: int, target: FoundTable | None, allowed: int) -> tuple[bool, bool]:
+    """Tell whether singles become multis, and whether that is a guess.
+
+    A target of single geometries takes `allowed` multi ones, as rejected rows; with more the columns differ.
+    """
+    single = wkb.NAMES[family + 1]
+    multi = wkb.NAMES[family + 1 + wkb.MULTI_OFFSET]
+    if target:
+        kind = next((column.type for column in target.columns if column.name == "geom"), "")
+        if f"({single}," in kind or f"({multi}," in kind:
+            return f"({multi}," in kind or found.kinds[multi] > allowed, False
+    if found.kinds[multi] or found.kinds[wkb.NAMES[wkb.COLLECTION]]:
+        return True, False
+    if family == POINTS:
+        return False, False
+    return found.splits, True

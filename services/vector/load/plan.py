@@ -1,0 +1,110 @@
+"""The plan of a load: what preprocess decided, for the tasks that follow. It travels as JSON in a work blob."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from schema.jobs import Json
+from services.vector.geometry import wkb
+from services.vector.geometry.antimeridian import Wrap
+from services.vector.geometry.crs import Area, Operation
+from services.vector.geometry.repair import LINES, POINTS, POLYGONS
+from services.vector.origin import Origin
+from services.vector.read_options import Hints
+
+SINGLE_NAMES = {POINTS: "Point", LINES: "LineString", POLYGONS: "Polygon"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the target, and the source column that fills it."""
+
+    source: str
+    name: str
+    pg_type: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """The job's parameters, as far as the tasks need them."""
+
+    target_schema: str
+    target_table: str
+    load_method: Literal["replace", "append"] = "replace"
+    chunk_size: int = 10_000
+    target_crs: str = "EPSG:4326"
+    geometry_type: str | None = None
+    keep_null_geometry: bool = False
+    max_rejected: int | str = "1%"
+    dry_run: bool = False
+    hints: Hints = field(default_factory=Hints)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Options:
+        """Read the parameters of the preprocess task, or what asdict gave."""
+        return cls(**{**data, "hints": Hints(**data["hints"])})
+
+    @property
+    def table(self) -> str:
+        """The target as people write it."""
+        return f"{self.target_schema}.{self.target_table}"
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """How the rows of one layer become the rows of one table."""
+
+    options: Options
+    source: str
+    """container/blob."""
+    layer: str
+    rows: int
+    columns: tuple[Column, ...]
+    family: int
+    """Dimension of the geometries that are loaded."""
+    promote: bool
+    """The table has the multi type, and single geometries become multi ones of one part."""
+    guessed: bool
+    """`promote` is a guess from a sample: the source has single polygons only, but a repair may make a multipolygon."""
+    srid: int
+    original_crs: str
+    final_crs: str
+    operation: Operation
+    area: Area | None
+    """Where coordinates are expected; those elsewhere are counted."""
+    wrap: Wrap
+    origin: Origin
+    staging: str = ""
+    """Suffix that tells this load's staging tables from those of the job's other layers."""
+    reading: Json = field(default_factory=dict)
+    """What the reader chose: encoding, delimiter, columns of coordinates."""
+    recipe: Json = field(default_factory=dict)
+    """What the reader needs to read the rows of a chunk."""
+
+    @property
+    def geometry_type(self) -> str:
+        """The type that the staging table's geometry column has."""
+        return type_name(self.family, multi=self.promote)
+
+    def as_json(self) -> Json:
+        """Give the plan as JSON."""
+        return {**asdict(self), "operation": self.operation.as_json()}
+
+    @classmethod
+    def from_json(cls, data: Json) -> LoadPlan:
+        """Read what as_json gave."""
+        parts = {
+            "options": Options.from_json(data["options"]),
+            "origin": Origin.from_json(data["origin"]),
+            "columns": tuple(Column(**column) for column in data["columns"]),
+            "operation": Operation.from_json(data["operation"]),
+            "area": data["area"] and Area(tuple(data["area"]["bounds"]), data["area"]["of_source"]),
+        }
+        return cls(**{**data, **parts})
+
+
+def type_name(family: int, *, multi: bool) -> str:
+    """Name a geometry type as PostGIS does in a column's type."""
+    single = wkb.NAMES.index(SINGLE_NAMES[family])
+    return wkb.NAMES[single + wkb.MULTI_OFFSET if multi else single]

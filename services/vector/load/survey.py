@@ -1,0 +1,122 @@
+"""The first pass over a source: what is in it, and where its chunks begin and end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import shapely
+
+from services.vector.chunks import Chunk, Chunker
+from services.vector.geometry import repair, wkb
+from services.vector.readers.gdal_layer import SourceBatch
+
+WriteChunk = Callable[[int, list[SourceBatch]], str]
+"""Stores the batches of the chunk with this number, and gives the name of the blob."""
+
+_SAMPLE_ROWS = 50
+
+
+@dataclass
+class Survey:
+    """What one pass over all rows found."""
+
+    rows: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Rows by geometry type; "" for null."""
+    families: Counter[int] = field(default_factory=Counter)
+    z_m: int = 0
+    curves: int = 0
+    splits: bool = False
+    """A polygon of the sample becomes a multipolygon when it is repaired."""
+    chunks: list[Chunk] = field(default_factory=list)
+
+
+def survey(
+    batches: Iterable[SourceBatch], chunk_size: int, check: Callable[[], None], write: WriteChunk | None
+) -> Survey:
+    """Read all batches once. With `write` the chunks are stored as they fill up. Memory: one chunk at most."""
+    found = Survey()
+    chunker = Chunker(chunk_size)
+    open_chunk: Chunk | None = None
+    held: list[SourceBatch] = []
+    for batch in batches:
+        check()
+        sizes = _look_at(found, batch)
+        for piece in chunker.cut(sizes):
+            fids = batch.fids[piece.start : piece.start + piece.rows]
+            open_chunk = _grow(open_chunk, found.rows + piece.start + 1, fids, batch.part)
+            if write:
+                held.append(_slice(batch, piece.start, piece.rows))
+            if piece.closes:
+                _close(found, open_chunk, held, write)
+                open_chunk, held = None, []
+        found.rows += len(sizes)
+    if open_chunk:
+        _close(found, open_chunk, held, write)
+    return found
+
+
+def _look_at(found: Survey, batch: SourceBatch) -> npt.NDArray[np.int64]:
+    values, headers = batch.geometry, wkb.read_headers(batch.geometry)
+    found.curves += int((headers.kinds != batch.kinds).sum())
+    codes, numbers = np.unique(headers.kinds, return_counts=True)
+    for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
+        found.kinds[wkb.name_of(code)] += number
+        if code <= wkb.COLLECTION and (family := int(repair.FAMILY_OF_KIND[code])) >= 0:
+            found.families[family] += number
+    found.z_m += int((headers.dimensions > 2).sum())
+    _look_into_collections(found, values, headers.kinds)
+    if not found.splits:
+        found.splits = _sample_splits(values, np.flatnonzero(headers.kinds == wkb.POLYGON))
+    return headers.sizes
+
+
+def _look_into_collections(found: Survey, values: pa.Array, kinds: npt.NDArray[np.uint8]) -> None:
+    rows = np.flatnonzero(kinds == wkb.COLLECTION)
+    if not len(rows):
+        return
+    shapes = shapely.from_wkb(values.take(pa.array(rows)).to_numpy(zero_copy_only=False), on_invalid="ignore")
+    for shape in shapes:
+        if shape is not None and not shape.is_empty:
+            found.families[int(shapely.get_dimensions(shape))] += 1
+
+
+def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:
+    chosen = rows[:: max(1, len(rows) // _SAMPLE_ROWS)]
+    if not len(chosen):
+        return False
+    shapes = shapely.from_wkb(values.take(pa.array(chosen)).to_numpy(zero_copy_only=False), on_invalid="fix")
+    shapes = shapes[~shapely.is_missing(shapes)]
+    broken = shapes[~shapely.is_valid(shapes)]
+    small = broken[shapely.get_num_coordinates(broken) < 10_000]
+    repaired = (repair.make_valid(shape) for shape in small)
+    kept = (repair.parts_of_family(shape, repair.POLYGONS)[0] for shape in repaired if shape is not None)
+    return any(shape is not None and shape.geom_type == "MultiPolygon" for shape in kept)
+
+
+def _grow(chunk: Chunk | None, row: int, fids: npt.NDArray[np.int64], part: tuple[int, int, int]) -> Chunk:
+    first, last = int(fids[0]), int(fids[-1])
+    if chunk is None:
+        return Chunk(row, len(fids), first, last, part=part)
+    begin, _, first_row = chunk.part
+    return replace(chunk, rows=chunk.rows + len(fids), last_fid=last, part=(begin, part[1], first_row))
+
+
+def _close(found: Survey, chunk: Chunk, held: list[SourceBatch], write: WriteChunk | None) -> None:
+    blob = write(len(found.chunks) + 1, held) if write else None
+    found.chunks.append(replace(chunk, blob=blob))
+
+
+def _slice(batch: SourceBatch, start: int, rows: int) -> SourceBatch:
+    return SourceBatch(
+        batch.fids[start : start + rows],
+        batch.attributes.slice(start, rows),
+        batch.geometry.slice(start, rows),
+        batch.kinds[start : start + rows],
+        None if batch.faults is None else batch.faults.slice(start, rows),
+    )

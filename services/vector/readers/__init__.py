@@ -1,0 +1,1 @@
+"""Readers, one per format: layers as batches of rows."""

@@ -1,0 +1,230 @@
+"""GeoParquet: turned into an Arrow file beside the source, once per instance, in which any row is found at once.
+
+A Parquet file can be read from the start of a row group only, and writers make groups of up to a million rows; each
+task would decode a group for its few thousand. Format: geoparquet.org, versions 1.0 and 1.1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyproj
+from pyproj.exceptions import CRSError
+
+from schema.errors import PermanentError
+from schema.words import clip, listed
+from services.vector.chunks import Chunk
+from services.vector.geometry.crs import Bounds
+from services.vector.readers.gdal_layer import SourceBatch, SourceLayer, typed_kinds
+
+BATCH_ROWS = 5_000
+_WKB = "WKB"
+_NATIVE = {"point": 0, "linestring": 1, "polygon": 2, "multipoint": 1, "multilinestring": 2, "multipolygon": 3}
+"""Encodings other than WKB, by the depth of their lists of coordinates."""
+_DIMENSIONS = (["x", "y"], ["x", "y", "z"], ["x", "y", "m"], ["x", "y", "z", "m"])
+_DEFAULT_CRS = "OGC:CRS84"
+_GEO = b"geo"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the file's metadata says of the geometries that are loaded."""
+
+    column: str
+    encoding: str
+    crs: str | None
+    bounds: Bounds | None
+    left_out: tuple[str, ...]
+    """Columns that only speed up filters, and further geometries."""
+
+
+def read_geometry(path: Path) -> Geometry:
+    """Read the `geo` metadata. Raises PermanentError: no Parquet file, no metadata, or not as the format says."""
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, raw = file.schema_arrow, (file.metadata.metadata or {}).get(_GEO)
+    except (pa.ArrowException, OSError) as exc:
+        raise _unreadable(exc) from exc
+    if raw is None:
+        raise PermanentError(
+            "The Parquet file has no geo metadata, so nothing says which column holds geometries. "
+            f"Its columns are: {listed(schema.names)}.",
+            remediation="Write it as GeoParquet, for instance with geopandas' to_parquet or with ogr2ogr.",
+            code="geo_metadata_missing",
+        )
+    try:
+        geo = json.loads(raw)
+        column = geo["primary_column"]
+        return _geometry_of(geo["columns"], column, schema)
+    except (ValueError, KeyError, TypeError, AttributeError, CRSError) as exc:
+        raise PermanentError(
+            f"The geo metadata of the Parquet file cannot be understood: {_what(exc)}.",
+            remediation="Write the file again as GeoParquet 1.0 or 1.1, and upload it anew.",
+            code="geo_metadata_invalid",
+        ) from exc
+
+
+def _geometry_of(columns: dict[str, dict[str, Any]], column: str, schema: pa.Schema) -> Geometry:
+    about = columns[column]
+    if column not in schema.names:
+        raise KeyError(column)
+    shown = clip(column)
+    if about["encoding"] not in (_WKB, *_NATIVE):
+        raise ValueError(f"column {shown!r} has the encoding {clip(str(about['encoding']))!r}, which is not known")
+    kind = schema.field(column).type
+    if not _fits(kind, about["encoding"]):
+        raise ValueError(f"column {shown!r} is of type {clip(str(kind))}, which is not encoded as {about['encoding']}")
+    covering = about.get("covering", {}).get("bbox", {}).get("xmin", [])
+    crs = about.get("crs", _DEFAULT_CRS)
+    # PROJJSON; WKT is what the rest of the program passes around.
+    text = pyproj.CRS.from_user_input(crs).to_wkt() if crs is not None else None
+    box = about.get("bbox")
+    bounds: Bounds | None = None
+    if box and len(box) in (4, 6):
+        half = len(box) // 2
+        bounds = (float(box[0]), float(box[1]), float(box[half]), float(box[half + 1]))
+    return Geometry(column, about["encoding"], text, bounds, (*covering[:1], *(set(columns) - {column})))
+
+
+def convert(path: Path, into: Path, check: Callable[[], None], limit: int) -> None:
+    """Write the columns to an Arrow file, geometries first as WKB. Raises PermanentError."""
+    about = read_geometry(path)
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file, pa.OSFile(str(into), "wb") as sink:
+            names = [name for name in file.schema_arrow.names if name != about.column and name not in about.left_out]
+            parts = file.iter_batches(batch_size=BATCH_ROWS, columns=[about.column, *names])
+            _write(parts, about, names, sink, check, limit)
+    except (pa.ArrowException, OSError) as exc:
+        raise _unreadable(exc) from exc
+
+
+def _write(
+    parts: Iterator[pa.RecordBatch],
+    about: Geometry,
+    names: list[str],
+    sink: pa.NativeFile,
+    check: Callable[[], None],
+    limit: int,
+) -> None:
+    writer: pa.RecordBatchFileWriter | None = None
+    options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
+    for part in parts:
+        check()
+        geometry = _as_wkb(part.column(about.column), about.encoding)
+        columns = [_decoded(part.column(name)) for name in names]
+        batch = pa.RecordBatch.from_arrays([geometry, *columns], names=["", *names])
+        writer = writer or pa.ipc.new_file(sink, batch.schema, options=options)
+        writer.write_batch(batch)
+        if sink.tell() > limit:
+            raise PermanentError(
+                f"The Parquet file holds more than {limit} bytes once it is read.",
+                remediation="Split it into several files.",
+                code="archive_refused",
+            )
+    if writer is None:
+        raise PermanentError(
+            "The Parquet file has no rows.", remediation="Upload a file with features.", code="layer_empty"
+        )
+    writer.close()
+
+
+@contextmanager
+def open_converted(
+    path: Path, converted: Path, name: str, *, chunk: Chunk | None, geometry_only: bool
+) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
+    """Open what `convert` wrote for one pass over its rows, or over those of a chunk."""
+    about = read_geometry(path)
+    with pa.memory_map(str(converted)) as source, pa.ipc.open_file(source) as reader:
+        schema = reader.schema
+        places = [] if geometry_only else list(range(1, len(schema)))
+        fields = tuple((schema.names[i], schema.types[i]) for i in places)
+        reading = {"geometry_column": about.column, "encoding": about.encoding, "left_out": list(about.left_out)}
+        layer = SourceLayer(name, about.crs, fields, about.bounds, reading)
+        yield layer, _batches(reader, places, chunk)
+
+
+def _batches(reader: pa.RecordBatchFileReader, places: list[int], chunk: Chunk | None) -> Iterator[SourceBatch]:
+    # Every batch but the last has the same number of rows.
+    number, start = divmod(chunk.first_row - 1, BATCH_ROWS) if chunk else (0, 0)
+    left = chunk.rows if chunk else None
+    while number < reader.num_record_batches and left != 0:
+        whole = reader.get_batch(number)
+        part = whole.slice(start, left)
+        first = number * BATCH_ROWS + start
+        geometry = part.column(0)
+        attributes = part.select(places)
+        yield SourceBatch(np.arange(first, first + part.num_rows), attributes, geometry, typed_kinds(geometry))
+        left = left - part.num_rows if left is not None else None
+        number, start = number + 1, 0
+
+
+def _fits(kind: pa.DataType, encoding: str) -> bool:
+    """Tell whether a column has the type that its encoding asks for."""
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if encoding == _WKB:
+        return str(kind) in ("binary", "large_binary", "binary_view")
+    for _ in range(_NATIVE[encoding]):
+        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+            return False
+        kind = kind.value_type
+    if not pa.types.is_struct(kind):
+        return False
+    doubles = {str(field.type) for field in kind} == {"double"}
+    return doubles and [field.name for field in kind] in _DIMENSIONS
+
+
+def _as_wkb(values: pa.Array, encoding: str) -> pa.Array:
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    if encoding == _WKB:
+        return values.cast(pa.binary())
+    values = _without_m(values)
+    named = pa.field("geometry", values.type, metadata={"ARROW:extension:name": f"geoarrow.{encoding}"})
+    frame = gpd.GeoDataFrame.from_arrow(pa.Table.from_arrays([values], schema=pa.schema([named])))
+    return pa.array(frame.geometry.to_wkb(), pa.binary())
+
+
+def _without_m(values: pa.Array) -> pa.Array:
+    """Call the M of XYM Z, which geopandas can read; a load drops and counts both alike."""
+    kind = values.type
+    if pa.types.is_struct(kind):
+        if [field.name for field in kind] != _DIMENSIONS[2]:
+            return values
+        return pa.StructArray.from_arrays(values.flatten(), names=_DIMENSIONS[1], mask=values.is_null())
+    inside = _without_m(values.values)
+    if inside is values.values:
+        return values
+    field = kind.value_field.with_type(inside.type)
+    outer = pa.large_list(field) if pa.types.is_large_list(kind) else pa.list_(field)
+    return pa.Array.from_buffers(outer, len(values), values.buffers()[:2], offset=values.offset, children=[inside])
+
+
+def _decoded(values: pa.Array) -> pa.Array:
+    # An Arrow file allows one dictionary per column; each row group of Parquet may have its own.
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _what(exc: Exception) -> str:
+    if isinstance(exc, KeyError):
+        return f"there is no {clip(str(exc.args[0]))!r}"
+    if isinstance(exc, TypeError | AttributeError):
+        return "it is not laid out as GeoParquet says"
+    return str(exc)[:200].rstrip(".")
+
+
+def _unreadable(exc: Exception) -> PermanentError:
+    return PermanentError(
+        f"The Parquet file is damaged or was cut off: {str(exc).splitlines()[0][:200].rstrip('.')}.",
+        remediation="Write the file again, and upload it anew.",
+        code="source_unreadable",
+    )

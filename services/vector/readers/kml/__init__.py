@@ -1,0 +1,1 @@
+"""KML and KMZ, read as a stream."""

@@ -1,0 +1,1 @@
+"""The source of a load: fetched, unpacked, its layers opened."""

@@ -1,0 +1,171 @@
+"""The source of a load: fetched to this instance, looked at, unpacked, and ready to be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
+
+from schema.errors import PermanentError
+from schema.jobs import Source
+from services.context import TaskContext
+from services.vector.formats import (
+    CSV,
+    EXTENSIONS,
+    HEAD_BYTES,
+    KML,
+    KMZ,
+    PARQUET,
+    SHAPEFILE,
+    TSV,
+    ZIP,
+    Format,
+    format_of,
+    looks_right,
+)
+from services.vector.readers import geoparquet, shapefile
+from services.vector.readers.kml import elements as kml_elements
+from services.vector.source import archive, cache
+from services.vector.source.archive import MAX_UNPACKED_BYTES, Member
+
+_MEMBERS = "members.json"
+_FETCHED = "fetched"
+CONVERTED = ".arrow"
+"""Suffix of what a GeoParquet file is turned into, beside it."""
+
+
+@contextmanager
+def fetched(ctx: TaskContext, parts: Sequence[Source] = ()) -> Iterator[Path]:
+    """Give the folder of the task's source; it stays there while the block runs. `parts` are those of a shapefile.
+
+    Raises
+    ------
+    SourceChanged
+        A blob is not the one that was accepted.
+    PermanentError
+        The file is not what its extension says, or a damaged archive.
+    """
+    source = source_of(ctx)
+    account = ctx.blobs.identity
+    with cache.cached(account, (source, *parts), lambda folder: fetch_to(ctx, parts, folder), ctx.check) as folder:
+        yield folder
+
+
+def members_of(folder: Path) -> list[Member]:
+    """List the files that a source consists of."""
+    rows = json.loads((folder / _MEMBERS).read_text())
+    return [Member(**{**row, "fault": row["fault"] and tuple(row["fault"])}) for row in rows]
+
+
+def source_of(ctx: TaskContext) -> Source:
+    """Give the task's source, which every vector task has."""
+    if ctx.source is None:
+        raise PermanentError("The job has no source.", remediation="Submit it with dataset_id and resource_id.")
+    return ctx.source
+
+
+def format_of_source(source: Source) -> Format:
+    """Give the format of a source by its extension."""
+    known = format_of(source.blob)
+    if known is None:
+        raise PermanentError(
+            f"{source.blob} has none of the extensions that are supported.",
+            remediation=f"Upload one of: {', '.join(EXTENSIONS)}.",
+            code="unsupported_format",
+        )
+    return known
+
+
+def find_parts(ctx: TaskContext) -> tuple[Source, ...]:
+    """Find the blobs that belong to a lone .shp, as they are now. Raises PermanentError naming what is missing."""
+    source = source_of(ctx)
+    if format_of_source(source) is not SHAPEFILE:
+        return ()
+    stem = source.blob[: -len(".shp")]
+    beside = [facts.name for facts in ctx.blobs.list_blobs(source.container, f"{stem}.")]
+    found = {name[len(stem) :].lower(): name for name in beside if name[len(stem) :].lower() in archive.SHAPEFILE_PARTS}
+    missing = [f"{stem}{suffix}" for suffix in archive.REQUIRED_PARTS if suffix not in found]
+    if missing:
+        raise PermanentError(
+            f"The shapefile is not complete: beside {source.blob} there is no {' and no '.join(missing)}.",
+            remediation="Upload all parts of the shapefile into one folder, or zip them together.",
+            code="shapefile_incomplete",
+        )
+    return tuple(ctx.blobs.head(source.container, name) for suffix, name in sorted(found.items()) if suffix != ".shp")
+
+
+def fetch_to(
+    ctx: TaskContext, parts: Sequence[Source], folder: Path, look: Callable[[Path], None] = lambda _: None
+) -> None:
+    """Fetch the task's source and its parts into a folder, unpacked; `look` sees the file as it was fetched.
+
+    Raises what `fetched` raises.
+    """
+    source = source_of(ctx)
+    known = format_of_source(source)
+    path = folder / _FETCHED
+    ctx.blobs.download(source, path)
+    ctx.check()
+    look(path)
+    _check_head(source.blob, known, path)
+    name = PurePosixPath(source.blob).stem
+    if known is ZIP:
+        members = archive.unpack(path, folder)
+        path.unlink()
+    else:
+        members = [Member(name, f"0/data{(KML if known is KMZ else known).extensions[0]}")]
+        (folder / "0").mkdir()
+        if known is KMZ:
+            members = [replace(members[0], entry=archive.unpack_kmz(path, folder / members[0].file))]
+            path.unlink()
+        else:
+            path.rename(folder / members[0].file)
+    for part in parts:
+        ctx.blobs.download(part, folder / "0" / f"data{PurePosixPath(part.blob).suffix.lower()}")
+    ready = [_prepare(ctx, folder, member) for member in members]
+    (folder / _MEMBERS).write_text(json.dumps([asdict(member) for member in ready]))
+
+
+def _check_head(name: str, known: Format, path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head:
+        raise PermanentError(
+            f"{name} is empty: it has no bytes.", remediation="Upload the file again.", code="file_empty"
+        )
+    if known in (CSV, TSV) and b"\x00" in head and not looks_right(known, head):
+        line = head[: head.index(0)].count(b"\n") + 1
+        raise PermanentError(
+            f"{name} has a NUL byte in line {line}: it is no text in UTF-8, Windows-1252 or UTF-16 with a byte order "
+            "mark.",
+            remediation="Write the file as UTF-8 (from UTF-16 without a byte order mark too), and upload it anew.",
+            code="wrong_format",
+        )
+    if not looks_right(known, head):
+        raise PermanentError(
+            f"{name} is no {known.name}, whatever its extension says.",
+            remediation="Give the file the extension of its real format, and upload it anew.",
+            code="wrong_format",
+        )
+
+
+def _prepare(ctx: TaskContext, folder: Path, member: Member) -> Member:
+    """Check a file, and turn it into what can be read in pieces; what is wrong with it is noted."""
+    known, path = format_of(member.file), folder / member.file
+    if member.fault or known is None:
+        return member
+    try:
+        name = member.entry or source_of(ctx).blob
+        _check_head(name, known, path)
+        if known is SHAPEFILE:
+            shapefile.check_parts(path, name)
+        elif known is KML:
+            kml_elements.check_safe(path)
+        elif known is PARQUET:
+            geoparquet.convert(path, path.with_suffix(CONVERTED), ctx.check, MAX_UNPACKED_BYTES)
+    except PermanentError as exc:
+        message = exc.message if member.entry in exc.message else f"{member.entry}: {exc.message}"
+        return replace(member, fault=(exc.error_code, message, exc.remediation))
+    return member
