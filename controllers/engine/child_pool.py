@@ -51,7 +51,14 @@ class Child:
 
     def __init__(self, builder: str, kind: str) -> None:
         # The child finds packages where this process does, wherever the Functions host has put them.
-        start = f"import sys; sys.path[:] = {sys.path!r}; from controllers.engine.child import main; main({builder!r}, {kind!r})"
+        start = "; ".join(
+            [
+                "import sys",
+                f"sys.path[:] = {sys.path!r}",
+                "from controllers.engine.child import main",
+                f"main({builder!r}, {kind!r})",
+            ]
+        )
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with arguments of our own
             [sys.executable, "-c", start],
             stdin=subprocess.PIPE,

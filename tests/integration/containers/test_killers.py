@@ -41,7 +41,7 @@ def engine(world: Containers, stack: Stack, containers_dsn: str, monkeypatch: py
     """An engine whose vector tasks run in children."""
     monkeypatch.setenv(POSTGRES_DSN_VARIABLE, containers_dsn)
     monkeypatch.setenv("GEOSTAGE_RETRY_BASE_SECONDS", "0")
-    monkeypatch.setattr("controllers.engine.engine.child_pool.GRACE_SECONDS", 1)
+    monkeypatch.setattr("controllers.engine.child_pool.GRACE_SECONDS", 1)
     get_settings.cache_clear()
     settings = world_settings(
         containers_dsn,

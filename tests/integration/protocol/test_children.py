@@ -59,7 +59,7 @@ def run(world: World, engine: Engine, behaviours: str) -> Job:
 def test_a_child_that_dies_is_one_failed_try(
     world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch, behaviour: str, said: str
 ) -> None:
-    monkeypatch.setattr("controllers.engine.engine.child_pool.GRACE_SECONDS", 1)
+    monkeypatch.setattr("controllers.engine.child_pool.GRACE_SECONDS", 1)
     lines: list[str] = []
     monkeypatch.setattr("controllers.engine.runner.record", lambda action, **say: lines.append(f"{action} {say}"))
     job = run(world, engine, f"{behaviour}+behave")
