@@ -82,6 +82,11 @@ class Source:
     last_modified: str | None = None
     """ISO 8601, UTC."""
 
+    @property
+    def label(self) -> str:
+        """The blob as messages and STAC items name it: container/blob."""
+        return f"{self.container}/{self.blob}"
+
 
 @dataclass(frozen=True)
 class Job:

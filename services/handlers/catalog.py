@@ -15,7 +15,6 @@ from services.containers.kinds import kind_of
 from services.context import TaskContext
 from services.raster.errors import DiskFull
 from services.raster.names import source_item_id
-from services.raster.source.remote import source_of
 from services.stac.file_records import make_record
 from services.stac.items.item import record_of
 from services.stac.metadata import describe_file
@@ -29,7 +28,7 @@ KILLER_REMEDY = "Check the file with gdalinfo or ogrinfo, write it anew, and upl
 
 def catalog_file(ctx: TaskContext) -> Json:
     """Catalogue the job's file."""
-    source, collection = source_of(ctx), ctx.parameters["collection_id"]
+    source, collection = ctx.source, ctx.parameters["collection_id"]
     detail: Detail = ctx.parameters["detail"]
     file = SourceFile(source, _content_type(ctx, source))
     known = _known_better(ctx, source, collection, effective(detail, kind_of(source.blob), source.size))
@@ -141,7 +140,7 @@ def _write_failed(ctx: TaskContext, failed: list[Json]) -> str:
 
 def extract_metadata(ctx: TaskContext) -> Json:
     """Tell what the job's file says about itself, and whether the catalogue knows it."""
-    source, collection = source_of(ctx), ctx.parameters["collection_id"]
+    source, collection = ctx.source, ctx.parameters["collection_id"]
     item_id = source_item_id(source.container, source.blob)
     with ctx.database.connection() as conn:
         known = catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)

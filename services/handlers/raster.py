@@ -28,7 +28,7 @@ from services.raster.planning.plan import (
 )
 from services.raster.source.facts import RasterFacts, describe, facts_of
 from services.raster.source.gdal import gdal_environment, open_tiff
-from services.raster.source.remote import fetch, label_of, open_fetched, open_remote, source_of
+from services.raster.source.remote import fetch, open_fetched, open_remote
 from services.raster.source.scan import Scan, block_name, scan
 from services.raster.source.statistics import RasterStatistics
 from services.stac.items.item import record_of
@@ -52,7 +52,7 @@ def validate_raster(ctx: TaskContext) -> Json:
         with steps.step("look"):
             plan = _look(ctx, options, process=True, limited=False)
         with steps.step("fetch"):
-            path = _fetch(ctx, source_of(ctx).size)
+            path = _fetch(ctx, ctx.source.size)
         with steps.step("read"), open_fetched(ctx, path) as dataset:
             found = scan(dataset, plan.facts, plan.nodata.nodata, ctx.check)
         with steps.step("validate_cog"):
@@ -63,12 +63,12 @@ def validate_raster(ctx: TaskContext) -> Json:
 def cog_conversion(ctx: TaskContext) -> Json:
     """Make a COG of a raster: same pixels, same place."""
     steps, options = Steps(), options_of(ctx)
-    label, blob = label_of(source_of(ctx)), outputs.own_cog(ctx)
+    label, blob = ctx.source_label, outputs.own_cog(ctx)
     with gdal_environment():
         with steps.step("look"):
             plan = _look(ctx, options, process=False, limited=False)
         with steps.step("fetch"):
-            path = _fetch(ctx, disk_bytes(plan, source_of(ctx).size))
+            path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
             found, path = _validate(ctx, plan, path)
         cog = _make_cog(ctx, steps, plan, path, found.statistics)
@@ -90,7 +90,7 @@ def process_raster(ctx: TaskContext) -> Json:
         with steps.step("validate"):
             plan = _look(ctx, options, process=True, limited=True)
         with steps.step("fetch"):
-            path = _fetch(ctx, disk_bytes(plan, source_of(ctx).size))
+            path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
             found, path = _validate(ctx, plan, path)
         statistics = found.statistics
@@ -106,7 +106,7 @@ def process_raster(ctx: TaskContext) -> Json:
         write_items(ctx, [record_of(item)])
     return {
         "cog_path": f"{ctx.settings.output_container}/{blob}",
-        "source": label_of(source_of(ctx)),
+        "source": ctx.source_label,
         "stac_id": item.id,
         "collection_id": item.collection_id,
         **_outcome(plan, cog, found.statistics),
@@ -121,8 +121,8 @@ def options_of(ctx: TaskContext) -> Options:
 
 def _look(ctx: TaskContext, options: Options, *, process: bool, limited: bool) -> RasterPlan:
     """Judge the header and plan, before anything is downloaded."""
-    source = source_of(ctx)
-    label = label_of(source)
+    source = ctx.source
+    label = source.label
     limit = options.max_raster_size_gb or ctx.settings.max_raster_size_gb
     with open_remote(ctx.blobs, source) as dataset:
         facts = facts_of(dataset)
@@ -151,7 +151,7 @@ def _validate(ctx: TaskContext, plan: RasterPlan, path: Path) -> tuple[Scan, Pat
         else:
             tiles, found = path, scan(dataset, facts, nodata, ctx.check)
     if found.damaged:
-        raise errors.damaged(label_of(source_of(ctx)), found.damaged, block_name(found.first_damaged[0], facts))
+        raise errors.damaged(ctx.source_label, found.damaged, block_name(found.first_damaged[0], facts))
     if tiles != path:
         path.unlink()
     return found, tiles
@@ -207,7 +207,7 @@ def _outcome(plan: RasterPlan, cog: Cog, before: RasterStatistics) -> Json:
 def _validation(ctx: TaskContext, plan: RasterPlan, found: Scan, cog: Json, steps: Steps) -> Json:
     facts, limit = plan.facts, plan.options.max_raster_size_gb or ctx.settings.max_raster_size_gb
     return {
-        "source": label_of(source_of(ctx)),
+        "source": ctx.source_label,
         "valid": not found.damaged,
         **describe(facts),
         "crs": crs_label(plan.crs) if plan.crs else None,

@@ -26,7 +26,7 @@ from services.raster.planning.plan import Options, RasterPlan, check_blocks, nee
 from services.raster.source.blocks import block_side
 from services.raster.source.facts import facts_of
 from services.raster.source.gdal import gdal_environment
-from services.raster.source.remote import label_of, open_remote, source_of
+from services.raster.source.remote import open_remote
 from services.raster.source.statistics import RasterStatistics
 from services.raster.tiling.cut import Cut, cut_tile, output_grid, plan_cut
 from services.raster.tiling.spool import spooled
@@ -55,7 +55,7 @@ def plan_tiles(ctx: TaskContext) -> Json:
     return {
         "plan_id": tiling.plan_id,
         "status": "planned",
-        "source": label_of(source_of(ctx)),
+        "source": ctx.source_label,
         "tile_count": tiling.rows * tiling.cols,
         "rows": tiling.rows,
         "cols": tiling.cols,
@@ -114,7 +114,7 @@ def held_plan(ctx: TaskContext) -> TilingPlan:
 
 def raster_plan(ctx: TaskContext, tiling: TilingPlan, dataset: DatasetReader) -> RasterPlan:
     """Plan the raster as it was planned before, on the grid that was stored: the one for all tiles."""
-    plan = plan_process(label_of(source_of(ctx)), dataset, facts_of(dataset), Options(**tiling.options))
+    plan = plan_process(ctx.source_label, dataset, facts_of(dataset), Options(**tiling.options))
     if plan.warp is None:
         return plan
     place: Any = tuple(tiling.transform)
@@ -136,12 +136,12 @@ def planned_tile(tile: Tile) -> Json:
 
 
 def _taken(ctx: TaskContext, plan_id: str) -> TilingPlan:
-    source = source_of(ctx)
+    source = ctx.source
     tiling = tiles.get_plan(ctx.transaction, plan_id)
     if tiling is None:
         raise errors.plan_not_found(plan_id)
     if (tiling.container, tiling.blob, tiling.etag) != (source.container, source.blob, source.etag):
-        planned, label = f"{tiling.container}/{tiling.blob}", label_of(source)
+        planned, label = f"{tiling.container}/{tiling.blob}", source.label
         raise errors.plan_of_another_source(
             plan_id, label, "the file that it replaced" if planned == label else planned
         )
@@ -154,8 +154,8 @@ def _taken(ctx: TaskContext, plan_id: str) -> TilingPlan:
 
 
 def _planned(ctx: TaskContext) -> tuple[TilingPlan, Json]:
-    source, wished = source_of(ctx), ctx.parameters
-    label = label_of(source)
+    source, wished = ctx.source, ctx.parameters
+    label = source.label
     options = _options(wished)
     with gdal_environment(), open_remote(ctx.blobs, source) as dataset:
         facts = facts_of(dataset)
@@ -192,11 +192,11 @@ def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
     # generate_tiling_plan alone lists the tiles, and makes none.
     if ctx.parameters.get("list_tiles"):
         return
-    source, version = source_of(ctx), ctx.parameters.get("version_id")
+    source, version = ctx.source, ctx.parameters.get("version_id")
     folder = version_folder(source.container, source.blob, version)
     holder = tiles.take_output(ctx.transaction, tiling.plan_id, ctx.job_id, folder)
     if holder != ctx.job_id:
-        raise errors.output_taken(label_of(source), version or DEFAULT_VERSION, holder)
+        raise errors.output_taken(source.label, version or DEFAULT_VERSION, holder)
     # Nobody else begins to write there now.
     outputs.check_folder(ctx, folder)
     places = itertools.product(range(tiling.rows), range(tiling.cols))
@@ -208,7 +208,7 @@ def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
 def _check_large(ctx: TaskContext, options: Options, size_gb: float) -> None:
     limit = options.max_raster_size_gb or ctx.settings.max_raster_size_gb
     if ctx.parameters.get("only_large") and size_gb <= limit:
-        raise errors.raster_too_small(label_of(source_of(ctx)), size_gb, limit)
+        raise errors.raster_too_small(ctx.source_label, size_gb, limit)
 
 
 def _options(wished: Json) -> Options:
@@ -226,17 +226,17 @@ def _tile(ctx: TaskContext) -> Tile:
 
 
 def _cut(ctx: TaskContext, tiling: TilingPlan, tile: Tile) -> Pixels:
-    source, folder = source_of(ctx), ctx.work_folder
+    source, folder = ctx.source, ctx.work_folder
     window = Window(tile.col_off, tile.row_off, tile.width, tile.height)
     with spooled(ctx.blobs, source, folder / "spool") as file, open_remote(ctx.blobs, source, file) as dataset:
         plan = raster_plan(ctx, tiling, dataset)
-        cut = plan_cut(label_of(source), tile.tile_id, plan, dataset, window, tiling.block_side, folder, ctx.check)
+        cut = plan_cut(source.label, tile.tile_id, plan, dataset, window, tiling.block_side, folder, ctx.check)
         statistics = cut_tile(cut, dataset, file, folder / "pixels.tif")
     return Pixels(plan, cut, statistics, file.transferred)
 
 
 def _publish(ctx: TaskContext, steps: Steps, pixels: Pixels, tile: Tile) -> MadeTile:
-    source, version = source_of(ctx), ctx.parameters.get("version_id")
+    source, version = ctx.source, ctx.parameters.get("version_id")
     blob = tile_blob(version_folder(source.container, source.blob, version), tile.tile_id)
     target, cog = ctx.work_folder / "cog.tif", plan_tile_cog(pixels.plan, pixels.cut.grid)
     with steps.step("create_cog"):

@@ -32,7 +32,7 @@ from services.raster.output.steps import Steps
 from services.raster.output.vrt import OutputHeader, Placed, vrt_parts
 from services.raster.planning.plan import RasterPlan
 from services.raster.source.gdal import gdal_environment
-from services.raster.source.remote import label_of, open_remote, source_of
+from services.raster.source.remote import open_remote
 from services.raster.tiling.cut import output_grid
 from services.stac.collections.extent import EXTENTS
 from services.stac.mosaic import MosaicTile, make_mosaic
@@ -51,7 +51,7 @@ def collect(ctx: TaskContext) -> Json:
     with ctx.database.connection() as conn:
         listed = tiles.list_tiles(conn, tiling.plan_id)
     made = [tile for tile in listed if tile.skipped is False]
-    source = source_of(ctx)
+    source = ctx.source
     folder = version_folder(source.container, source.blob, ctx.parameters.get("version_id"))
     vrt, mosaic = mosaic_blobs(folder)
     with steps.step("header"), gdal_environment(), open_remote(ctx.blobs, source) as dataset:
@@ -116,12 +116,12 @@ def _stale_items(ctx: TaskContext, made: Sequence[Tile], folder: str) -> dict[st
 
     The folder is this job's alone, so nobody adds to them; they are found before the catalogue is locked.
     """
-    source, version = source_of(ctx), ctx.parameters.get("version_id")
+    source, version = ctx.source, ctx.parameters.get("version_id")
     collection = collection_id(source.container, ctx.parameters.get("collection_id"))
     kept = {(collection, tile.stac_id) for tile in made}
     start = item_id(source.blob, version)[: MAX_SLUG - LONGEST_TILE_ID - 1]
     with ctx.database.connection() as conn:
-        found = catalog.find_outputs(conn, label_of(source), start)
+        found = catalog.find_outputs(conn, source.label, start)
     stale: dict[str, list[str]] = {}
     for output in found:
         tile_id = output.item_id.rpartition("-")[2]
@@ -141,7 +141,7 @@ def _remove_stale_blobs(ctx: TaskContext, made: Sequence[Tile], folder: str) -> 
     """
     output = ctx.settings.output_container
     kept = {tile_blob(folder, tile.tile_id) for tile in made}
-    own = mark_of(label_of(source_of(ctx)))
+    own = mark_of(ctx.source_label)
     stale = [facts for facts in outputs.tiles_in(ctx, folder) if facts.name not in kept and facts.mark in (None, own)]
 
     def remove() -> None:
@@ -174,7 +174,7 @@ def _outcome(ctx: TaskContext, tiling: TilingPlan, listed: Sequence[Tile], folde
     return {
         "status": "completed",
         "plan_id": tiling.plan_id,
-        "source": label_of(source_of(ctx)),
+        "source": ctx.source_label,
         "tiles_created": len(made),
         "tiles_skipped": len(listed) - len(made),
         "tiles": [_shown(tiling, tile) for tile in made],

@@ -34,7 +34,7 @@ from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS
 from services.vector.readers.gdal_layer import SourceBatch, SourceLayer
 from services.vector.source import layers as source_layers
-from services.vector.source.fetch import fetched, find_parts, source_of
+from services.vector.source.fetch import fetched, find_parts
 
 
 def preprocess(ctx: TaskContext) -> Json:
@@ -108,7 +108,7 @@ def _decide(
     ctx: TaskContext, origin: Origin, layer: SourceLayer, found: Survey, options: Options
 ) -> tuple[LoadPlan, bool]:
     """Make the plan, and tell whether the target exists."""
-    source = source_of(ctx)
+    source = ctx.source
     with origin.named(), ctx.database.transaction() as conn:
         target = target_check.find_fixed_target(conn, options)
         plan = decide(f"{source.container}/{source.blob}", origin, layer, found, options, target)

@@ -25,8 +25,7 @@ from services.raster.planning.nodata import plan_nodata
 from services.raster.planning.plan import check_blocks, check_size
 from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment
-from services.raster.source.remote import fetch, open_fetched, open_remote, source_of
-from services.raster.source.remote import label_of as blob_label
+from services.raster.source.remote import fetch, open_fetched, open_remote
 from services.raster.source.scan import block_name, scan
 from services.stac.items.datetimes import moment_of
 from services.stac.items.footprint import Footprint, footprint
@@ -96,7 +95,7 @@ def _raster(ctx: TaskContext, file: SourceFile, collection: str, detail: Detail,
 
 
 def _header(ctx: TaskContext, dataset: DatasetReader) -> RasterContent:
-    label, facts = blob_label(source_of(ctx)), facts_of(dataset)
+    label, facts = ctx.source_label, facts_of(dataset)
     crs = source_crs(label, facts, None).crs
     return RasterContent(facts, outline=outline_of_points(label, dataset, facts, crs))
 
@@ -116,10 +115,10 @@ def has_cog_layout(dataset: DatasetReader) -> bool:
 
 def _pixels(ctx: TaskContext, content: RasterContent) -> tuple[RasterContent, bool, str]:
     """Fetch and read the whole raster: with statistics, whether it is a COG, and its checksum."""
-    facts, label = content.facts, blob_label(source_of(ctx))
+    facts, label = content.facts, ctx.source_label
     check_size(label, facts, ctx.settings.max_raster_size_gb)
     check_blocks(label, facts)
-    errors.check_disk(ctx.work_folder, source_of(ctx).size)
+    errors.check_disk(ctx.work_folder, ctx.source.size)
     path = fetch(ctx)
     with open_fetched(ctx, path) as dataset:
         found = scan(dataset, facts, plan_nodata(facts, None).nodata, ctx.check)
@@ -133,7 +132,7 @@ def _vector(ctx: TaskContext, file: SourceFile, collection: str, detail: Detail)
     checksums: list[str] = []
     layers = read_layers(ctx, lambda path: checksums.append(checksum_of(path)) if detail == "full" else None)
     checksum = checksums[0] if checksums else None
-    contents = contents_of(blob_label(file.source), layers)
+    contents = contents_of(file.source.label, layers)
     return make_vector_item(_stored(ctx, file, collection, detail, checksum=checksum), contents)
 
 
@@ -154,7 +153,7 @@ def _stored(
         item_id=source_item_id(source.container, source.blob),
         collection_id=collection,
         href=href_of(ctx.settings.asset_base_url, source.container, source.blob),
-        source=blob_label(source),
+        source=source.label,
         size=source.size,
         moment=moment_of(tags or {}, source.blob, source.last_modified, datetime.now(UTC)),
         media_type=media_type or media_type_of(source.blob),

@@ -14,8 +14,7 @@ from services.context import TaskContext
 from services.raster.planning.georeference import label_of, source_crs
 from services.raster.source.facts import RasterFacts, describe, facts_of
 from services.raster.source.gdal import gdal_environment
-from services.raster.source.remote import label_of as blob_label
-from services.raster.source.remote import open_remote, source_of
+from services.raster.source.remote import open_remote
 from services.stac.file_records import has_cog_layout, outline_of_points
 from services.stac.items.footprint import Footprint, footprint, joined
 from services.stac.items.raster_item import bounds_of
@@ -24,11 +23,11 @@ from services.stac.items.vector_layers import contents_of, describe_read, read_l
 
 def describe_file(ctx: TaskContext) -> Json:
     """Describe the task's source, a raster by its header and a file of features by one pass. Raises PermanentError."""
-    if kind_of(source_of(ctx).blob) == "raster":
-        with gdal_environment(), open_remote(ctx.blobs, source_of(ctx)) as dataset:
-            return _raster(blob_label(source_of(ctx)), dataset)
+    if kind_of(ctx.source.blob) == "raster":
+        with gdal_environment(), open_remote(ctx.blobs, ctx.source) as dataset:
+            return _raster(ctx.source_label, dataset)
     layers = read_layers(ctx)
-    label = blob_label(source_of(ctx))
+    label = ctx.source_label
     place = _place(lambda: joined([content.outline for content in contents_of(label, layers)]))
     return {"vector": {"layers": [describe_read(layer) for layer in layers]}, "place": place}
 

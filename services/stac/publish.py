@@ -18,7 +18,6 @@ from services.context import TaskContext
 from services.raster.names import collection_id, item_id
 from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment, open_tiff
-from services.raster.source.remote import label_of, source_of
 from services.raster.source.statistics import RasterStatistics
 from services.stac.collections.collection import new_collection
 from services.stac.collections.extent import EXTENTS
@@ -33,14 +32,14 @@ _SHA2_256 = "1220"
 
 def output_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics) -> pystac.Item:
     """Describe a COG that is about to be published. Raises PermanentError when another file's item has its id."""
-    item = item_of(ctx, path, blob, statistics, item_id(source_of(ctx).blob, ctx.parameters.get("version_id")))
+    item = item_of(ctx, path, blob, statistics, item_id(ctx.source.blob, ctx.parameters.get("version_id")))
     check_items(ctx, item.collection_id or "", {item.id: blob})
     return item
 
 
 def check_items(ctx: TaskContext, collection: str, blobs: Mapping[str, str]) -> None:
     """See that outputs of the task's source may have items of these ids. Raises PermanentError."""
-    source = label_of(source_of(ctx))
+    source = ctx.source_label
     with ctx.database.connection() as conn:
         known = catalog.find_holders(conn, collection, list(blobs))
     check_holders(collection, known, {name: Holder.of_blob(source, blob) for name, blob in blobs.items()})
@@ -87,13 +86,13 @@ def _holders_of(ctx: TaskContext, items: list[Json]) -> dict[str, Holder]:
 
 def describe(ctx: TaskContext, path: Path, blob: str, facts: RasterFacts, name: str) -> StoredFile:
     """Gather what the item of an output says besides its pixels."""
-    source, wished = source_of(ctx), ctx.parameters
+    source, wished = ctx.source, ctx.parameters
     now = datetime.now(UTC)
     return StoredFile(
         item_id=name,
         collection_id=collection_id(source.container, wished.get("collection_id")),
         href=href_of(ctx.settings.asset_base_url, ctx.settings.output_container, blob),
-        source=label_of(source),
+        source=source.label,
         size=path.stat().st_size,
         checksum=checksum_of(path),
         moment=moment_of(dict(facts.tags), source.blob, source.last_modified, now),

@@ -10,14 +10,13 @@ from repositories.storage.blobs import BlobFacts
 from repositories.storage.marks import check_mark
 from services.context import TaskContext
 from services.raster.names import cog_blob, mosaic_blobs, tile_blob
-from services.raster.source.remote import label_of, source_of
 
 TILE_ID = re.compile(r"r[0-9]{1,4}c[0-9]{1,4}")
 
 
 def own_cog(ctx: TaskContext) -> str:
     """Name the COG of the task's source. Raises PermanentError when another source's lies there."""
-    source = source_of(ctx)
+    source = ctx.source
     blob = cog_blob(source.container, source.blob, ctx.parameters.get("version_id"))
     first = next(_listed(ctx, blob), None)
     _check(ctx, [first] if first and first.name == blob else [])
@@ -41,7 +40,7 @@ def tiles_in(ctx: TaskContext, folder: str) -> Iterator[BlobFacts]:
 
 def publish(ctx: TaskContext, blob: str, path: Path, content_type: str) -> None:
     """Publish an output of the task's source. Raises PermanentError when another source's lies there by now."""
-    container, source = ctx.settings.output_container, label_of(source_of(ctx))
+    container, source = ctx.settings.output_container, ctx.source_label
     ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type=content_type, made_of=source)
 
 
@@ -52,6 +51,6 @@ def _listed(ctx: TaskContext, prefix: str) -> Iterator[BlobFacts]:
 
 
 def _check(ctx: TaskContext, found: Iterable[BlobFacts]) -> None:
-    own = label_of(source_of(ctx))
+    own = ctx.source_label
     for facts in found:
         check_mark(f"{ctx.settings.output_container}/{facts.name}", facts.mark, own)

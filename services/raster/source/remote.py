@@ -127,18 +127,6 @@ class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
         raise PermissionError(path)
 
 
-def source_of(ctx: TaskContext) -> Source:
-    """Give the task's source, which every raster task has."""
-    if ctx.source is None:
-        raise PermanentError("The job has no source.", remediation="Submit it with dataset_id and resource_id.")
-    return ctx.source
-
-
-def label_of(source: Source) -> str:
-    """Name a source in messages."""
-    return f"{source.container}/{source.blob}"
-
-
 @contextmanager
 def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> Iterator[DatasetReader]:
     """Open a source where it is; only what is read is transferred, by `file` if one is given. Not for several threads.
@@ -154,9 +142,9 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
     head = file.read(64)
     try:
         if not file.error:
-            check_magic(label_of(source), head)
+            check_magic(source.label, head)
             with (
-                errors.reading(label_of(source)),
+                errors.reading(source.label),
                 rasterio.open(_NAME, driver="GTiff", NUM_THREADS="1", opener=_Opener(file, source.size)) as dataset,
             ):
                 yield dataset
@@ -170,7 +158,7 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
 
 def look(ctx: TaskContext) -> RasterFacts:
     """Read the header of the task's source, by range requests."""
-    with open_remote(ctx.blobs, source_of(ctx)) as dataset:
+    with open_remote(ctx.blobs, ctx.source) as dataset:
         return facts_of(dataset)
 
 
@@ -178,7 +166,7 @@ def fetch(ctx: TaskContext) -> Path:
     """Download the task's source into its work folder. Raises SourceChanged, DiskFull."""
     path = ctx.work_folder / _NAME
     with errors.writing(ctx.work_folder):
-        ctx.blobs.download(source_of(ctx), path)
+        ctx.blobs.download(ctx.source, path)
     ctx.check()
     return path
 
@@ -186,7 +174,7 @@ def fetch(ctx: TaskContext) -> Path:
 @contextmanager
 def open_fetched(ctx: TaskContext, path: Path) -> Iterator[DatasetReader]:
     """Open what fetch gave. Raises PermanentError for what GDAL cannot read in the block."""
-    with errors.reading(label_of(source_of(ctx))), open_tiff(path) as dataset:
+    with errors.reading(ctx.source_label), open_tiff(path) as dataset:
         yield dataset
 
 

@@ -20,7 +20,7 @@ from services.vector.read_options import ALL_LAYERS, Hints
 from services.vector.readers.extent import Extent, extent_of, place_of
 from services.vector.readers.gdal_layer import SourceLayer
 from services.vector.source import layers as source_layers
-from services.vector.source.fetch import fetch_to, find_parts, source_of
+from services.vector.source.fetch import fetch_to, find_parts
 
 EVERY_LAYER = Hints(layer=ALL_LAYERS)
 DISK_FACTOR = 3
@@ -38,7 +38,7 @@ class ReadLayer:
 def read_layers(ctx: TaskContext, look: Callable[[Path], None] = lambda _: None) -> list[ReadLayer]:
     """Fetch the task's source into a folder that is gone afterwards, and read every layer. Raises PermanentError."""
     parts = find_parts(ctx)
-    check_disk(ctx.work_folder, DISK_FACTOR * source_of(ctx).size)
+    check_disk(ctx.work_folder, DISK_FACTOR * ctx.source.size)
     with tempfile.TemporaryDirectory(dir=ctx.work_folder) as name:
         folder = Path(name)
         fetch_to(ctx, parts, folder, look)

@@ -47,7 +47,7 @@ def fetched(ctx: TaskContext, parts: Sequence[Source] = ()) -> Iterator[Path]:
     PermanentError
         The file is not what its extension says, or a damaged archive.
     """
-    source = source_of(ctx)
+    source = ctx.source
     account = ctx.blobs.identity
     with cache.cached(account, (source, *parts), lambda folder: fetch_to(ctx, parts, folder), ctx.check) as folder:
         yield folder
@@ -57,13 +57,6 @@ def members_of(folder: Path) -> list[Member]:
     """List the files that a source consists of."""
     rows = json.loads((folder / _MEMBERS).read_text())
     return [Member(**{**row, "fault": row["fault"] and tuple(row["fault"])}) for row in rows]
-
-
-def source_of(ctx: TaskContext) -> Source:
-    """Give the task's source, which every vector task has."""
-    if ctx.source is None:
-        raise PermanentError("The job has no source.", remediation="Submit it with dataset_id and resource_id.")
-    return ctx.source
 
 
 def format_of_source(source: Source) -> Format:
@@ -80,7 +73,7 @@ def format_of_source(source: Source) -> Format:
 
 def find_parts(ctx: TaskContext) -> tuple[Source, ...]:
     """Find the blobs that belong to a lone .shp, as they are now. Raises PermanentError naming what is missing."""
-    source = source_of(ctx)
+    source = ctx.source
     if format_of_source(source) is not SHAPEFILE:
         return ()
     stem = source.blob[: -len(".shp")]
@@ -103,7 +96,7 @@ def fetch_to(
 
     Raises what `fetched` raises.
     """
-    source = source_of(ctx)
+    source = ctx.source
     known = format_of_source(source)
     path = folder / _FETCHED
     ctx.blobs.download(source, path)
@@ -157,7 +150,7 @@ def _prepare(ctx: TaskContext, folder: Path, member: Member) -> Member:
     if member.fault or known is None:
         return member
     try:
-        name = member.entry or source_of(ctx).blob
+        name = member.entry or ctx.source.blob
         _check_head(name, known, path)
         if known is SHAPEFILE:
             shapefile.check_parts(path, name)

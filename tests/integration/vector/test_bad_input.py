@@ -293,7 +293,7 @@ def test_a_source_that_changes_while_it_is_loaded(loader: Loader) -> None:
 
     def change(ctx: TaskContext) -> None:
         loader.put("a.gpkg", gpkg(boxes(4), loader.folder))
-        ctx.source = accepted
+        ctx.job_source = accepted
 
     loader.before_task = change
     with pytest.raises(SourceChanged):
