@@ -12,7 +12,7 @@ from controllers.jobs.raster_parameters import COLLECTION_PATTERN
 from schema.jobs import Job, Stage, TaskResult, TaskSpec
 from services.containers.details import Detail
 from services.containers.kinds import CATALOGUED, kind_of
-from services.raster.names import collection_id
+from services.stac.ids import collection_id
 
 
 def _readable(blob: str) -> str:

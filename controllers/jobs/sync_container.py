@@ -11,7 +11,7 @@ from controllers.base import Controller, JobOutcome, JobParameters
 from controllers.jobs.raster_parameters import COLLECTION_PATTERN
 from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec, TaskStatus
 from services.containers.batches import batch_blob
-from services.raster.names import collection_id
+from services.stac.ids import collection_id
 
 EVERYTHING = "all"
 

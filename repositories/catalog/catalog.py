@@ -57,13 +57,14 @@ class ItemOutput:
 
 
 @dataclass(frozen=True)
-class HeldId:
-    """What the item that bears an id is about."""
+class ItemOwner:
+    """The file that an existing item belongs to."""
 
     source: str
+    """container/blob."""
     href: str
-    as_it_is: bool
-    """The data are the source itself, not an output."""
+    is_source: bool
+    """The item describes the source itself, not an output made from it."""
 
 
 @dataclass(frozen=True)
@@ -187,11 +188,11 @@ def _delete(conn: Connection, statement: str, given: Mapping[str, Any]) -> int:
     return deleted
 
 
-def find_holders(conn: Connection, collection_id: str, ids: Sequence[str]) -> dict[str, HeldId]:
-    """Tell of those of the items that exist and say their source what they are about, by id."""
+def find_owners(conn: Connection, collection_id: str, ids: Sequence[str]) -> dict[str, ItemOwner]:
+    """Return the owners of those of the items that exist and name their source, by id."""
     with _migrated():
-        rows = _sql.rows(conn, "find_holders", collection=collection_id, ids=list(ids))
-    return {row["id"]: HeldId(row["source"], row["href"] or "", as_it_is=row["as_it_is"]) for row in rows}
+        rows = _sql.rows(conn, "find_owners", collection=collection_id, ids=list(ids))
+    return {row["id"]: ItemOwner(row["source"], row["href"] or "", is_source=row["is_source"]) for row in rows}
 
 
 def _upsert(

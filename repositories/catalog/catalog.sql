@@ -54,10 +54,10 @@ WHERE i.id = gone.id AND i.collection = %(collection)s AND i.content->'propertie
 SELECT collection, id, content->'assets'->'data'->>'href' AS href FROM pgstac.items
 WHERE starts_with(id, %(prefix)s) AND content->'properties'->>'geostage:source' = %(source)s;
 
--- find_holders
--- Of which sources items are, by id; items of other makers do not say it.
+-- find_owners
+-- The files that items belong to, by id. Items that other software wrote do not name a source, and are left out.
 SELECT id, content->'properties'->>'geostage:source' AS source, content->'assets'->'data'->>'href' AS href,
-       content->'properties' ? 'geostage:blob' AS as_it_is
+       content->'properties' ? 'geostage:blob' AS is_source
 FROM pgstac.items
 WHERE collection = %(collection)s AND id = ANY(%(ids)s) AND content->'properties' ? 'geostage:source';
 

@@ -14,8 +14,8 @@ from services.containers.details import Detail, effective, rank
 from services.containers.kinds import kind_of
 from services.context import TaskContext
 from services.raster.errors import DiskFull
-from services.raster.names import source_item_id
 from services.stac.file_records import make_record
+from services.stac.ids import source_item_id
 from services.stac.items.item import record_of
 from services.stac.metadata import describe_file
 from services.stac.publish import taken_items, write_items

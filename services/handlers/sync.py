@@ -20,8 +20,8 @@ from services.containers.batches import Batches, SourceFile, chunks, read_batch
 from services.containers.details import rank
 from services.containers.kinds import is_own, kind_of, kind_of_blob
 from services.context import TaskContext
-from services.raster.names import source_item_id
 from services.stac.collections.extent import EXTENTS
+from services.stac.ids import source_item_id
 
 PAGE = 1_000
 SHOWN = 100

@@ -15,7 +15,7 @@ from repositories.tiles import MadeTile, Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
 from services.raster import errors
-from services.raster.names import DEFAULT_VERSION, collection_id, tile_blob, tile_item_id, version_folder
+from services.raster.names import DEFAULT_VERSION, tile_blob, version_folder
 from services.raster.output import outputs
 from services.raster.output.cog import MEDIA_TYPE, check_cog, plan_tile_cog, write_cog
 from services.raster.output.report import bounds_of
@@ -31,6 +31,7 @@ from services.raster.source.statistics import RasterStatistics
 from services.raster.tiling.cut import Cut, cut_tile, output_grid, plan_cut
 from services.raster.tiling.spool import spooled
 from services.raster.tiling.tile_sizes import OutputSize, tile_shape
+from services.stac.ids import collection_id, tile_item_id
 from services.stac.items.item import record_of
 from services.stac.publish import check_items, item_of
 

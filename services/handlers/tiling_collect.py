@@ -16,15 +16,7 @@ from schema.jobs import Json
 from services.context import TaskContext
 from services.handlers.tiling import held_plan, raster_plan
 from services.raster import errors
-from services.raster.names import (
-    MAX_SLUG,
-    collection_id,
-    item_id,
-    mosaic_blobs,
-    tile_blob,
-    tile_item_id,
-    version_folder,
-)
+from services.raster.names import mosaic_blobs, tile_blob, version_folder
 from services.raster.output import outputs
 from services.raster.output.cog import plan_tile_cog
 from services.raster.output.outputs import TILE_ID
@@ -35,6 +27,7 @@ from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import open_remote
 from services.raster.tiling.cut import output_grid
 from services.stac.collections.extent import EXTENTS
+from services.stac.ids import MAX_SLUG, collection_id, item_id, tile_item_id
 from services.stac.mosaic import MosaicTile, make_mosaic
 from services.stac.publish import href_of, write_items
 

@@ -92,11 +92,6 @@ not_on_earth = Fault(
     "{} lies nowhere on Earth by its georeference, which is in {}.",
     "Correct its geotransform (gdal_edit.py -a_ullr) or its CRS (gdal_edit.py -a_srs), and upload it anew.",
 )
-item_taken = Fault(
-    "item_taken",
-    "The item {} of the collection {} is that of {}: the names of both make the same id.",
-    "Submit it with another version_id or collection_id, or rename the file.",
-)
 not_georeferenced = Fault(
     "not_georeferenced",
     "{} has neither a geotransform nor ground control points: nothing says where its pixels lie.",

@@ -19,6 +19,15 @@ def collection_not_found(collection_id: str, known: Sequence[str]) -> PermanentE
     )
 
 
+def item_taken(item_id: str, collection_id: str, other: str) -> PermanentError:
+    """Return the error for an id that belongs to the item of another file."""
+    return PermanentError(
+        f"The item {item_id} of the collection {collection_id} already describes {other}: both names make the same id.",
+        remediation="Submit it with another version_id or collection_id, or rename the file.",
+        code="item_taken",
+    )
+
+
 def geometry_invalid(reason: str) -> PermanentError:
     """Make the error for a geometry that is GeoJSON but has no meaning as an area."""
     return PermanentError(

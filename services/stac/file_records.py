@@ -18,7 +18,6 @@ from services.containers.details import Detail, effective
 from services.containers.kinds import kind_of
 from services.context import TaskContext
 from services.raster import errors
-from services.raster.names import source_item_id
 from services.raster.output.cog import validate_cog
 from services.raster.planning.georeference import plan_grid, source_crs
 from services.raster.planning.nodata import plan_nodata
@@ -27,6 +26,7 @@ from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import fetch, open_fetched, open_remote
 from services.raster.source.scan import block_name, scan
+from services.stac.ids import source_item_id
 from services.stac.items.datetimes import moment_of
 from services.stac.items.footprint import Footprint, footprint
 from services.stac.items.item import StoredFile, new_item

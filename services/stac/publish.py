@@ -15,15 +15,14 @@ from repositories.catalog import catalog
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
-from services.raster.names import collection_id, item_id
 from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment, open_tiff
 from services.raster.source.statistics import RasterStatistics
 from services.stac.collections.collection import new_collection
 from services.stac.collections.extent import EXTENTS
+from services.stac.ids import ItemFile, check_ids, collection_id, item_id, taken_ids
 from services.stac.items.datetimes import moment_of
 from services.stac.items.item import Making, StoredFile
-from services.stac.items.item_ids import Holder, check_holders, taken
 from services.stac.items.raster_item import COG_TITLE, COG_TYPE, RasterContent, make_raster_item
 
 _SHA2_256 = "1220"
@@ -41,8 +40,8 @@ def check_items(ctx: TaskContext, collection: str, blobs: Mapping[str, str]) -> 
     """See that outputs of the task's source may have items of these ids. Raises PermanentError."""
     source = ctx.source_label
     with ctx.database.connection() as conn:
-        known = catalog.find_holders(conn, collection, list(blobs))
-    check_holders(collection, known, {name: Holder.of_blob(source, blob) for name, blob in blobs.items()})
+        known = catalog.find_owners(conn, collection, list(blobs))
+    check_ids(collection, known, {name: ItemFile.of_blob(source, blob) for name, blob in blobs.items()})
 
 
 def item_of(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics, name: str) -> pystac.Item:
@@ -62,26 +61,26 @@ def write_items(ctx: TaskContext, items: list[Json]) -> None:
     No item of another file is replaced: see check_items, which is asked before there is anything to write.
     """
     collection = items[0]["collection"]
-    wanted = _holders_of(ctx, items)
+    wanted = _files_of(ctx, items)
     catalog.upsert_items(
         ctx.transaction,
         items,
         EXTENTS,
         new_collection(collection, items[0]),
-        lambda conn: check_holders(collection, catalog.find_holders(conn, collection, list(wanted)), wanted),
+        lambda conn: check_ids(collection, catalog.find_owners(conn, collection, list(wanted)), wanted),
     )
 
 
 def taken_items(ctx: TaskContext, collection: str, items: list[Json]) -> dict[str, PermanentError]:
     """Give the error of each of the items that may not be written, by id."""
-    wanted = _holders_of(ctx, items)
+    wanted = _files_of(ctx, items)
     with ctx.database.connection() as conn:
-        known = catalog.find_holders(conn, collection, list(wanted))
-    return taken(collection, known, wanted)
+        known = catalog.find_owners(conn, collection, list(wanted))
+    return taken_ids(collection, known, wanted)
 
 
-def _holders_of(ctx: TaskContext, items: list[Json]) -> dict[str, Holder]:
-    return {item["id"]: Holder.of_item(item, ctx.settings.asset_base_url) for item in items}
+def _files_of(ctx: TaskContext, items: list[Json]) -> dict[str, ItemFile]:
+    return {item["id"]: ItemFile.of_item(item, ctx.settings.asset_base_url) for item in items}
 
 
 def describe(ctx: TaskContext, path: Path, blob: str, facts: RasterFacts, name: str) -> StoredFile:

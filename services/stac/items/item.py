@@ -15,10 +15,9 @@ from pystac.extensions.projection import ProjectionExtension
 from schema.errors import PermanentError
 from schema.jobs import Json
 from schema.jsonb import to_jsonb
+from services.stac.ids import ASSET
 from services.stac.items.datetimes import Moment
 from services.stac.items.footprint import Footprint
-
-ASSET = "data"
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from pystac.extensions.render import Render, RenderExtension
 from schema.jobs import Json
 from services.raster.source.facts import RasterFacts, plain_number
 from services.raster.source.statistics import BandStatistics, RasterStatistics
+from services.stac.ids import ASSET
 from services.stac.items.footprint import Footprint, footprint
-from services.stac.items.item import ASSET, StoredFile, new_item, project
+from services.stac.items.item import StoredFile, new_item, project
 
 RASTER_SCHEMA = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"

@@ -14,7 +14,7 @@ from shapely.geometry import box
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Json
 from services.containers import details
-from services.raster.names import source_item_id
+from services.stac.ids import source_item_id
 from tests.fixtures import vector
 from tests.integration.containers.world import CONTAINER, POINT, Containers
 from tests.unit.stac.schemas import validate

@@ -10,7 +10,7 @@ from repositories.catalog import catalog
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Json
 from services.handlers import sync
-from services.raster.names import source_item_id
+from services.stac.ids import source_item_id
 from tests.integration.containers.syncing import figures, happens_before, point
 from tests.integration.containers.world import CONTAINER, Containers
 from tests.unit.stac.schemas import validate

@@ -14,8 +14,8 @@ from schema.jobs import Json
 from services.containers import batches
 from services.handlers import catalog as handlers
 from services.handlers import sync
-from services.raster.names import source_item_id
 from services.stac import publish
+from services.stac.ids import source_item_id
 from tests.integration.containers.syncing import failures, figures, happens_before, point
 from tests.integration.containers.world import CONTAINER, POINT, Containers
 from tests.unit.stac.schemas import validate

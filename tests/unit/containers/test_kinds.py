@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from services.containers.details import SMART_BYTES, Detail, effective, rank
 from services.containers.kinds import CATALOGUED, Kind, kind_of
 from services.containers.listing import extension_of
-from services.raster.names import source_item_id
 from services.stac.file_records import media_type_of
+from services.stac.ids import source_item_id
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged
-from services.raster.names import tile_blob, tile_item_id, version_folder
+from services.raster.names import tile_blob, version_folder
 from services.raster.output.cog import CogPlan, creation_options, plan_tile_cog
 from services.raster.output.vrt import Placed, vrt_parts
 from services.raster.output.warp import open_warped, read_block
@@ -31,6 +31,7 @@ from services.raster.tiling.reach import reach_of
 from services.raster.tiling.spool import pieces, runs, spooled
 from services.raster.tiling.striles import missing_is_nodata, read_striles
 from services.raster.tiling.tile_sizes import MAX_TILES, OutputSize, smallest_target, tile_shape
+from services.stac.ids import tile_item_id
 from services.stac.mosaic import MosaicTile, make_mosaic
 from tests.unit.raster.facts import facts
 from tests.unit.raster.rasters import UTM_PLACE, ramp, write_raster

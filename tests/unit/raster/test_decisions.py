@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import PermanentError
-from services.raster.names import cog_blob, collection_id, item_id, slug
+from services.raster.names import cog_blob
 from services.raster.planning.dtype import CANDIDATES, holds, smallest_dtype
 from services.raster.planning.nodata import plan_nodata
 from services.raster.planning.resampling import kind_of, overview_method, warp_method
 from services.raster.source.blocks import CHUNK_BYTES, block_side, chunk_shape, chunks, strip_side, windows
 from services.raster.source.statistics import BandStatistics, RasterStatistics, validity_of
+from services.stac.ids import collection_id, item_id, slug
 from tests.unit.raster.facts import BAND, facts
 
 
