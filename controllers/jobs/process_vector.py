@@ -12,10 +12,11 @@ from controllers.base import Controller, JobOutcome, JobParameters, schema_fault
 from schema.errors import PermanentError
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
+from services.vector import chunks
 from services.vector.formats import EXTENSIONS, format_of
 from services.vector.load import row_accounting
 from services.vector.load.names import MAX_TABLE_BYTES, OWN_TABLES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
-from services.vector.read_options import HINT_NAMES
+from services.vector.read_options import READ_OPTION_NAMES
 from services.vector.readers.encodings import known_name
 
 PERCENT_PATTERN = r"^(100(\.0+)?|\d{1,2}(\.\d+)?)%$"
@@ -143,9 +144,9 @@ class ProcessVector(Controller):
         if stage.name == "upload":
             loads = _loads(previous[0].result or {})
             return [
-                TaskSpec("vector_upload", {"plan": load["plan"], "chunk": chunk})
+                TaskSpec("vector_upload", {"plan": load["plan"], "chunk": chunk.as_json()})
                 for load in loads
-                for chunk in load["chunks"]
+                for chunk in chunks.unpack(load["chunks"])
             ]
         started = job.started_at or job.created_at
         parameters = {
@@ -193,5 +194,5 @@ def _options(parameters: Json) -> Json:
         *("target_schema", "target_table", "load_method", "chunk_size", "target_crs"),
         *("geometry_type", "keep_null_geometry", "max_rejected", "dry_run"),
     )
-    hints = {name: parameters.get(name) for name in HINT_NAMES}
-    return {**{name: parameters[name] for name in names}, "hints": hints}
+    read_options = {name: parameters.get(name) for name in READ_OPTION_NAMES}
+    return {**{name: parameters[name] for name in names}, "read_options": read_options}

@@ -18,6 +18,7 @@ from repositories.target_table import features, loading
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
+from services.vector import chunks
 from services.vector.chunks import Chunk
 from services.vector.geometry import wkb
 from services.vector.geometry.crs import parse_target, project_with
@@ -32,7 +33,7 @@ from services.vector.load.plan import LoadPlan, Options
 from services.vector.load.survey import Survey, survey
 from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS
-from services.vector.readers.gdal_layer import SourceBatch, SourceLayer
+from services.vector.readers.source_layer import SourceBatch, SourceLayer
 from services.vector.source import layers as source_layers
 from services.vector.source.fetch import fetched, find_parts
 
@@ -43,20 +44,21 @@ def preprocess(ctx: TaskContext) -> Json:
     parse_target(options.target_crs)
     parts = find_parts(ctx)
     with fetched(ctx, parts) as folder:
-        origins = source_layers.choose(folder, options.hints, parts)
+        origins = source_layers.choose(folder, options.read_options, parts)
         chosen = _share_out(options, origins)
         surveyed = [(load, *_read_once(ctx, folder, *load)) for load in chosen]
     decided = [(*_decide(ctx, origin, layer, found, own), found) for (own, origin), layer, found in surveyed]
     if options.dry_run:
         finds = [_tell(plan, found, exists=exists) for plan, exists, found in decided]
-        return {"dry_run": finds[0] if len(finds) == 1 else {"status": "dry_run", "tables": finds}, "chunks": []}
+        told = finds[0] if len(finds) == 1 else {"status": "dry_run", "tables": finds}
+        return {"dry_run": told, "chunks": chunks.pack([])}
     first, *more = [_hand_on(ctx, plan, found) for plan, _, found in decided]
     return {**first, "more": more} if more else first
 
 
 def _share_out(options: Options, origins: list[Origin]) -> list[tuple[Options, Origin]]:
     """Give each layer its table: the target itself, or one that bears the layer's name where all are loaded."""
-    if options.hints.layer != ALL_LAYERS or (len(origins) == 1 and origins[0].layer is None):
+    if options.read_options.layer != ALL_LAYERS or (len(origins) == 1 and origins[0].layer is None):
         return [(options, origin) for origin in origins]
     suffixes = layer_suffixes(origin.name for origin in origins)
     return [
@@ -83,16 +85,16 @@ def _hand_on(ctx: TaskContext, plan: LoadPlan, found: Survey) -> Json:
         "layer": plan.layer,
         "original_crs": plan.original_crs,
         "geometry_types": dict(found.kinds),
-        "chunks": [list(chunk.as_json().values()) for chunk in found.chunks],
+        "chunks": chunks.pack(found.chunks),
     }
 
 
 def _read_once(ctx: TaskContext, folder: Path, options: Options, origin: Origin) -> tuple[SourceLayer, Survey]:
-    hints = options.hints
-    if origin.known.travel == "rows":
-        with source_layers.open_geometries(folder, origin, hints, ctx.check) as (layer, batches):
+    read_options = options.read_options
+    if origin.file_format.chunking == "row_range":
+        with source_layers.open_geometries(folder, origin, read_options, ctx.check) as (layer, batches):
             return layer, survey(batches, options.chunk_size, ctx.check, None)
-    with source_layers.open_origin(folder, origin, hints, ctx.check) as (layer, batches):
+    with source_layers.open_origin(folder, origin, read_options, ctx.check) as (layer, batches):
         if options.dry_run:
             return layer, survey(batches, options.chunk_size, ctx.check, None)
         prefix = f"{_attempt_prefix(ctx)}layer{origin.staging}/"
@@ -118,7 +120,7 @@ def _decide(
 def upload(ctx: TaskContext) -> Json:
     """Clean a chunk's rows and COPY them in the transaction that finishes the task."""
     began = time.perf_counter()
-    plan, chunk = _read_plan(ctx, ctx.parameters["plan"]), Chunk(*ctx.parameters["chunk"])
+    plan, chunk = _read_plan(ctx, ctx.parameters["plan"]), Chunk.from_json(ctx.parameters["chunk"])
     limit = ctx.settings.max_repair_vertices
     cleaner = Cleaner(plan, project_with(plan.operation), limit, lambda rows: publishing.try_rows(ctx, plan, rows))
     cleaned = []
@@ -151,8 +153,10 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
         return
     rows, last_fid = 0, None
     with plan.origin.named(), fetched(ctx, plan.origin.parts) as folder:
-        hints, recipe = plan.options.hints, plan.recipe
-        opened = source_layers.open_origin(folder, plan.origin, hints, ctx.check, chunk=chunk, recipe=recipe)
+        read_options, reader_state = plan.options.read_options, plan.reader_state
+        opened = source_layers.open_origin(
+            folder, plan.origin, read_options, ctx.check, chunk=chunk, reader_state=reader_state
+        )
         with opened as (_, batches):
             for batch in batches:
                 if rows == 0 and batch.fids[0] != chunk.first_fid:

@@ -26,27 +26,30 @@ class Format:
     driver: str | None
     """GDAL's short name; None for what is read without GDAL."""
     extensions: tuple[str, ...]
-    travel: Literal["rows", "blob"]
-    """rows: a task reads its rows from the source itself, which each instance fetches once. blob: the format can only
-    be read from the front, so preprocess writes each chunk to the work container."""
+    chunking: Literal["row_range", "blob"]
+    """How the rows of a chunk come to the task that loads them.
+
+    row_range: the task reads them from the source itself, which each instance fetches once.
+    blob: the format can only be read from the front, so preprocess writes each chunk to the work container.
+    """
 
 
-GEOPACKAGE = Format("GeoPackage", "GPKG", (".gpkg",), "rows")
-SHAPEFILE = Format("shapefile", "ESRI Shapefile", (".shp",), "rows")
+GEOPACKAGE = Format("GeoPackage", "GPKG", (".gpkg",), "row_range")
+SHAPEFILE = Format("shapefile", "ESRI Shapefile", (".shp",), "row_range")
 FLATGEOBUF = Format("FlatGeobuf", "FlatGeobuf", (".fgb",), "blob")
-PARQUET = Format("GeoParquet", None, (".parquet", ".geoparquet"), "rows")
+PARQUET = Format("GeoParquet", None, (".parquet", ".geoparquet"), "row_range")
 GEOJSON = Format("GeoJSON", "GeoJSON", (".geojson", ".json"), "blob")
-GEOJSON_LINES = Format("GeoJSON lines", "GeoJSONSeq", (".geojsonl", ".ndjson"), "blob")
+GEOJSONSEQ = Format("GeoJSON lines", "GeoJSONSeq", (".geojsonl", ".ndjson"), "blob")
 KML = Format("KML", None, (".kml",), "blob")
-CSV = Format("CSV", None, (".csv",), "rows")
-TSV = Format("TSV", None, (".tsv",), "rows")
+CSV = Format("CSV", None, (".csv",), "row_range")
+TSV = Format("TSV", None, (".tsv",), "row_range")
 KMZ = Format("KMZ", None, (".kmz",), "blob")
 ZIP = Format("zip archive", None, (".zip",), "blob")
 
-FORMATS = (ZIP, SHAPEFILE, GEOPACKAGE, GEOJSON, GEOJSON_LINES, KML, KMZ, CSV, TSV, FLATGEOBUF, PARQUET)
+FORMATS = (ZIP, SHAPEFILE, GEOPACKAGE, GEOJSON, GEOJSONSEQ, KML, KMZ, CSV, TSV, FLATGEOBUF, PARQUET)
 EXTENSIONS = tuple(extension for known in FORMATS for extension in known.extensions)
 
-INSIDE_ARCHIVES = (SHAPEFILE, GEOPACKAGE, FLATGEOBUF, PARQUET, GEOJSON, GEOJSON_LINES, KML, CSV, TSV)
+INSIDE_ARCHIVES = (SHAPEFILE, GEOPACKAGE, FLATGEOBUF, PARQUET, GEOJSON, GEOJSONSEQ, KML, CSV, TSV)
 """What is looked for in a zip archive; the first of them that is there is loaded."""
 ARCHIVES = (".zip", ".kmz", ".7z", ".rar", ".gz", ".tgz", ".tar", ".bz2", ".xz")
 

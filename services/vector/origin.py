@@ -39,7 +39,7 @@ class Origin:
         return cls(**{**data, "parts": tuple(Source(**part) for part in data["parts"])})
 
     @property
-    def known(self) -> Format:
+    def file_format(self) -> Format:
         """The format of the file."""
         known = format_of(self.file)
         assert known is not None

@@ -1,17 +1,15 @@
-"""Hints: what the user says about a file that the file itself does not tell, or tells wrongly."""
+"""Read options: what the user says about a file that the file itself does not say, or says wrongly."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-
-from schema.jobs import Json
+from dataclasses import dataclass, fields
 
 ALL_LAYERS = "*"
 
 
 @dataclass(frozen=True)
-class Hints:
-    """Parameters of a job that say how its file is read."""
+class ReadOptions:
+    """Parameters of a job that decide how its file is read."""
 
     layer: str | None = None
     """The layer to load, or "*" for all of them."""
@@ -25,9 +23,5 @@ class Hints:
     wkt_column: str | None = None
     """WKT, EWKT or WKB in hex."""
 
-    def as_json(self) -> Json:
-        """Give the hints as JSON."""
-        return asdict(self)
 
-
-HINT_NAMES = tuple(field.name for field in fields(Hints))
+READ_OPTION_NAMES = tuple(field.name for field in fields(ReadOptions))

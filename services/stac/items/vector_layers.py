@@ -16,13 +16,13 @@ from services.stac.items.vector_item import LayerContent
 from services.vector.geometry.crs import label_of as crs_label
 from services.vector.geometry.crs import parse_crs
 from services.vector.origin import Origin
-from services.vector.read_options import ALL_LAYERS, Hints
-from services.vector.readers.extent import Extent, extent_of, place_of
-from services.vector.readers.gdal_layer import SourceLayer
+from services.vector.read_options import ALL_LAYERS, ReadOptions
+from services.vector.readers.extent import Extent, extent_of, shorter_bounds
+from services.vector.readers.source_layer import SourceLayer
 from services.vector.source import layers as source_layers
 from services.vector.source.fetch import fetch_to, find_parts
 
-EVERY_LAYER = Hints(layer=ALL_LAYERS)
+EVERY_LAYER = ReadOptions(layer=ALL_LAYERS)
 DISK_FACTOR = 3
 """A source needs about three times its size: packed, unpacked, turned into what can be read in pieces."""
 
@@ -46,7 +46,7 @@ def read_layers(ctx: TaskContext, look: Callable[[Path], None] = lambda _: None)
 
 
 def _read(ctx: TaskContext, folder: Path, origin: Origin) -> ReadLayer:
-    if origin.known.travel == "blob":
+    if origin.file_format.chunking == "blob":
         with source_layers.open_origin(folder, origin, EVERY_LAYER, ctx.check) as (layer, batches):
             return ReadLayer(layer, extent_of(batches, ctx.check))
     with source_layers.open_geometries(folder, origin, EVERY_LAYER, ctx.check) as (layer, batches):
@@ -76,11 +76,11 @@ def place(label: str, read: ReadLayer) -> LayerContent | None:
     if read.extent.bounds is None:
         return None
     crs = parse_crs(read.layer.crs)
-    bounds = place_of(read.extent.bounds, read.extent.turned, crs, label)
+    bounds = shorter_bounds(read.extent.bounds, read.extent.bounds_0_360, crs, label)
     return LayerContent(
         name=read.layer.name,
         rows=read.extent.rows,
-        kinds=dict(read.extent.kinds),
+        kinds=dict(read.extent.geometry_types),
         columns=columns_of(read.layer),
         crs=crs,
         crs_label=crs_label(crs),
@@ -96,7 +96,7 @@ def columns_of(layer: SourceLayer) -> tuple[tuple[str, str], ...]:
 
 def describe_read(read: ReadLayer) -> Json:
     """Give a layer as extract_metadata reports it."""
-    kinds = {kind or "null": number for kind, number in sorted(read.extent.kinds.items())}
+    kinds = {kind or "null": number for kind, number in sorted(read.extent.geometry_types.items())}
     return {
         "name": read.layer.name,
         "row_count": read.extent.rows,

@@ -19,7 +19,7 @@ from services.vector.geometry.wkb import Integers
 from services.vector.load import pg_types as types
 from services.vector.load.plan import LoadPlan
 from services.vector.load.row_size import Copy, find_too_big
-from services.vector.readers.gdal_layer import SourceBatch
+from services.vector.readers.source_layer import SourceBatch
 
 ID, GEOMETRY = "id", "geom"
 REJECT_SCHEMA = pa.schema([("row_number", pa.int64()), ("reason", pa.string()), ("raw_row", pa.string())])
@@ -94,7 +94,7 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
         rows = rows.filter(pa.array(kept))
     counts = shapes.counts + Counter(
         null_geometry=int((kept & (shapes.kinds == 0)).sum()),
-        curves_linearised=int((batch.kinds != shapes.kinds_given).sum()),
+        curves_linearised=int((batch.type_codes != shapes.kinds_given).sum()),
     )
     rejected = np.flatnonzero(~kept)
     return CleanBatch(
@@ -103,7 +103,7 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
         rejects=_rejects(batch, _source_names(plan), rejected, numbers, reasons),
         counts=counts,
         reasons=Counter(reasons[rejected].tolist()),
-        source_kinds=_count_kinds(batch.kinds[kept & (shapes.kinds > 0)]),
+        source_kinds=_count_kinds(batch.type_codes[kept & (shapes.kinds > 0)]),
         nulled=nulled,
         bounds=shapes.bounds,
     )

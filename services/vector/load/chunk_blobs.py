@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from services.vector.readers.gdal_layer import FAULT_TYPE, SourceBatch
+from services.vector.readers.source_layer import FAULT_TYPE, SourceBatch
 
 _OWN_FIELDS = (pa.field("fid", pa.int64()), pa.field("kind", pa.uint8()), pa.field("fault", FAULT_TYPE))
 
@@ -62,5 +62,5 @@ def _joined(batch: SourceBatch) -> pa.RecordBatch:
     # Fields may share a name, so places count here, not names.
     fields = [*_OWN_FIELDS, pa.field("geometry", batch.geometry.type), *batch.attributes.schema]
     faults = pa.nulls(len(batch.fids), FAULT_TYPE) if batch.faults is None else batch.faults
-    columns = [pa.array(batch.fids), pa.array(batch.kinds), faults, batch.geometry, *batch.attributes.columns]
+    columns = [pa.array(batch.fids), pa.array(batch.type_codes), faults, batch.geometry, *batch.attributes.columns]
     return pa.record_batch(columns, schema=pa.schema(fields))

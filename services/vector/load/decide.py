@@ -18,7 +18,7 @@ from services.vector.load.plan import Column, LoadPlan, Options
 from services.vector.load.row_accounting import allowed_rejects
 from services.vector.load.survey import Survey
 from services.vector.origin import Origin
-from services.vector.readers.gdal_layer import SourceLayer
+from services.vector.readers.source_layer import SourceLayer
 
 MAX_COLUMNS = 1_598
 """PostgreSQL allows 1,600; id and geom are two of them."""
@@ -95,7 +95,7 @@ def decide(
         origin=origin,
         staging=origin.staging,
         reading=layer.reading,
-        recipe=layer.recipe,
+        reader_state=layer.reader_state,
     )
 
 

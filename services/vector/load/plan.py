@@ -11,7 +11,7 @@ from services.vector.geometry.antimeridian import Wrap
 from services.vector.geometry.crs import Area, Operation
 from services.vector.geometry.repair import LINES, POINTS, POLYGONS
 from services.vector.origin import Origin
-from services.vector.read_options import Hints
+from services.vector.read_options import ReadOptions
 
 SINGLE_NAMES = {POINTS: "Point", LINES: "LineString", POLYGONS: "Polygon"}
 
@@ -38,12 +38,12 @@ class Options:
     keep_null_geometry: bool = False
     max_rejected: int | str = "1%"
     dry_run: bool = False
-    hints: Hints = field(default_factory=Hints)
+    read_options: ReadOptions = field(default_factory=ReadOptions)
 
     @classmethod
     def from_json(cls, data: Json) -> Options:
         """Read the parameters of the preprocess task, or what asdict gave."""
-        return cls(**{**data, "hints": Hints(**data["hints"])})
+        return cls(**{**data, "read_options": ReadOptions(**data["read_options"])})
 
     @property
     def table(self) -> str:
@@ -79,7 +79,7 @@ class LoadPlan:
     """Suffix that tells this load's staging tables from those of the job's other layers."""
     reading: Json = field(default_factory=dict)
     """What the reader chose: encoding, delimiter, columns of coordinates."""
-    recipe: Json = field(default_factory=dict)
+    reader_state: Json = field(default_factory=dict)
     """What the reader needs to read the rows of a chunk."""
 
     @property

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import shapely
 
-from services.vector.chunks import Chunk, Chunker
+from services.vector.chunks import Chunk, FilePart
 from services.vector.geometry import repair, wkb
-from services.vector.readers.gdal_layer import SourceBatch
+from services.vector.load.chunker import Chunker
+from services.vector.readers.source_layer import SourceBatch
 
 WriteChunk = Callable[[int, list[SourceBatch]], str]
 """Stores the batches of the chunk with this number, and gives the name of the blob."""
@@ -63,7 +64,7 @@ def survey(
 
 def _look_at(found: Survey, batch: SourceBatch) -> npt.NDArray[np.int64]:
     values, headers = batch.geometry, wkb.read_headers(batch.geometry)
-    found.curves += int((headers.kinds != batch.kinds).sum())
+    found.curves += int((headers.kinds != batch.type_codes).sum())
     codes, numbers = np.unique(headers.kinds, return_counts=True)
     for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
         found.kinds[wkb.name_of(code)] += number
@@ -99,12 +100,12 @@ def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:
     return any(shape is not None and shape.geom_type == "MultiPolygon" for shape in kept)
 
 
-def _grow(chunk: Chunk | None, row: int, fids: npt.NDArray[np.int64], part: tuple[int, int, int]) -> Chunk:
+def _grow(chunk: Chunk | None, row: int, fids: npt.NDArray[np.int64], part: FilePart | None) -> Chunk:
     first, last = int(fids[0]), int(fids[-1])
     if chunk is None:
         return Chunk(row, len(fids), first, last, part=part)
-    begin, _, first_row = chunk.part
-    return replace(chunk, rows=chunk.rows + len(fids), last_fid=last, part=(begin, part[1], first_row))
+    through = replace(chunk.part, end=part.end) if chunk.part and part else None
+    return replace(chunk, rows=chunk.rows + len(fids), last_fid=last, part=through)
 
 
 def _close(found: Survey, chunk: Chunk, held: list[SourceBatch], write: WriteChunk | None) -> None:
@@ -117,6 +118,6 @@ def _slice(batch: SourceBatch, start: int, rows: int) -> SourceBatch:
         batch.fids[start : start + rows],
         batch.attributes.slice(start, rows),
         batch.geometry.slice(start, rows),
-        batch.kinds[start : start + rows],
+        batch.type_codes[start : start + rows],
         None if batch.faults is None else batch.faults.slice(start, rows),
     )

@@ -14,7 +14,7 @@ import shapely
 from schema.errors import PermanentError
 from services.vector.geometry import wkb
 from services.vector.geometry.crs import Bounds
-from services.vector.readers.gdal_layer import SourceBatch
+from services.vector.readers.source_layer import SourceBatch
 
 _TURN, _HALF = 360.0, 180.0
 _POLE = 90.0
@@ -28,11 +28,11 @@ class Extent:
     """What was seen of a layer's geometries."""
 
     rows: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
+    geometry_types: Counter[str] = field(default_factory=Counter)
     """Rows by geometry type; "" for null."""
     bounds: Bounds | None = None
     """In the layer's CRS; None when no geometry has coordinates."""
-    turned: Bounds | None = None
+    bounds_0_360: Bounds | None = None
     """The same if the coordinates are degrees and all of them are counted from 0 to 360."""
 
 
@@ -42,20 +42,20 @@ def extent_of(batches: Iterable[SourceBatch], check: Callable[[], None]) -> Exte
     for batch in batches:
         check()
         found.rows += len(batch.fids)
-        codes, numbers = np.unique(batch.kinds, return_counts=True)
+        codes, numbers = np.unique(batch.type_codes, return_counts=True)
         for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
-            found.kinds[wkb.name_of(code)] += number
+            found.geometry_types[wkb.name_of(code)] += number
         shapes = shapely.from_wkb(batch.geometry.to_numpy(zero_copy_only=False), on_invalid="ignore")
         # Of the parts: those of one geometry may lie on both sides of the antimeridian.
         boxes = shapely.bounds(shapely.get_parts(shapes))
         boxes = boxes[np.isfinite(boxes).all(axis=1)]
         if len(boxes):
             found.bounds = _grown(found.bounds, boxes)
-            found.turned = _grown(found.turned, _turned(boxes))
+            found.bounds_0_360 = _grown(found.bounds_0_360, _turned(boxes))
     return found
 
 
-def place_of(bounds: Bounds, turned: Bounds | None, crs: pyproj.CRS, label: str) -> Bounds:
+def shorter_bounds(bounds: Bounds, turned: Bounds | None, crs: pyproj.CRS, label: str) -> Bounds:
     """Choose between a layer's bounds and those counted from 0 to 360: the shorter way round the Earth.
 
     Raises

@@ -13,7 +13,7 @@ from services.vector.formats import FLATGEOBUF, GEOPACKAGE, SHAPEFILE, Format
 from services.vector.gdal import pyogrio
 from services.vector.origin import Origin
 from services.vector.readers import geopackage
-from services.vector.readers.gdal_layer import SourceBatch
+from services.vector.readers.source_layer import SourceBatch
 
 _SHX_HEADER, _SHX_ENTRY = 100, 8
 _DELETED = ord("*")

@@ -5,66 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schema.errors import PermanentError
-from schema.jobs import Json
 from schema.words import clip
 from services.vector.chunks import Chunk
-from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSON_LINES, GEOPACKAGE, Format
+from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSONSEQ, GEOPACKAGE, Format
 from services.vector.gdal import DataLayerError, DataSourceError, GeometryError, pyogrio
 from services.vector.geometry import curves, wkb
 from services.vector.geometry.crs import Bounds
 from services.vector.geometry.wkb import Integers
 from services.vector.readers import geopackage
 from services.vector.readers.encodings import Encoding
+from services.vector.readers.source_layer import SourceBatch, SourceLayer
 
 MAX_BATCH_ROWS = 5_000
-FAULT_TYPE = pa.struct([("reason", pa.string()), ("raw", pa.string())])
 BATCH_BYTES = 16 * 2**20
 _SAMPLE_BYTES = 4 * 2**20
 _OF_SQLITE = re.compile(r"sqlite3_|malformed|disk image|disk I/O")
 """How GDAL tells of a damaged GeoPackage, among the statements that failed."""
-
-
-@dataclass(frozen=True)
-class SourceLayer:
-    """A layer as it is in the file, before anything was decided about it."""
-
-    name: str
-    crs: str | None
-    """Authority code or WKT."""
-    fields: tuple[tuple[str, pa.DataType], ...]
-    bounds: Bounds | None
-    """In the layer's CRS; None when only a read of all rows would tell."""
-    reading: Json = field(default_factory=dict)
-    """What was chosen to read it: encoding, delimiter, columns of coordinates."""
-    recipe: Json = field(default_factory=dict)
-    """What the reader needs to read the rows of a chunk, if that is more than the file itself tells."""
-
-
-@dataclass(frozen=True)
-class SourceBatch:
-    """Rows as the driver gave them."""
-
-    fids: Integers
-    """The driver's number of each row."""
-    attributes: pa.RecordBatch
-    geometry: pa.Array
-    """WKB, without curves."""
-    kinds: npt.NDArray[np.uint8]
-    """Type code of each geometry in the file, where it may have been a curve; 0 for null."""
-    faults: pa.Array | None = None
-    """What the reader found wrong with a row, and how the row stands in the file; null for rows without fault."""
-    part: tuple[int, int, int] = (0, 0, 0)
-    """See Chunk."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +60,7 @@ def open_layer(
     with ExitStack() as stack:
         with _readable(path, label):
             # GeoJSON would be parsed once more from front to back for what this says.
-            streamed = known in (GEOJSON, GEOJSON_LINES)
+            streamed = known in (GEOJSON, GEOJSONSEQ)
             info = {} if streamed else pyogrio.read_info(path, layer=name or list_layers(path, label)[0])
             opened = _open(path, known, info, chunk, geometry_only=geometry_only, encoding=encoding)
             meta, reader = stack.enter_context(opened)
@@ -104,11 +69,6 @@ def open_layer(
         layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, _bounds_of(info))
         batches = _batches(path, label, reader, shape, chunk)
         yield layer, (_without_curves(path, label, layer, known, batch) for batch in batches)
-
-
-def typed_kinds(geometry: pa.Array) -> npt.NDArray[np.uint8]:
-    """Give the type code of each geometry."""
-    return wkb.read_headers(geometry).kinds
 
 
 def _open(
@@ -205,7 +165,7 @@ def _batches(
 
 def _without_curves(path: Path, label: str, layer: SourceLayer, known: Format, batch: SourceBatch) -> SourceBatch:
     """Turn curves into lines of short steps (4 degrees, GDAL's and ogr2ogr's default)."""
-    curved = (batch.kinds >= wkb.FIRST_CURVE) & (batch.kinds <= wkb.LAST_CURVE)
+    curved = (batch.type_codes >= wkb.FIRST_CURVE) & (batch.type_codes <= wkb.LAST_CURVE)
     if not curved.any():
         return batch
     with _readable(path, label):

@@ -23,8 +23,9 @@ from pyproj.exceptions import CRSError
 from schema.errors import PermanentError
 from schema.words import clip, listed
 from services.vector.chunks import Chunk
+from services.vector.geometry import wkb
 from services.vector.geometry.crs import Bounds
-from services.vector.readers.gdal_layer import SourceBatch, SourceLayer, typed_kinds
+from services.vector.readers.source_layer import SourceBatch, SourceLayer
 
 BATCH_ROWS = 5_000
 _WKB = "WKB"
@@ -162,7 +163,9 @@ def _batches(reader: pa.RecordBatchFileReader, places: list[int], chunk: Chunk |
         first = number * BATCH_ROWS + start
         geometry = part.column(0)
         attributes = part.select(places)
-        yield SourceBatch(np.arange(first, first + part.num_rows), attributes, geometry, typed_kinds(geometry))
+        yield SourceBatch(
+            np.arange(first, first + part.num_rows), attributes, geometry, wkb.read_headers(geometry).kinds
+        )
         left = left - part.num_rows if left is not None else None
         number, start = number + 1, 0
 

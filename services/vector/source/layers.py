@@ -14,7 +14,7 @@ from services.vector.chunks import Chunk
 from services.vector.formats import (
     CSV,
     GEOJSON,
-    GEOJSON_LINES,
+    GEOJSONSEQ,
     GEOPACKAGE,
     KML,
     PARQUET,
@@ -23,30 +23,30 @@ from services.vector.formats import (
     format_of,
 )
 from services.vector.origin import Origin
-from services.vector.read_options import ALL_LAYERS, Hints
+from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers import encodings, feature_count, geoparquet
 from services.vector.readers import gdal_layer as layer
 from services.vector.readers.csv import layer as csv_layer
 from services.vector.readers.encodings import Encoding
-from services.vector.readers.gdal_layer import SourceBatch, SourceLayer
 from services.vector.readers.geojson import crs_member as geojson_crs_member
 from services.vector.readers.geojson import features as geojson_features
 from services.vector.readers.geojson import sequence as geojson_sequence
 from services.vector.readers.kml import layer as kml_layer
+from services.vector.readers.source_layer import SourceBatch, SourceLayer
 from services.vector.source.archive import Member
 from services.vector.source.fetch import CONVERTED, members_of
 
 Opened = AbstractContextManager[tuple[SourceLayer, Iterator[SourceBatch]]]
 
 
-def choose(folder: Path, hints: Hints, parts: tuple[Source, ...]) -> list[Origin]:
+def choose(folder: Path, read_options: ReadOptions, parts: tuple[Source, ...]) -> list[Origin]:
     """Choose the layers to load. Raises PermanentError with the list when it is not clear which."""
     members = members_of(folder)
     if len(members) == 1:
-        member, inner = members[0], hints.layer
+        member, inner = members[0], read_options.layer
     else:
-        chosen = _choose_members(members, hints.layer)
-        if hints.layer == ALL_LAYERS:
+        chosen = _choose_members(members, read_options.layer)
+        if read_options.layer == ALL_LAYERS:
             return [origin for member in chosen for origin in _origins(folder, _sound(member), None, parts)]
         member, inner = chosen[0], None
     return _origins(folder, _sound(member), inner, parts)
@@ -99,18 +99,18 @@ def _ask(names: list[str], wanted: str | None) -> list[Member]:
 def open_origin(
     folder: Path,
     origin: Origin,
-    hints: Hints,
+    read_options: ReadOptions,
     check: Callable[[], None],
     *,
     chunk: Chunk | None = None,
-    recipe: Json | None = None,
+    reader_state: Json | None = None,
     geometry_only: bool = False,
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a layer for one pass over its rows, or over those of a chunk. Raises PermanentError.
 
-    `recipe` is that of the layer as the first pass gave it, and comes with a chunk.
+    `reader_state` is that of the layer as the first pass gave it, and comes with a chunk.
     """
-    opened = _open(folder, origin, hints, check, chunk, recipe, geometry_only=geometry_only)
+    opened = _open(folder, origin, read_options, check, chunk, reader_state, geometry_only=geometry_only)
     with origin.named(), opened as (found, batches):
         whole = batches if chunk else _whole(folder / origin.file, origin, batches, check)
         yield found, whole
@@ -120,19 +120,19 @@ def open_origin(
 def _open(
     folder: Path,
     origin: Origin,
-    hints: Hints,
+    read_options: ReadOptions,
     check: Callable[[], None],
     chunk: Chunk | None,
-    recipe: Json | None,
+    reader_state: Json | None,
     *,
     geometry_only: bool,
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
-    path, known = folder / origin.file, origin.known
-    inner = replace(hints, layer=origin.layer)
+    path, known = folder / origin.file, origin.file_format
+    inner = replace(read_options, layer=origin.layer)
     encoding: Encoding | None = None
     opened: Opened
     if known in (CSV, TSV) and chunk:
-        opened = csv_layer.reopen_delimited(path, origin.name, recipe or {}, chunk, check)
+        opened = csv_layer.reopen_delimited(path, origin.name, reader_state or {}, chunk, check)
     elif known in (CSV, TSV):
         opened = csv_layer.open_delimited(path, origin.name, inner, check, geometry_only=geometry_only)
     elif known is KML:
@@ -142,59 +142,59 @@ def _open(
             path, path.with_suffix(CONVERTED), origin.name, chunk=chunk, geometry_only=geometry_only
         )
     else:
-        if known in (GEOJSON, GEOJSON_LINES) and not hints.source_crs:
+        if known in (GEOJSON, GEOJSONSEQ) and not read_options.source_crs:
             geojson_crs_member.check_known(path)
-        encoding = _encoding_of(path, hints) if known is SHAPEFILE else None
+        encoding = _encoding_of(path, read_options) if known is SHAPEFILE else None
         opened = layer.open_layer(
             path, known, origin.name, name=origin.layer, chunk=chunk, geometry_only=geometry_only, encoding=encoding
         )
     with opened as (found, batches):
-        yield _described(found, origin, hints, encoding), batches
+        yield _described(found, origin, read_options, encoding), batches
 
 
 def _whole(
     path: Path, origin: Origin, batches: Iterator[SourceBatch], check: Callable[[], None]
 ) -> Iterator[SourceBatch]:
     """Have the rows counted where the file itself tells how many there are."""
-    if origin.known is GEOJSON_LINES:
+    if origin.file_format is GEOJSONSEQ:
         return geojson_sequence.counted(path, batches)
-    if origin.known is GEOJSON:
+    if origin.file_format is GEOJSON:
         return geojson_features.checked(path, batches, check)
-    return feature_count.checked(path, origin.known, origin, batches)
+    return feature_count.checked(path, origin.file_format, origin, batches)
 
 
 @contextmanager
 def open_geometries(
-    folder: Path, origin: Origin, hints: Hints, check: Callable[[], None]
+    folder: Path, origin: Origin, read_options: ReadOptions, check: Callable[[], None]
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a layer whose rows can be read again for its geometries alone; its fields are named nonetheless.
 
     Raises PermanentError.
     """
     # Text is judged whole in either case; of the other formats a look of its own names the fields.
-    described = None if origin.known in (CSV, TSV) else _describe(folder, origin, hints, check)
-    with open_origin(folder, origin, hints, check, geometry_only=True) as (layer, batches):
+    described = None if origin.file_format in (CSV, TSV) else _describe(folder, origin, read_options, check)
+    with open_origin(folder, origin, read_options, check, geometry_only=True) as (layer, batches):
         yield described or layer, batches
 
 
-def _describe(folder: Path, origin: Origin, hints: Hints, check: Callable[[], None]) -> SourceLayer:
-    with open_origin(folder, origin, hints, check) as (found, _):
+def _describe(folder: Path, origin: Origin, read_options: ReadOptions, check: Callable[[], None]) -> SourceLayer:
+    with open_origin(folder, origin, read_options, check) as (found, _):
         return found
 
 
-def _encoding_of(path: Path, hints: Hints) -> Encoding:
-    if hints.encoding:
-        return Encoding(encodings.known_name(hints.encoding) or hints.encoding, "parameter")
+def _encoding_of(path: Path, read_options: ReadOptions) -> Encoding:
+    if read_options.encoding:
+        return Encoding(encodings.known_name(read_options.encoding) or read_options.encoding, "parameter")
     return encodings.of_dbf(path.with_suffix(".dbf"), path.with_suffix(".cpg"))
 
 
-def _described(found: SourceLayer, origin: Origin, hints: Hints, encoding: Encoding | None) -> SourceLayer:
+def _described(found: SourceLayer, origin: Origin, read_options: ReadOptions, encoding: Encoding | None) -> SourceLayer:
     reading = dict(found.reading)
     if encoding:
         reading |= {"encoding": encoding.name, "encoding_from": encoding.found_in}
-    if hints.source_crs:
-        reading |= {"source_crs": hints.source_crs}
-    elif origin.known is GEOJSON and found.crs is None:
+    if read_options.source_crs:
+        reading |= {"source_crs": read_options.source_crs}
+    elif origin.file_format is GEOJSON and found.crs is None:
         # RFC 7946: without a word about it, longitude and latitude.
         return replace(found, name=origin.name, crs="EPSG:4326", reading=reading)
-    return replace(found, name=origin.name, crs=hints.source_crs or found.crs, reading=reading)
+    return replace(found, name=origin.name, crs=read_options.source_crs or found.crs, reading=reading)

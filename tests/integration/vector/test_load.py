@@ -104,12 +104,6 @@ def test_append_adds_rows_and_goes_on_counting(loader: Loader) -> None:
     assert loader.rows("SELECT count(*), max(id), count(DISTINCT id) FROM geo.a") == [(50, 50, 50)]
 
 
-def test_a_chunk_closes_at_its_share_of_geometry(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.vector.chunks.MAX_CHUNK_BYTES", 0)
-    loader.put("a.geojson", features(*((Point(n, n), {"n": n}) for n in range(7))))
-    assert loader.load("a.geojson", chunk_size=5)["total_features_loaded"] == 7
-
-
 def test_a_try_that_is_repeated_loads_its_rows_once(loader: Loader) -> None:
     lost: list[str] = []
 

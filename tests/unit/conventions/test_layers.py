@@ -24,6 +24,7 @@ BROAD_EXCEPTS = {
 # What a controller must decide by the rules of the handlers; none of them loads GDAL.
 PURE_VECTOR_MODULES = {
     "services.vector",
+    "services.vector.chunks",
     "services.vector.formats",
     "services.vector.read_options",
     "services.vector.readers.encodings",

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import PermanentError
-from services.vector.chunks import Chunker
 from services.vector.geometry.crs import Operation, area_of, choose_operation, label_of, parse_crs, project_with
 from services.vector.load import row_accounting, row_size
+from services.vector.load.chunker import Chunker
 
 WGS84 = pyproj.CRS("EPSG:4326")
 ESRI_WGS84 = (

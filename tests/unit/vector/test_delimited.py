@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.vector.read_options import Hints
+from services.vector.read_options import ReadOptions
 from services.vector.readers.csv import rows as csv_rows
 from services.vector.readers.csv.dialect import read_dialect
 from services.vector.readers.csv.layer import RAGGED, open_delimited
 
 
-def read(data: bytes, **hints: Any) -> tuple[list[str], list[tuple[Any, ...]], list[str | None], dict[str, Any]]:
+def read(data: bytes, **read_options: Any) -> tuple[list[str], list[tuple[Any, ...]], list[str | None], dict[str, Any]]:
     """Give names, rows, faults and what was chosen."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
         path.write_bytes(data)
-        with open_delimited(path, "a", Hints(**hints), lambda: None) as (layer, batches):
+        with open_delimited(path, "a", ReadOptions(**read_options), lambda: None) as (layer, batches):
             rows: list[tuple[Any, ...]] = []
             faults: list[str | None] = []
             for batch in batches:
@@ -78,12 +78,12 @@ def test_the_delimiter_is_the_one_that_most_rows_agree_on(tmp_path: Path) -> Non
         ("lat:lon\n1:2\n", ":"),
     ):
         (tmp_path / "a.csv").write_text(text)
-        assert read_dialect(tmp_path / "a.csv", Hints()).delimiter == delimiter, text
+        assert read_dialect(tmp_path / "a.csv", ReadOptions()).delimiter == delimiter, text
 
 
 def test_a_crs_that_only_later_shapes_name_is_theirs(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,wkt\n" + "1,\n" * 300 + '2,"SRID=25832;POINT(500000 5000000)"\n' * 3)
-    with open_delimited(tmp_path / "a.csv", "a", Hints(), lambda: None) as (layer, batches):
+    with open_delimited(tmp_path / "a.csv", "a", ReadOptions(), lambda: None) as (layer, batches):
         assert layer.crs == "EPSG:25832"
         assert sum(len(batch.fids) for batch in batches) == 303
 
@@ -91,7 +91,7 @@ def test_a_crs_that_only_later_shapes_name_is_theirs(tmp_path: Path) -> None:
 def test_a_shape_may_be_longer_than_what_the_dialect_is_judged_by(tmp_path: Path) -> None:
     corners = ", ".join(f"{n / 100_000} 1" for n in range(50_000))
     (tmp_path / "a.csv").write_text(f'id,wkt\n1,"LINESTRING ({corners})"\n')
-    with open_delimited(tmp_path / "a.csv", "a", Hints(), lambda: None) as (_, batches):
+    with open_delimited(tmp_path / "a.csv", "a", ReadOptions(), lambda: None) as (_, batches):
         assert [len(batch.fids) for batch in batches] == [1]
 
 

@@ -16,8 +16,9 @@ from shapely.geometry import LineString, Point, Polygon, box
 
 from schema.errors import PermanentError
 from services.stac.items.footprint import extent_footprint, joined
-from services.vector.readers.extent import Extent, extent_of, place_of
-from services.vector.readers.gdal_layer import SourceBatch, typed_kinds
+from services.vector.geometry import wkb
+from services.vector.readers.extent import Extent, extent_of, shorter_bounds
+from services.vector.readers.source_layer import SourceBatch
 
 DEGREES = pyproj.CRS("EPSG:4326")
 Bounds = tuple[float, float, float, float]
@@ -25,7 +26,9 @@ Bounds = tuple[float, float, float, float]
 
 def batch(*shapes: Any) -> SourceBatch:
     geometry = pa.array([None if shape is None else shapely.to_wkb(shape) for shape in shapes], pa.binary())
-    return SourceBatch(np.arange(len(shapes)), pa.record_batch([], names=[]), geometry, typed_kinds(geometry))
+    return SourceBatch(
+        np.arange(len(shapes)), pa.record_batch([], names=[]), geometry, wkb.read_headers(geometry).kinds
+    )
 
 
 def extent(*shapes: Any) -> Extent:
@@ -35,12 +38,12 @@ def extent(*shapes: Any) -> Extent:
 def place(shapes: Iterable[Any], crs: pyproj.CRS = DEGREES) -> Bounds:
     found = extent(*shapes)
     assert found.bounds
-    return place_of(found.bounds, found.turned, crs, "a.gpkg")
+    return shorter_bounds(found.bounds, found.bounds_0_360, crs, "a.gpkg")
 
 
 def test_rows_are_counted_by_type_and_null_has_no_place() -> None:
     found = extent(Point(1, 2), Point(3, 4), None, Polygon(), LineString([(0, 0), (1, 1)]))
-    assert (found.rows, dict(found.kinds)) == (5, {"Point": 2, "": 1, "Polygon": 1, "LineString": 1})
+    assert (found.rows, dict(found.geometry_types)) == (5, {"Point": 2, "": 1, "Polygon": 1, "LineString": 1})
     assert found.bounds == (0, 0, 3, 4)
 
 

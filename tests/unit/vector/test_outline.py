@@ -7,6 +7,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.errors import PermanentError
-from services.vector.chunks import Chunk
-from services.vector.read_options import Hints
+from services.vector.chunks import Chunk, FilePart
+from services.vector.read_options import ReadOptions
 from services.vector.readers.csv import split as outlines
 from services.vector.readers.csv.dialect import Dialect, read_dialect
 from services.vector.readers.csv.layer import open_delimited, reopen_delimited
@@ -83,16 +84,15 @@ def test_any_rows_are_read_again_as_they_were_read_first(
     with tempfile.TemporaryDirectory() as folder, parts_of(size, multiple):
         path = Path(folder) / "a.csv"
         path.write_bytes(f"lat,lon,text\n{written}".encode())
-        with open_delimited(path, "a", Hints(), lambda: None) as (layer, batches):
+        with open_delimited(path, "a", ReadOptions(), lambda: None) as (layer, batches):
             whole: Rows = []
-            parts: dict[int, tuple[int, int, int]] = {}
+            parts: dict[int, FilePart] = {}
             for batch in batches:
-                parts |= dict.fromkeys(batch.fids.tolist(), batch.part)
+                parts |= dict.fromkeys(batch.fids.tolist(), batch.part or FilePart(0, 0, 0))
                 whole += as_rows(batch)
-        begin, _, row = parts[first]
-        end = parts[first + number - 1][1]
-        chunk = Chunk(first + 1, number, first, first + number - 1, part=(begin, end, row))
-        with reopen_delimited(path, "a", layer.recipe, chunk, lambda: None) as (again, batches):
+        part = replace(parts[first], end=parts[first + number - 1].end)
+        chunk = Chunk(first + 1, number, first, first + number - 1, part=part)
+        with reopen_delimited(path, "a", layer.reader_state, chunk, lambda: None) as (again, batches):
             assert again.fields == layer.fields
             assert [row for batch in batches for row in as_rows(batch)] == whole[first : first + number]
 
@@ -185,7 +185,7 @@ def test_a_long_line_takes_no_more_than_a_few_times_its_size(tmp_path: Path) -> 
 def test_no_part_begins_before_the_row_of_names_has_ended(tmp_path: Path, head: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(head + "lat;lon;t\n1;2;a\n3;4;b\n")
-    with parts_of(1), open_delimited(path, "a", Hints(), lambda: None) as (layer, batches):
+    with parts_of(1), open_delimited(path, "a", ReadOptions(), lambda: None) as (layer, batches):
         assert [name for name, _ in layer.fields] == ["lat", "lon", "t"]
         assert [value for batch in batches for value in batch.attributes.column(2).to_pylist()] == ["a", "b"]
 
@@ -195,7 +195,7 @@ def test_no_part_begins_before_the_row_of_names_has_ended(tmp_path: Path, head: 
 def test_ragged_rows_keep_their_place_whatever_stands_before_the_names(tmp_path: Path, head: str, size: int) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(f"{head}lat;lon;t\n1;2\n3;4;b\n5;6\n\n7;8\n9;10;e\n11;12\n".encode())
-    with parts_of(size), open_delimited(path, "a", Hints(), lambda: None) as (_, batches):
+    with parts_of(size), open_delimited(path, "a", ReadOptions(), lambda: None) as (_, batches):
         rows = [row for batch in batches for row in as_rows(batch)]
     assert [(row[0], row[4], row[5] is not None) for row in rows] == [
         *((0, None, True), (1, "b", False), (2, None, True), (3, None, True), (4, "e", False), (5, None, True)),
@@ -214,8 +214,8 @@ def test_a_file_of_ragged_rows_alone_is_read_in_no_time(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_off_within_a_value_is_refused_in_parts_too(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"lat,lon,t\n" + b"1,2,a\n" * 50 + b'1,2,"b\n' + b"1,2,c\n" * 50)
-    dialect = read_dialect(path, Hints())
+    dialect = read_dialect(path, ReadOptions())
     with parts_of(20):
         assert len(outline(path, dialect).starts) > 10
         with pytest.raises(PermanentError, match="row 51 is not closed"):
-            open_delimited(path, "a", Hints(), lambda: None).__enter__()
+            open_delimited(path, "a", ReadOptions(), lambda: None).__enter__()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schema.errors import PermanentError
-from services.vector.read_options import Hints
+from services.vector.read_options import ReadOptions
 from services.vector.readers import encodings
 from services.vector.readers.encodings import Encoding
 
@@ -29,10 +29,10 @@ class Dialect:
     """Lines before the row of names."""
 
 
-def read_dialect(path: Path, hints: Hints) -> Dialect:
+def read_dialect(path: Path, read_options: ReadOptions) -> Dialect:
     """Find encoding, delimiter and names of the columns. Reads the whole file for its encoding."""
-    if hints.encoding:
-        encoding = Encoding(encodings.known_name(hints.encoding) or hints.encoding, "parameter")
+    if read_options.encoding:
+        encoding = Encoding(encodings.known_name(read_options.encoding) or read_options.encoding, "parameter")
         encodings.check(path, encoding.name)
     else:
         encoding = encodings.detect(path)

@@ -19,7 +19,7 @@ import shapely
 from schema.errors import PermanentError
 from schema.words import clip, listed
 from services.vector.geometry import wkb
-from services.vector.read_options import Hints
+from services.vector.read_options import ReadOptions
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -89,13 +89,13 @@ class Ranges:
         return "swapped" if self.swapped == self.rows else "projected"
 
 
-def find_place(names: Sequence[str], samples: Sequence[Sequence[str]], hints: Hints) -> Place:
+def find_place(names: Sequence[str], samples: Sequence[Sequence[str]], read_options: ReadOptions) -> Place:
     """Find the columns of the geometry: those that the user names, else those with usual names.
 
     `samples` are some values of each column. Raises PermanentError naming the columns when there are none.
     """
     plain = [name.strip().lower() for name in names]
-    named = _named_place(plain, names, hints)
+    named = _named_place(plain, names, read_options)
     if named:
         return named
     shape = _first(plain, SHAPE, lambda i: any(map(_SHAPE.match, samples[i])))
@@ -115,20 +115,20 @@ def find_place(names: Sequence[str], samples: Sequence[Sequence[str]], hints: Hi
     )
 
 
-def _named_place(plain: Sequence[str], names: Sequence[str], hints: Hints) -> Place | None:
-    if hints.wkt_column:
-        shape = _position(hints.wkt_column, plain, names)
+def _named_place(plain: Sequence[str], names: Sequence[str], read_options: ReadOptions) -> Place | None:
+    if read_options.wkt_column:
+        shape = _position(read_options.wkt_column, plain, names)
         return Place("shape", shape, shape)
-    if not (hints.latitude_column or hints.longitude_column):
+    if not (read_options.latitude_column or read_options.longitude_column):
         return None
-    if not (hints.latitude_column and hints.longitude_column):
+    if not (read_options.latitude_column and read_options.longitude_column):
         raise PermanentError(
             "latitude_column and longitude_column belong together; one of them is missing.",
             remediation="Give both; the same name twice means one column that holds both numbers.",
             code="coordinates_missing",
         )
-    y = _position(hints.latitude_column, plain, names)
-    x = _position(hints.longitude_column, plain, names)
+    y = _position(read_options.latitude_column, plain, names)
+    x = _position(read_options.longitude_column, plain, names)
     return Place("pair" if x == y else "points", x, y)
 
 

@@ -19,18 +19,18 @@ import pyarrow as pa
 from schema.errors import PermanentError
 from schema.jobs import Json
 from schema.words import clip, listed
-from services.vector.chunks import Chunk
+from services.vector.chunks import Chunk, FilePart
 from services.vector.geometry import wkb
-from services.vector.read_options import Hints
+from services.vector.read_options import ReadOptions
 from services.vector.readers.csv import geometry as csv_geometry
 from services.vector.readers.csv import types as csv_types
 from services.vector.readers.csv.dialect import NO_DELIMITER, SAMPLE_ROWS, Dialect, read_dialect
 from services.vector.readers.csv.geometry import Place, Ranges
-from services.vector.readers.csv.rows import MAX_RAW, Part, Records, block_bytes, check_quotes, read_rows, rows_of
+from services.vector.readers.csv.rows import MAX_RAW, Records, block_bytes, check_quotes, read_rows, rows_of
 from services.vector.readers.csv.split import Outline, outline
 from services.vector.readers.csv.types import Judge, Kind
 from services.vector.readers.encodings import Encoding
-from services.vector.readers.gdal_layer import FAULT_TYPE, SourceBatch, SourceLayer, typed_kinds
+from services.vector.readers.source_layer import FAULT_TYPE, SourceBatch, SourceLayer
 
 RAGGED = "wrong_number_of_values"
 _WGS84 = "EPSG:4326"
@@ -52,29 +52,36 @@ class _Judgement:
 
 @contextmanager
 def open_delimited(
-    path: Path, name: str, hints: Hints, check: Callable[[], None], *, geometry_only: bool = False
+    path: Path, name: str, read_options: ReadOptions, check: Callable[[], None], *, geometry_only: bool = False
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a file of delimited text for one pass over its rows, after one that judges them. Raises PermanentError."""
-    dialect = read_dialect(path, hints)
+    dialect = read_dialect(path, read_options)
     seen = outline(path, dialect)
     rows = rows_of(path, dialect, seen)
-    found = _judge(dialect, seen, rows(), hints, check)
-    recipe = _as_recipe(dialect, found, block_bytes(seen))
+    found = _judge(dialect, seen, rows(), read_options, check)
+    reader_state = _as_recipe(dialect, found, block_bytes(seen))
     layer = SourceLayer(
-        name, found.crs, _fields(dialect, found), found.encloses, reading=_describe(dialect, found), recipe=recipe
+        name,
+        found.crs,
+        _fields(dialect, found),
+        found.encloses,
+        reading=_describe(dialect, found),
+        reader_state=reader_state,
     )
     kept = [] if geometry_only else found.kept
-    yield layer, (_batch(records, found, kept, None if hints.source_crs else dialect) for records in rows())
+    yield layer, (_batch(records, found, kept, None if read_options.source_crs else dialect) for records in rows())
 
 
 @contextmanager
 def reopen_delimited(
-    path: Path, name: str, recipe: Json, chunk: Chunk, check: Callable[[], None]
+    path: Path, name: str, reader_state: Json, chunk: Chunk, check: Callable[[], None]
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open it again for the rows of a chunk, which are read as the first pass judged all of them."""
-    dialect, found, block = _from_recipe(recipe)
-    layer = SourceLayer(name, found.crs, _fields(dialect, found), None, recipe=recipe)
-    rows = read_rows(path, dialect, Part(*chunk.part), block, chunk.first_fid, chunk.rows, check)
+    dialect, found, block = _from_recipe(reader_state)
+    layer = SourceLayer(name, found.crs, _fields(dialect, found), None, reader_state=reader_state)
+    rows = read_rows(
+        path, dialect, chunk.part or FilePart(0, path.stat().st_size, 0), block, chunk.first_fid, chunk.rows, check
+    )
     yield layer, (_batch(records, found, found.kept) for records in rows)
 
 
@@ -87,15 +94,15 @@ def _as_recipe(dialect: Dialect, found: _Judgement, block: int) -> Json:
     return {"dialect": asdict(dialect), "judgement": asdict(found), "block_bytes": block}
 
 
-def _from_recipe(recipe: Json) -> tuple[Dialect, _Judgement, int]:
-    written, judged = recipe["dialect"], recipe["judgement"]
+def _from_recipe(reader_state: Json) -> tuple[Dialect, _Judgement, int]:
+    written, judged = reader_state["dialect"], reader_state["judgement"]
     dialect = Dialect(**{**written, "encoding": Encoding(**written["encoding"]), "names": tuple(written["names"])})
     found = _Judgement(**{**judged, "kinds": tuple(judged["kinds"]), "place": Place(**judged["place"])})
-    return dialect, found, recipe["block_bytes"]
+    return dialect, found, reader_state["block_bytes"]
 
 
 def _judge(
-    dialect: Dialect, seen: Outline, rows: Iterator[Records], hints: Hints, check: Callable[[], None]
+    dialect: Dialect, seen: Outline, rows: Iterator[Records], read_options: ReadOptions, check: Callable[[], None]
 ) -> _Judgement:
     """Read the whole file for what its values are."""
     judges = [Judge(commas_part=dialect.delimiter == ",") for _ in dialect.names]
@@ -108,7 +115,7 @@ def _judge(
         for judge, values in zip(judges, records.values.columns, strict=True):
             judge.look(values)
         if place is None:
-            place = csv_geometry.find_place(dialect.names, _samples(records.values), hints)
+            place = csv_geometry.find_place(dialect.names, _samples(records.values), read_options)
         if place.kind == "shape":
             named, x, y = _look_at_shapes(records.values.column(place.x))
             srids |= named
@@ -119,10 +126,10 @@ def _judge(
             _grow(bounds, x, y)
     check_quotes(seen, last)
     if place is None:
-        place = csv_geometry.find_place(dialect.names, [() for _ in dialect.names], hints)
+        place = csv_geometry.find_place(dialect.names, [() for _ in dialect.names], read_options)
     kinds = tuple(judge.kind for judge in judges)
-    crs = _choose_crs(dialect, place, ranges, srids, hints)
-    swapped = place.kind != "shape" and hints.source_crs is None and ranges.axes == "swapped"
+    crs = _choose_crs(dialect, place, ranges, srids, read_options)
+    swapped = place.kind != "shape" and read_options.source_crs is None and ranges.axes == "swapped"
     west, south, east, north = (float(edge) for edge in (bounds[[1, 0, 3, 2]] if swapped else bounds))
     encloses = (west, south, east, north) if np.isfinite(bounds).all() else None
     return _Judgement(kinds, place, swapped, crs, encloses)
@@ -157,9 +164,9 @@ def _grow(bounds: Any, x: csv_geometry.Floats, y: csv_geometry.Floats) -> None:
         bounds[2:] = np.maximum(bounds[2:], (x.max(), y.max()))
 
 
-def _choose_crs(dialect: Dialect, place: Place, ranges: Ranges, srids: set[int], hints: Hints) -> str:
-    if hints.source_crs:
-        return hints.source_crs
+def _choose_crs(dialect: Dialect, place: Place, ranges: Ranges, srids: set[int], read_options: ReadOptions) -> str:
+    if read_options.source_crs:
+        return read_options.source_crs
     if len(srids) > 1:
         raise _several_srids(dialect.names[place.x], srids)
     if srids:
@@ -205,13 +212,12 @@ def _batch(records: Records, found: _Judgement, kept: list[int], named_by: Diale
     attributes = pa.RecordBatch.from_arrays(columns, names=[f"f{i}" for i in kept])
     fids = np.arange(records.first, records.first + values.num_rows)
     found_wrong = _as_faults(values, faults, records.ragged)
-    part = (records.part.begin, records.part.end, records.part.row)
-    return SourceBatch(fids, attributes, geometry, _kinds_of(geometry, found.place), found_wrong, part)
+    return SourceBatch(fids, attributes, geometry, _kinds_of(geometry, found.place), found_wrong, records.part)
 
 
 def _kinds_of(geometry: pa.Array, place: Place) -> npt.NDArray[np.uint8]:
     if place.kind == "shape":
-        return typed_kinds(geometry)
+        return wkb.read_headers(geometry).kinds
     return np.where(geometry.is_valid().to_numpy(zero_copy_only=False), wkb.POINT, 0).astype(np.uint8)
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from schema.errors import PermanentError
+from services.vector.chunks import FilePart
 from services.vector.readers.csv.dialect import Dialect
 from services.vector.readers.csv.split import PART_ROWS, Outline
 
@@ -31,17 +32,6 @@ _AT_ONCE_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
-class Part:
-    """Whole rows of a file."""
-
-    begin: int
-    """In bytes; at 0 the names of the columns come first."""
-    end: int
-    row: int
-    """0-based number of the first row."""
-
-
-@dataclass(frozen=True)
 class Records:
     """Rows in their order, all values as text; ragged ones are null, and their text stands apart."""
 
@@ -50,7 +40,7 @@ class Records:
     values: pa.RecordBatch
     ragged: dict[int, str]
     """Text of a ragged row by its place in the batch."""
-    part: Part
+    part: FilePart
     """The part of the file that they stand in."""
 
 
@@ -67,7 +57,7 @@ def block_bytes(found: Outline) -> int:
 
 
 def read_rows(
-    path: Path, dialect: Dialect, part: Part, block: int, first: int, rows: int, check: Callable[[], None]
+    path: Path, dialect: Dialect, part: FilePart, block: int, first: int, rows: int, check: Callable[[], None]
 ) -> Iterator[Records]:
     """Read rows of a part of a file again; `first` is the number of the first of them."""
     for records in _read_part(path, dialect, part, block, at_once=part.end - part.begin <= _AT_ONCE_BYTES):
@@ -84,12 +74,12 @@ def _read_all(path: Path, dialect: Dialect, found: Outline) -> Iterator[Records]
     block, row, size = block_bytes(found), 0, path.stat().st_size
     for begin, end in pairwise((*found.starts, size)):
         at_once = end < size or end - begin <= _AT_ONCE_BYTES
-        for records in _read_part(path, dialect, Part(begin, end, row), block, at_once=at_once):
+        for records in _read_part(path, dialect, FilePart(begin, end, row), block, at_once=at_once):
             row = records.first + records.values.num_rows
             yield from _in_batches(records)
 
 
-def _read_part(path: Path, dialect: Dialect, part: Part, block: int, *, at_once: bool) -> Iterator[Records]:
+def _read_part(path: Path, dialect: Dialect, part: FilePart, block: int, *, at_once: bool) -> Iterator[Records]:
     """Read a part, in one go or in blocks; in blocks it goes on to the end of the file."""
     with path.open("rb") as file:
         file.seek(part.begin)
@@ -100,18 +90,18 @@ def _read_part(path: Path, dialect: Dialect, part: Part, block: int, *, at_once:
             yield from _read(file, dialect, part, block)
 
 
-def _read(file: IO[bytes], dialect: Dialect, part: Part, block: int) -> Iterator[Records]:
+def _read(file: IO[bytes], dialect: Dialect, part: FilePart, block: int) -> Iterator[Records]:
     ragged: deque[tuple[int, str]] = deque()
     header = part.begin == 0
 
     # Numbers begin at 1; the names of the columns are a row too, and so is each line that is passed over before them.
-    before_first = part.row - 1 - (1 + dialect.skip if header else 0)
+    before_first = part.first_row - 1 - (1 + dialect.skip if header else 0)
 
     def note(row: Any) -> str:
         ragged.append((row.number + before_first, row.text[:MAX_RAW]))
         return "skip"
 
-    first = part.row
+    first = part.first_row
     for batch in _parse(file, dialect, note, block, dialect.skip if header else 0):
         values = batch.slice(1) if header else batch
         header = False
@@ -182,7 +172,7 @@ def check_quotes(found: Outline, last: Records | None) -> None:
         )
 
 
-def _fill_in(part: Part, first: int, values: pa.RecordBatch, ragged: deque[tuple[int, str]]) -> Records:
+def _fill_in(part: FilePart, first: int, values: pa.RecordBatch, ragged: deque[tuple[int, str]]) -> Records:
     """Put null rows where ragged ones stood, and take these off the list."""
     total, places = values.num_rows, {}
     while ragged and ragged[0][0] - first < total + (values.num_rows == 0):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from schema.errors import PermanentError
-from services.vector.readers.gdal_layer import SourceBatch
+from services.vector.readers.source_layer import SourceBatch
 
 _BLOCK = 2**20
 _KEY = b'"geometry"'

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from schema.errors import PermanentError
-from services.vector.readers.gdal_layer import SourceBatch
+from services.vector.readers.source_layer import SourceBatch
 
 _SEPARATOR = b"\x1e"
 _TYPES = (

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from schema.errors import PermanentError
 from schema.words import clip, listed
-from services.vector.read_options import ALL_LAYERS, Hints
+from services.vector.geometry import wkb
+from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers.csv import types as csv_types
 from services.vector.readers.csv.types import Judge, Kind
-from services.vector.readers.gdal_layer import FAULT_TYPE, SourceBatch, SourceLayer, typed_kinds
 from services.vector.readers.kml.elements import LAYER, Placemark, read_placemarks
+from services.vector.readers.source_layer import FAULT_TYPE, SourceBatch, SourceLayer
 
 BATCH_ROWS = 1_000
 MAX_COLUMNS = 10_000
@@ -25,23 +26,23 @@ _WGS84 = "EPSG:4326"
 
 @contextmanager
 def open_placemarks(
-    path: Path, name: str, hints: Hints, check: Callable[[], None]
+    path: Path, name: str, read_options: ReadOptions, check: Callable[[], None]
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
-    """Open a KML document for one pass over its placemarks, of all folders or of the one that the hints name."""
-    folders, kinds = _judge(path, hints, check)
+    """Open a KML document for one pass over its placemarks, of all folders or of the one that the read_options name."""
+    folders, kinds = _judge(path, read_options, check)
     fields = tuple((column, csv_types.ARROW_TYPES[kind]) for column, kind in kinds.items())
     reading = {"folders": folders[:100], "column_types": dict(kinds)}
-    layer = SourceLayer(name, hints.source_crs or _WGS84, fields, None, reading)
-    yield layer, _batches(_chosen(read_placemarks(path, check), hints), kinds)
+    layer = SourceLayer(name, read_options.source_crs or _WGS84, fields, None, reading)
+    yield layer, _batches(_chosen(read_placemarks(path, check), read_options), kinds)
 
 
-def _judge(path: Path, hints: Hints, check: Callable[[], None]) -> tuple[list[str], dict[str, Kind]]:
+def _judge(path: Path, read_options: ReadOptions, check: Callable[[], None]) -> tuple[list[str], dict[str, Kind]]:
     """Read the whole document for its folders, and for the columns and their types."""
     folders: dict[str, None] = {}
     judges: dict[str, Judge] = {}
     for batch in _in_batches(read_placemarks(path, check, geometries=False)):
         folders |= dict.fromkeys(mark.layer for mark in batch)
-        chosen = list(_chosen(iter(batch), hints))
+        chosen = list(_chosen(iter(batch), read_options))
         for column in dict.fromkeys(key for mark in chosen for key in mark.values):
             judge = judges.setdefault(column, Judge(commas_part=True))
             judge.look(pa.array([mark.values.get(column) for mark in chosen], pa.string()))
@@ -51,19 +52,19 @@ def _judge(path: Path, hints: Hints, check: Callable[[], None]) -> tuple[list[st
                 remediation="Export the data as a table with few columns, such as GeoPackage.",
                 code="too_many_columns",
             )
-    if hints.layer is not None and hints.layer not in (ALL_LAYERS, *folders):
+    if read_options.layer is not None and read_options.layer not in (ALL_LAYERS, *folders):
         raise PermanentError(
-            f"The file has no folder {clip(hints.layer)!r}. Its folders are: {listed(folders)}.",
+            f"The file has no folder {clip(read_options.layer)!r}. Its folders are: {listed(folders)}.",
             remediation="Choose one of these as layer, or leave layer out to load all of them.",
             code="layer_missing",
         )
     return list(folders), {LAYER: "text", **{column: judge.kind for column, judge in judges.items()}}
 
 
-def _chosen(marks: Iterator[Placemark], hints: Hints) -> Iterator[Placemark]:
-    every = hints.layer in (None, ALL_LAYERS)
+def _chosen(marks: Iterator[Placemark], read_options: ReadOptions) -> Iterator[Placemark]:
+    every = read_options.layer in (None, ALL_LAYERS)
     for mark in marks:
-        if every or mark.layer == hints.layer:
+        if every or mark.layer == read_options.layer:
             # The folder is a column like the others; data of that name gives way.
             if LAYER in mark.values:
                 mark.values[f"{LAYER}_data"] = mark.values.pop(LAYER)
@@ -84,7 +85,7 @@ def _batches(marks: Iterator[Placemark], kinds: dict[str, Kind]) -> Iterator[Sou
         attributes = pa.RecordBatch.from_arrays(values, names=list(kinds))
         geometry = pa.array([mark.geometry for mark in batch], pa.binary())
         yield SourceBatch(
-            np.arange(first, first + len(batch)), attributes, geometry, typed_kinds(geometry), _faults(batch)
+            np.arange(first, first + len(batch)), attributes, geometry, wkb.read_headers(geometry).kinds, _faults(batch)
         )
         first += len(batch)
 
