@@ -7,13 +7,13 @@ from pathlib import Path
 
 from schema.jobs import Json
 from services.context import TaskContext
+from services.crs import crs_label
 from services.raster import errors
 from services.raster.output import outputs, report
 from services.raster.output.cog import MEDIA_TYPE, CogPlan, check_cog, plan_cog, validate_cog, write_cog
 from services.raster.output.steps import Steps
 from services.raster.output.tiled_file import copy_writer, grid_writer
 from services.raster.output.warp import warp_pixels
-from services.raster.planning.georeference import label_of as crs_label
 from services.raster.planning.plan import (
     Options,
     RasterPlan,
@@ -151,7 +151,9 @@ def _validate(ctx: TaskContext, plan: RasterPlan, path: Path) -> tuple[Scan, Pat
         else:
             tiles, found = path, scan(dataset, facts, nodata, ctx.check)
     if found.damaged:
-        raise errors.damaged(ctx.source_label, found.damaged, block_name(found.first_damaged[0], facts))
+        raise errors.damaged(
+            label=ctx.source_label, count=found.damaged, first=block_name(found.first_damaged[0], facts)
+        )
     if tiles != path:
         path.unlink()
     return found, tiles

@@ -14,6 +14,7 @@ from repositories import tiles
 from repositories.tiles import MadeTile, Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
+from services.crs import authority_of, crs_label
 from services.raster import errors
 from services.raster.names import DEFAULT_VERSION, tile_blob, version_folder
 from services.raster.output import outputs
@@ -21,7 +22,6 @@ from services.raster.output.cog import MEDIA_TYPE, check_cog, plan_tile_cog, wri
 from services.raster.output.report import bounds_of
 from services.raster.output.steps import Steps
 from services.raster.planning.georeference import Grid
-from services.raster.planning.georeference import label_of as crs_label
 from services.raster.planning.plan import Options, RasterPlan, check_blocks, needs_tiles, plan_process
 from services.raster.source.blocks import block_side
 from services.raster.source.facts import facts_of
@@ -86,7 +86,7 @@ def make_tile(ctx: TaskContext) -> Json:
     stats = steps.as_json()
     made = replace(made, seconds=stats["total"])
     if not tiles.holds_plan(ctx.transaction, tiling.plan_id, ctx.job_id):
-        raise errors.plan_taken(tiling.plan_id, "another job, or the folder of its tiles was")
+        raise errors.plan_lost(plan_id=tiling.plan_id)
     tiles.record_tile(ctx.transaction, tiling.plan_id, tile, made)
     return {
         "tile_id": tile.tile_id,
@@ -107,9 +107,9 @@ def held_plan(ctx: TaskContext) -> TilingPlan:
     with ctx.database.connection() as conn:
         tiling = tiles.get_plan(conn, plan_id)
         if tiling is None:
-            raise errors.plan_not_found(plan_id)
+            raise errors.plan_not_found(plan_id=plan_id)
         if not tiles.holds_plan(conn, plan_id, ctx.job_id):
-            raise errors.plan_taken(plan_id, "another job, or the folder of its tiles was")
+            raise errors.plan_lost(plan_id=plan_id)
     return tiling
 
 
@@ -140,17 +140,16 @@ def _taken(ctx: TaskContext, plan_id: str) -> TilingPlan:
     source = ctx.source
     tiling = tiles.get_plan(ctx.transaction, plan_id)
     if tiling is None:
-        raise errors.plan_not_found(plan_id)
+        raise errors.plan_not_found(plan_id=plan_id)
     if (tiling.container, tiling.blob, tiling.etag) != (source.container, source.blob, source.etag):
-        planned, label = f"{tiling.container}/{tiling.blob}", source.label
-        raise errors.plan_of_another_source(
-            plan_id, label, "the file that it replaced" if planned == label else planned
-        )
+        planned = f"{tiling.container}/{tiling.blob}"
+        planned = "the file that it replaced" if planned == source.label else planned
+        raise errors.plan_of_another_source(plan_id=plan_id, label=source.label, planned=planned)
     _check_large(ctx, Options(**tiling.options), tiling.raw_bytes / 1e9)
     _take_output(ctx, tiling)
     holder = tiles.take_plan(ctx.transaction, plan_id, ctx.job_id)
     if holder != ctx.job_id:
-        raise errors.plan_taken(plan_id, f"job {holder}, which still runs")
+        raise errors.plan_taken(plan_id=plan_id, job_id=holder)
     return tiling
 
 
@@ -183,7 +182,7 @@ def _planned(ctx: TaskContext) -> tuple[TilingPlan, Json]:
         tile_width=shape.width,
         tile_height=shape.height,
     )
-    tiles.insert_plan(ctx.transaction, tiling, CRS.from_wkt(grid.crs_wkt).to_authority(min_confidence=70))
+    tiles.insert_plan(ctx.transaction, tiling, authority_of(CRS.from_wkt(grid.crs_wkt)))
     _take_output(ctx, tiling)
     bounds = bounds_of(grid.affine, grid.width, grid.height)
     return tiling, {"bounds": bounds, "bands": facts.count, "dtype": facts.dtype, "warnings": list(plan.warnings)}
@@ -197,7 +196,7 @@ def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
     folder = version_folder(source.container, source.blob, version)
     holder = tiles.take_output(ctx.transaction, tiling.plan_id, ctx.job_id, folder)
     if holder != ctx.job_id:
-        raise errors.output_taken(source.label, version or DEFAULT_VERSION, holder)
+        raise errors.output_taken(label=source.label, version=version or DEFAULT_VERSION, job_id=holder)
     # Nobody else begins to write there now.
     outputs.check_folder(ctx, folder)
     places = itertools.product(range(tiling.rows), range(tiling.cols))
@@ -209,7 +208,7 @@ def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
 def _check_large(ctx: TaskContext, options: Options, size_gb: float) -> None:
     limit = options.max_raster_size_gb or ctx.settings.max_raster_size_gb
     if ctx.parameters.get("only_large") and size_gb <= limit:
-        raise errors.raster_too_small(ctx.source_label, size_gb, limit)
+        raise errors.raster_too_small(label=ctx.source_label, gigabytes=size_gb, limit=limit)
 
 
 def _options(wished: Json) -> Options:
@@ -222,7 +221,7 @@ def _tile(ctx: TaskContext) -> Tile:
     with ctx.database.connection() as conn:
         tile = tiles.get_tile(conn, plan_id, row, col)
     if tile is None:
-        raise errors.plan_not_found(plan_id)
+        raise errors.plan_not_found(plan_id=plan_id)
     return tile
 
 

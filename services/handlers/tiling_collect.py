@@ -101,7 +101,7 @@ def _boxes(ctx: TaskContext, tiling: TilingPlan) -> dict[str, list[float]]:
 
 def _hold(conn: Connection, ctx: TaskContext, tiling: TilingPlan) -> None:
     if not tiles.holds_plan(conn, tiling.plan_id, ctx.job_id):
-        raise errors.plan_taken(tiling.plan_id, "another job, or the folder of its tiles was")
+        raise errors.plan_lost(plan_id=tiling.plan_id)
 
 
 def _stale_items(ctx: TaskContext, made: Sequence[Tile], folder: str) -> dict[str, list[str]]:

@@ -18,10 +18,11 @@ from repositories.target_table import features, loading
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
+from services.crs import parse_target_crs
 from services.vector import chunks
 from services.vector.chunks import Chunk
 from services.vector.geometry import wkb
-from services.vector.geometry.crs import parse_target, project_with
+from services.vector.geometry.crs import project_with
 from services.vector.load import load_report, row_accounting, table_locks, target_check
 from services.vector.load import publish as publishing
 from services.vector.load.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, Cleaner, clean_batch, schema_of
@@ -41,7 +42,7 @@ from services.vector.source.fetch import fetched, find_parts
 def preprocess(ctx: TaskContext) -> Json:
     """Read each layer of the source once, decide how it is loaded and make its staging tables."""
     options = Options.from_json(ctx.parameters)
-    parse_target(options.target_crs)
+    parse_target_crs(options.target_crs)
     parts = find_parts(ctx)
     with fetched(ctx, parts) as folder:
         origins = source_layers.choose(folder, options.read_options, parts)

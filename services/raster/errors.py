@@ -34,118 +34,117 @@ class OutputFailed(TransientError):
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A kind of fault that a raster may have. Called with what fills the places of its sentence, it makes the error."""
+class ErrorKind:
+    """A kind of error: calling it with the fields of its sentence returns the PermanentError."""
 
     code: str
     sentence: str
     remediation: str
 
-    def __call__(self, *parts: object) -> PermanentError:
-        """Make the error."""
-        return PermanentError(self.sentence.format(*parts), remediation=self.remediation, code=self.code)
+    def __call__(self, **fields: object) -> PermanentError:
+        return PermanentError(self.sentence.format(**fields), remediation=self.remediation, code=self.code)
 
 
-file_empty = Fault("file_empty", "{} is empty: it has no bytes.", "Upload the file again.")
-not_a_geotiff = Fault(
+file_empty = ErrorKind("file_empty", "{label} is empty: it has no bytes.", "Upload the file again.")
+not_a_geotiff = ErrorKind(
     "wrong_format",
-    "{} is no GeoTIFF, whatever its name says: it looks like {}.",
+    "{label} is not a GeoTIFF, although its name ends like one: it looks like {found}.",
     "Convert it to GeoTIFF (gdal_translate -of GTiff) and upload that.",
 )
-unreadable = Fault(
+unreadable = ErrorKind(
     "raster_unreadable",
-    "{} cannot be read as a GeoTIFF: {}.",
+    "{label} cannot be read as a GeoTIFF: {reason}.",
     "The file is damaged or cut off. Check it with gdalinfo, upload it again, and submit the new file.",
 )
-damaged = Fault(
-    "raster_damaged",
-    "{} is damaged or cut off: {} of its blocks cannot be read; the first is {}.",
-    "Upload the file again; if it is damaged at its origin, make it anew. validate_raster lists the damaged blocks.",
+blocks_too_large = ErrorKind(
+    "raster_unreadable",
+    "{label} cannot be read in bounded memory: its pixels are compressed in blocks of {megabytes:.0f} MB, and GDAL "
+    "decodes a block as a whole.",
+    "Write it in tiles (gdal_translate -co TILED=YES), upload it again, and submit the new file.",
 )
-tile_damaged = Fault(
-    "raster_damaged",
-    "{} is damaged or cut off: pixels that tile {} is made of cannot be read ({}).",
-    "Upload the file again; if it is damaged at its origin, make it anew. validate_raster lists the damaged blocks.",
+_UPLOAD_AGAIN = (
+    "Upload the file again; if the original is damaged too, restore or rebuild it. validate_raster lists the damaged "
+    "blocks."
 )
-crs_missing = Fault(
+damaged = ErrorKind(
+    "raster_damaged",
+    "{label} is damaged or cut off: {count} of its blocks cannot be read; the first is {first}.",
+    _UPLOAD_AGAIN,
+)
+tile_damaged = ErrorKind(
+    "raster_damaged",
+    "{label} is damaged or cut off: pixels that tile {tile_id} is made of cannot be read ({reason}).",
+    _UPLOAD_AGAIN,
+)
+crs_missing = ErrorKind(
     "crs_missing",
-    "{} has no coordinate reference system, so its place on Earth is not known.",
+    "{label} has no coordinate reference system, so its place on Earth is not known.",
     'Submit it with source_crs, for example "source_crs": "EPSG:32633".',
 )
-crs_unknown = Fault(
-    "crs_unknown",
-    "{!r} is no coordinate reference system that PROJ knows.",
-    "Use an authority's code such as EPSG:32633; https://epsg.org lists them.",
-)
-crs_not_transformable = Fault(
-    "crs_not_transformable",
-    "{} is in {}, from which no transformation leads to {}.",
-    "If the raster really is in another CRS, submit it with source_crs.",
-)
-crs_not_plane = Fault(
-    "crs_not_plane",
-    "{} has no plane coordinates: it is {}.",
-    "Name a geographic or projected CRS, such as EPSG:4326 or EPSG:32633.",
-)
-not_on_earth = Fault(
+not_on_earth = ErrorKind(
     "not_on_earth",
-    "{} lies nowhere on Earth by its georeference, which is in {}.",
-    "Correct its geotransform (gdal_edit.py -a_ullr) or its CRS (gdal_edit.py -a_srs), and upload it anew.",
+    "{label} lies outside the Earth: its georeference gives coordinates that {crs} does not have.",
+    "Correct its geotransform (gdal_edit.py -a_ullr) or its CRS (gdal_edit.py -a_srs), and upload it again.",
 )
-not_georeferenced = Fault(
+not_georeferenced = ErrorKind(
     "not_georeferenced",
-    "{} has neither a geotransform nor ground control points: nothing says where its pixels lie.",
-    "Give it a position, for example with gdal_translate -a_ullr, and upload it again.",
+    "{label} has neither a geotransform nor ground control points, so the position of its pixels is not known.",
+    "Write a position into the file, for example with gdal_translate -a_ullr, and upload it again.",
 )
-longitudes_beyond_180 = Fault(
+longitudes_beyond_180 = ErrorKind(
     "longitudes_beyond_180",
-    "{} reaches longitude {:g}; reprojection finds pixels up to 180 degrees only.",
-    'Submit it with target_crs "native", or turn it first: gdalwarp -te -180 -90 180 90.',
+    "{label} reaches longitude {longitude:g}; reprojection finds pixels up to 180 degrees only.",
+    'Submit it with target_crs "native", or shift its longitudes first: gdalwarp -te -180 -90 180 90.',
 )
-unsupported_dtype = Fault(
+unsupported_dtype = ErrorKind(
     "unsupported_dtype",
-    "{} has pixels of type {}, which process_raster does not reproject.",
+    "{label} has pixels of type {dtype}, which process_raster does not reproject.",
     "Use cog_conversion, which keeps the pixels as they are, or split it into real bands.",
 )
-raster_too_large = Fault(
+raster_too_large = ErrorKind(
     "raster_too_large",
-    "{} has {:.6g} GB of pixels; a single task processes at most {:g} GB.",
+    "{label} has {gigabytes:.6g} GB of pixels; a single task processes at most {limit:g} GB.",
     "Submit it as process_large_raster, which works in tiles.",
 )
-raster_too_small = Fault(
+raster_too_small = ErrorKind(
     "raster_too_small",
-    "{} has {:.6g} GB of pixels; process_large_raster is for those of more than {:g} GB.",
+    "{label} has {gigabytes:.6g} GB of pixels; process_large_raster takes rasters of more than {limit:g} GB.",
     "Submit it as process_raster, or as tile_raster, which makes tiles of a raster of any size.",
 )
-plan_not_found = Fault(
+plan_not_found = ErrorKind(
     "plan_not_found",
-    "There is no tiling plan {}.",
-    "Give the plan_id of a generate_tiling_plan job that has completed, or none to make a new plan.",
+    "The tiling plan {plan_id} does not exist.",
+    "Submit the plan_id of a generate_tiling_plan job that has completed, or leave it out to make a new plan.",
 )
-plan_of_another_source = Fault(
+plan_of_another_source = ErrorKind(
     "plan_of_another_source",
-    "The tiling plan {} was not made for {} as it is now, but for {}.",
+    "The tiling plan {plan_id} was made for {planned}, not for {label} as it is now.",
     "Submit generate_tiling_plan for the file, or leave plan_id out.",
 )
-plan_taken = Fault(
-    "plan_taken",
-    "The tiling plan {} was taken by {}.",
-    "Wait until that job has ended, or leave plan_id out to make a plan of your own.",
+_WAIT_FOR_PLAN = "Wait until that job has ended, or leave plan_id out to make a plan of your own."
+plan_taken = ErrorKind(
+    "plan_taken", "The tiling plan {plan_id} is in use by job {job_id}, which is still running.", _WAIT_FOR_PLAN
 )
-output_taken = Fault(
+plan_lost = ErrorKind(
+    "plan_taken",
+    "The tiling plan {plan_id}, or the output folder of its tiles, was taken over by another job.",
+    _WAIT_FOR_PLAN,
+)
+output_taken = ErrorKind(
     "output_taken",
-    "The tiles of {}, version {}, are being made by job {}, which still runs.",
+    "The tiles of {label}, version {version}, are being made by job {job_id}, which is still running.",
     "Wait until that job has ended, or choose another version_id.",
 )
-output_too_large = Fault(
+output_too_large = ErrorKind(
     "output_too_large",
-    "Reprojected to {}, the raster would have {:.3g} GB of pixels, mostly empty; the limit is {:.3g} GB.",
+    "Reprojected to {crs}, the raster would have {gigabytes:.3g} GB of pixels, mostly empty; the limit is "
+    "{limit:.3g} GB.",
     'Choose a target_crs that suits its place and shape, or "native".',
 )
-nodata_out_of_range = Fault(
+nodata_out_of_range = ErrorKind(
     "nodata_out_of_range",
-    "nodata {:g} is no value of {}, the raster's data type.",
-    "Give a nodata value that a pixel can have, or none.",
+    "The nodata value {nodata:g} is out of range for the raster's data type {dtype}.",
+    "Use a nodata value that a pixel of that type can have, or none.",
 )
 
 
@@ -165,7 +164,7 @@ def reading(label: str) -> Iterator[None]:
     try:
         yield
     except GDAL_ERRORS as exc:
-        raise unreadable(label, first_line(exc)) from exc
+        raise unreadable(label=label, reason=first_line(exc)) from exc
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def _pixels(ctx: TaskContext, content: RasterContent) -> tuple[RasterContent, bo
     with open_fetched(ctx, path) as dataset:
         found = scan(dataset, facts, plan_nodata(facts, None).nodata, ctx.check)
     if found.damaged:
-        raise errors.damaged(label, found.damaged, block_name(found.first_damaged[0], facts))
+        raise errors.damaged(label=label, count=found.damaged, first=block_name(found.first_damaged[0], facts))
     whole = RasterContent(facts, found.statistics, content.outline)
     return whole, bool(validate_cog(path)["valid"]), checksum_of(path)
 

@@ -11,7 +11,8 @@ from schema.errors import PermanentError
 from schema.jobs import Json
 from services.containers.kinds import kind_of
 from services.context import TaskContext
-from services.raster.planning.georeference import label_of, source_crs
+from services.crs import crs_label
+from services.raster.planning.georeference import source_crs
 from services.raster.source.facts import RasterFacts, describe, facts_of
 from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import open_remote
@@ -37,7 +38,7 @@ def _raster(label: str, dataset: DatasetReader) -> Json:
     crs = CRS.from_wkt(facts.crs_wkt) if facts.crs_wkt else None
     placed = facts.georeference in ("north_up", "rotated")
     more = {
-        "crs": label_of(crs) if crs else None,
+        "crs": crs_label(crs) if crs else None,
         "crs_wkt": facts.crs_wkt,
         "bounds": bounds_of(facts.affine, facts.width, facts.height) if placed else None,
         "control_points": len(facts.gcps),

@@ -7,8 +7,8 @@ import math
 from affine import Affine
 
 from schema.jobs import Json
+from services.crs import crs_label
 from services.raster.output.cog import CogPlan, plan_cog
-from services.raster.planning.georeference import label_of
 from services.raster.planning.plan import RasterPlan
 from services.raster.source.facts import RasterFacts, plain_number
 from services.raster.source.statistics import RasterStatistics
@@ -91,7 +91,7 @@ def forecast(plan: RasterPlan, statistics: RasterStatistics, limit_gb: float) ->
     return {
         "job_type": "process_large_raster" if plan.facts.raw_bytes > limit_gb * 1e9 else "process_raster",
         "reproject": warp is not None,
-        "target_crs": label_of(plan.warp_crs) if warp else label_of(plan.crs) if plan.crs else None,
+        "target_crs": crs_label(plan.warp_crs) if warp else crs_label(plan.crs) if plan.crs else None,
         "resampling": warp.resampling if warp else None,
         "width": warp.grid.width if warp else plan.facts.width,
         "height": warp.grid.height if warp else plan.facts.height,

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from affine import Affine
 from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError, ProjError
+from pyproj.exceptions import ProjError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from schema.jobs import Json
+from services.crs import crs_label, crs_not_transformable, parse_crs, same_crs, transformer_between
 from services.raster import errors
 from services.raster.source.facts import RasterFacts
 
@@ -68,54 +69,13 @@ def source_crs(label: str, facts: RasterFacts, wished: str | None) -> SourceCrs:
     own = CRS.from_wkt(facts.crs_wkt) if facts.crs_wkt else None
     crs = parse_crs(wished) if wished else own
     if crs is None:
-        raise errors.crs_missing(label)
+        raise errors.crs_missing(label=label)
     if facts.georeference in ("none", "rpcs"):
-        raise errors.not_georeferenced(label)
+        raise errors.not_georeferenced(label=label)
     if own and wished and not same_crs(own, crs):
-        message = f"The file says {label_of(own)}; it was taken to be in {label_of(crs)}, as source_crs asks."
+        message = f"The file says {crs_label(own)}; it was taken to be in {crs_label(crs)}, as source_crs asks."
         return SourceCrs(crs, ({"code": "source_crs_overridden", "message": message, "count": 1},))
     return SourceCrs(crs)
-
-
-def parse_crs(definition: str) -> CRS:
-    """Read an authority's code. Raises PermanentError."""
-    try:
-        return CRS.from_user_input(definition)
-    except CRSError as exc:
-        raise errors.crs_unknown(definition) from exc
-
-
-def label_of(crs: CRS) -> str:
-    """Give the authority's code of a CRS, such as EPSG:25832, or its name when it has none."""
-    authority = crs.to_authority(min_confidence=70)
-    return ":".join(authority) if authority else str(crs.name)
-
-
-def check_plane(crs: CRS) -> None:
-    """See that a CRS has plane coordinates: no heights alone, none from the Earth's centre. Raises PermanentError."""
-    if not (horizontal(crs).is_geographic or horizontal(crs).is_projected):
-        raise errors.crs_not_plane(label_of(crs), crs.type_name)
-
-
-def same_crs(one: CRS, other: CRS) -> bool:
-    """Tell whether two CRSs place pixels alike; heights and the order of axes do not matter."""
-    one, other = horizontal(one), horizontal(other)
-    return bool(one.equals(other, ignore_axis_order=True)) or label_of(one) == label_of(other)
-
-
-def horizontal(crs: CRS) -> CRS:
-    """Give a CRS without its vertical part."""
-    return crs.sub_crs_list[0] if crs.is_compound else crs.to_2d()
-
-
-def check_transformable(label: str, crs: CRS, target: CRS) -> Transformer:
-    """Give the way from one CRS to another, x before y. Raises PermanentError."""
-    if not (crs.is_engineering or horizontal(crs).is_engineering):
-        try:
-            return Transformer.from_crs(horizontal(crs), horizontal(target), always_xy=True)
-        except ProjError:
-            pass
-    raise errors.crs_not_transformable(label, label_of(crs), label_of(target))
 
 
 def plan_grid(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, target: CRS) -> Grid:
@@ -128,7 +88,7 @@ def plan_grid(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, 
     PermanentError
         The raster does not lie where the target CRS is defined.
     """
-    to_target = check_transformable(label, crs, target)
+    to_target = transformer_between(label, crs, target)
     check_longitudes(label, facts, crs)
     own = None
     if target.is_geographic and facts.georeference != "gcps":
@@ -139,7 +99,7 @@ def plan_grid(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, 
         own = _suggested(label, dataset, crs, target)
     transform, width, height = own
     if not (width > 0 and height > 0 and np.isfinite(transform).all()):
-        raise errors.crs_not_transformable(label, label_of(crs), label_of(target))
+        raise crs_not_transformable(label, crs, target)
     return Grid(target.to_wkt(), transform, width, height)
 
 
@@ -151,7 +111,7 @@ def _suggested(label: str, dataset: DatasetReader, crs: CRS, target: CRS) -> Sug
         with WarpedVRT(dataset, src_crs=crs.to_wkt(), crs=target.to_wkt()) as vrt:
             return tuple(vrt.transform)[:6], vrt.width, vrt.height
     except errors.GDAL_ERRORS as exc:
-        raise errors.crs_not_transformable(label, label_of(crs), label_of(target)) from exc
+        raise crs_not_transformable(label, crs, target) from exc
 
 
 def _geographic_grid(facts: RasterFacts, crs: CRS, to_target: Transformer) -> Suggestion | None:
@@ -186,7 +146,7 @@ def check_longitudes(label: str, facts: RasterFacts, crs: CRS) -> None:
     lons = [(facts.affine @ corner)[0] for corner in ((0, 0), (facts.width, 0), (0, facts.height))]
     pixel = math.hypot(facts.transform[0], facts.transform[1])
     if min(lons) < -180 - pixel or max(lons) > 180 + pixel:
-        raise errors.longitudes_beyond_180(label, max(lons))
+        raise errors.longitudes_beyond_180(label=label, longitude=max(lons))
 
 
 def is_mercator(target: CRS) -> bool:

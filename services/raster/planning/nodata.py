@@ -54,9 +54,11 @@ def _value(facts: RasterFacts, wished: float | str | None) -> tuple[float | None
     if wished is not None:
         value = float(wished)
         if not holds(facts.dtype, value):
-            raise nodata_out_of_range(value, facts.dtype)
+            raise nodata_out_of_range(nodata=value, dtype=facts.dtype)
         return value, ()
     if facts.nodata is not None and not holds(facts.dtype, facts.nodata):
-        message = f"The file's nodata value {plain_number(facts.nodata)} is no value of {facts.dtype}; it is left out."
+        message = (
+            f"The file's nodata value {plain_number(facts.nodata)} is out of range for {facts.dtype} and is ignored."
+        )
         return None, ({"code": "nodata_ignored", "message": message, "count": 1},)
     return facts.nodata, ()

@@ -9,17 +9,20 @@ from pyproj import CRS
 from rasterio.io import DatasetReader
 
 from schema.jobs import Json
+from services.crs import (
+    WGS84,
+    check_geographic_or_projected,
+    crs_label,
+    horizontal,
+    parse_crs,
+    same_crs,
+    transformer_between,
+)
 from services.raster import errors
 from services.raster.planning.georeference import (
     Grid,
-    check_plane,
-    check_transformable,
-    horizontal,
-    label_of,
-    parse_crs,
     plan_grid,
     row_span,
-    same_crs,
     source_crs,
 )
 from services.raster.planning.nodata import NodataPlan, plan_nodata
@@ -100,7 +103,7 @@ class RasterPlan:
 def check_size(label: str, facts: RasterFacts, limit_gb: float) -> None:
     """See that a raster is small enough for one task. Raises PermanentError raster_too_large."""
     if facts.raw_bytes > limit_gb * 1e9:
-        raise errors.raster_too_large(label, facts.raw_bytes / 1e9, limit_gb)
+        raise errors.raster_too_large(label=label, gigabytes=facts.raw_bytes / 1e9, limit=limit_gb)
 
 
 def check_blocks(label: str, facts: RasterFacts) -> None:
@@ -108,24 +111,20 @@ def check_blocks(label: str, facts: RasterFacts) -> None:
     rows, cols = facts.block_shape
     size = rows * cols * facts.item_bytes * (facts.count if facts.interleave == "pixel" else 1)
     if size > MAX_BLOCK_BYTES and facts.compression != "none":
-        raise errors.unreadable(
-            label,
-            f"its pixels are compressed in blocks of {size / 1e6:.0f} MB, which cannot be read piece by piece; write "
-            "it in tiles (gdal_translate -co TILED=YES)",
-        )
+        raise errors.blocks_too_large(label=label, megabytes=size / 1e6)
 
 
 def plan_process(label: str, dataset: DatasetReader, facts: RasterFacts, options: Options) -> RasterPlan:
     """Plan process_raster. Raises PermanentError for what cannot be placed on Earth."""
     if facts.is_complex:
-        raise errors.unsupported_dtype(label, facts.dtype)
+        raise errors.unsupported_dtype(label=label, dtype=facts.dtype)
     found = source_crs(label, facts, options.source_crs)
     native = options.target_crs.lower() == NATIVE
     target = horizontal(found.crs) if native else parse_crs(options.target_crs)
     # Even where the pixels stay, the catalogue needs to know where on Earth they are.
-    check_transformable(label, found.crs, CRS("EPSG:4326"))
-    check_plane(found.crs)
-    check_plane(target)
+    transformer_between(label, found.crs, WGS84)
+    check_geographic_or_projected(found.crs)
+    check_geographic_or_projected(target)
     kind = kind_of(facts)
     warp = None
     if _must_warp(facts, found.crs, target, native=native):
@@ -186,12 +185,12 @@ def _plan_warp(
 ) -> WarpPlan:
     grid = plan_grid(label, dataset, facts, horizontal(crs), target)
     side = block_side(facts.pixel_bytes)
-    span = row_span(facts, grid, check_transformable(label, crs, target), side)
+    span = row_span(facts, grid, transformer_between(label, crs, target), side)
     return WarpPlan(grid, horizontal(crs).to_wkt(), resampling, side, span)
 
 
 def check_output(plan: RasterPlan, limit_gb: float) -> None:
     """See that the output grid did not grow beyond reason. Raises PermanentError output_too_large."""
     if plan.warp and plan.output_raw_bytes > OUTPUT_GROWTH * limit_gb * 1e9:
-        target = label_of(CRS.from_wkt(plan.warp.grid.crs_wkt))
-        raise errors.output_too_large(target, plan.output_raw_bytes / 1e9, OUTPUT_GROWTH * limit_gb)
+        target = crs_label(CRS.from_wkt(plan.warp.grid.crs_wkt))
+        raise errors.output_too_large(crs=target, gigabytes=plan.output_raw_bytes / 1e9, limit=OUTPUT_GROWTH * limit_gb)

@@ -181,9 +181,9 @@ def open_fetched(ctx: TaskContext, path: Path) -> Iterator[DatasetReader]:
 def check_magic(label: str, head: bytes) -> None:
     """See that a file begins as a TIFF does. Raises PermanentError."""
     if not head:
-        raise errors.file_empty(label)
+        raise errors.file_empty(label=label)
     if not head.startswith(MAGIC):
-        raise errors.not_a_geotiff(label, _looks_like(head))
+        raise errors.not_a_geotiff(label=label, found=_looks_like(head))
 
 
 def _looks_like(head: bytes) -> str:

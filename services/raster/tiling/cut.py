@@ -12,10 +12,11 @@ import numpy as np
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from services.crs import parse_crs, transformer_between
 from services.raster.errors import GDAL_ERRORS, check_disk, first_line, reading, tile_damaged
 from services.raster.output.tiled_file import copy_writer, grid_writer
 from services.raster.output.warp import adds_alpha, block_validity, open_warped, read_block
-from services.raster.planning.georeference import Grid, check_transformable, parse_crs
+from services.raster.planning.georeference import Grid
 from services.raster.planning.plan import RasterPlan
 from services.raster.source.blocks import chunk_shape, windows
 from services.raster.source.facts import RasterFacts
@@ -83,7 +84,7 @@ def plan_cut(
     grid = warp.grid if warp else None
     way = None
     if warp and facts.georeference != "gcps":
-        way = check_transformable(label, parse_crs(warp.source_crs_wkt), plan.warp_crs)
+        way = transformer_between(label, parse_crs(warp.source_crs_wkt), plan.warp_crs)
     reach = reach_of(facts, grid, way, aligned(window, side, output_grid(plan)), side)
     return Cut(label, tile_id, plan, window, side, reach, read_striles(dataset, facts, reach.whole), folder, check)
 
@@ -226,4 +227,4 @@ def _read(cut: Cut, read: Reader, window: Window) -> tuple[Pixels, Validity | No
     try:
         return read(window)
     except GDAL_ERRORS as exc:
-        raise tile_damaged(cut.label, cut.tile_id, first_line(exc)) from exc
+        raise tile_damaged(label=cut.label, tile_id=cut.tile_id, reason=first_line(exc)) from exc

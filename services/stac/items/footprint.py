@@ -18,12 +18,12 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.polygon import orient
 from shapely.ops import unary_union
 
-from services.raster.errors import crs_not_transformable, not_on_earth
-from services.raster.planning.georeference import Points, check_transformable, label_of, places, pole_inside
+from services.crs import WGS84, crs_label, crs_not_transformable, transformer_between
+from services.raster.errors import not_on_earth
+from services.raster.planning.georeference import Points, places, pole_inside
 from services.stac.boxes import enclose
 
 EDGE_POINTS = 33
-WGS84 = CRS("EPSG:4326")
 HALF_TURN = 180.0
 """What is wider may be cut at the antimeridian, and then its geometry has not the bounds of its bbox."""
 _STRAIGHT = 1e-8
@@ -45,10 +45,10 @@ class Footprint:
 
 def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> Footprint:
     """Give the outline of a grid. Raises PermanentError where its coordinates lie nowhere on Earth."""
-    to_geographic = check_transformable(label, crs, WGS84)
+    to_geographic = transformer_between(label, crs, WGS84)
     ring = _unwrapped_ring(affine, width, height, to_geographic)
     if len(ring) < _CORNERS:
-        raise crs_not_transformable(label, label_of(crs), "EPSG:4326")
+        raise crs_not_transformable(label, crs, WGS84)
     pole = pole_inside(width, height, affine, to_geographic)
     if pole:
         ring = _over_pole(ring, pole)
@@ -56,7 +56,7 @@ def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> 
     outline = drawn if drawn.is_valid else make_valid(drawn)
     on_earth = _wrapped(outline)
     if on_earth.is_empty:
-        raise not_on_earth(label, label_of(crs))
+        raise not_on_earth(label=label, crs=crs_label(crs))
     return Footprint(_geojson(on_earth), _bbox(outline, on_earth, everywhere=bool(pole)))
 
 

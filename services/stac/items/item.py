@@ -15,6 +15,7 @@ from pystac.extensions.projection import ProjectionExtension
 from schema.errors import PermanentError
 from schema.jobs import Json
 from schema.jsonb import to_jsonb
+from services.crs import authority_of
 from services.stac.ids import ASSET
 from services.stac.items.datetimes import Moment
 from services.stac.items.footprint import Footprint
@@ -78,7 +79,7 @@ def new_item(file: StoredFile, outline: Footprint | None) -> pystac.Item:
 
 def project(item: pystac.Item, crs: CRS, **fields: Any) -> None:
     """Say in which CRS a file is: by its authority's code, else written out."""
-    authority = crs.to_authority(min_confidence=70)
+    authority = authority_of(crs)
     ProjectionExtension.ext(item, add_if_missing=True).apply(
         code=":".join(authority) if authority else None, wkt2=None if authority else crs.to_wkt(), **fields
     )

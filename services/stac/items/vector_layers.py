@@ -10,11 +10,10 @@ from pathlib import Path
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
+from services.crs import crs_label, parse_layer_crs
 from services.raster.errors import check_disk
 from services.stac.items.footprint import extent_footprint
 from services.stac.items.vector_item import LayerContent
-from services.vector.geometry.crs import label_of as crs_label
-from services.vector.geometry.crs import parse_crs
 from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers.extent import Extent, extent_of, shorter_bounds
@@ -75,7 +74,7 @@ def place(label: str, read: ReadLayer) -> LayerContent | None:
     """Place a layer on Earth; None when it has no geometry. Raises PermanentError."""
     if read.extent.bounds is None:
         return None
-    crs = parse_crs(read.layer.crs)
+    crs = parse_layer_crs(read.layer.crs)
     bounds = shorter_bounds(read.extent.bounds, read.extent.bounds_0_360, crs, label)
     return LayerContent(
         name=read.layer.name,

@@ -1,4 +1,4 @@
-"""Coordinate reference systems: which one a layer has, and the one operation that takes it to the target."""
+"""Coordinate operations: the one that brings the coordinates of a layer to the target CRS."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ import numpy as np
 import pyproj
 from pyproj.aoi import AreaOfInterest
 from pyproj.enums import TransformDirection
-from pyproj.exceptions import CRSError, ProjError
+from pyproj.exceptions import ProjError
 from pyproj.transformer import Transformer, TransformerGroup
 
 from schema.errors import PermanentError
 from schema.jobs import Json
-from schema.words import clip
+from services.crs import crs_label
 from services.vector.geometry.antimeridian import Wrap
 from services.vector.geometry.wkb import Coordinates
 
 Bounds: TypeAlias = tuple[float, float, float, float]
 Project: TypeAlias = Callable[[Coordinates], Coordinates]
 """Takes and gives an array of shape (n, 2), x before y; inf where there is no answer."""
-
-_SURE = 70
-"""Confidence in percent from which an authority's code is shown for a CRS."""
 
 
 @dataclass(frozen=True)
@@ -48,58 +45,6 @@ class Operation:
     def from_json(cls, data: Json) -> Operation:
         """Read what as_json gave."""
         return cls(**{**data, "missing_grids": tuple(data["missing_grids"])})
-
-
-def parse_crs(definition: str | None, layer: str = "The layer") -> pyproj.CRS:
-    """Read a layer's CRS, without its vertical part. Raises PermanentError: missing, or not to be transformed."""
-    if not definition:
-        raise _missing(f"{layer} has no coordinate reference system.")
-    try:
-        crs = pyproj.CRS.from_user_input(definition)
-    except CRSError as exc:
-        what = clip(str(exc), 200)
-        raise _missing(f"{layer} has a coordinate reference system that cannot be read: {what}.") from exc
-    if crs.is_compound:
-        crs = crs.sub_crs_list[0]
-    if crs.name.lower().startswith(("undefined", "unknown engineering")) or crs.is_engineering:
-        raise _missing(f"{layer} has the coordinate reference system {clip(crs.name)!r}, which has no place on Earth.")
-    if not (crs.is_geographic or crs.is_projected):
-        raise _missing(f"{layer} has the coordinate reference system {clip(crs.name)!r}, which is no plane one.")
-    return crs.to_2d()
-
-
-def parse_target(definition: str) -> pyproj.CRS:
-    """Read the CRS that a job asks for. Raises PermanentError unless PROJ knows it, and it has two axes on Earth."""
-    try:
-        crs = pyproj.CRS.from_user_input(definition)
-    except CRSError as exc:
-        raise _no_target(f"The target_crs {definition} is not known.") from exc
-    if len(crs.axis_info) != 2 or not (crs.is_geographic or crs.is_projected):
-        raise _no_target(f"The target_crs {definition} ({crs.name}) is a {crs.type_name}: tables hold x and y alone.")
-    return crs
-
-
-def _no_target(message: str) -> PermanentError:
-    return PermanentError(
-        message,
-        remediation="Choose the code of a two-dimensional CRS in the EPSG registry, such as EPSG:4326.",
-        code="target_crs_unknown",
-    )
-
-
-def _missing(message: str) -> PermanentError:
-    return PermanentError(
-        message,
-        remediation='Name the CRS with "source_crs", such as "EPSG:25832", or write it into the file '
-        "(for a shapefile: add the .prj file).",
-        code="crs_missing",
-    )
-
-
-def label_of(crs: pyproj.CRS) -> str:
-    """Give a CRS's authority code, such as EPSG:25832, or its name when it has none."""
-    authority = crs.to_authority(min_confidence=_SURE)
-    return ":".join(authority) if authority else str(crs.name)
 
 
 def choose_operation(source: pyproj.CRS, target: pyproj.CRS, bounds: Bounds | None) -> Operation:
@@ -171,7 +116,7 @@ def project_with(operation: Operation) -> Project | None:
 
 def _no_operation(source: pyproj.CRS, target: pyproj.CRS) -> PermanentError:
     return PermanentError(
-        f"There is no way known from {label_of(source)} to {label_of(target)}.",
+        f"PROJ knows no transformation from {crs_label(source)} to {crs_label(target)}.",
         remediation="Reproject the file to a common CRS such as EPSG:4326 first, and submit the new file.",
         code="crs_not_transformable",
     )

@@ -9,8 +9,9 @@ import pyarrow as pa
 from repositories.target_table.features import FoundTable
 from schema.errors import PermanentError
 from schema.words import clip
+from services.crs import crs_label, parse_layer_crs, parse_target_crs
 from services.vector.geometry import wkb
-from services.vector.geometry.crs import area_of, choose_operation, label_of, parse_crs, parse_target, wrap_of
+from services.vector.geometry.crs import area_of, choose_operation, wrap_of
 from services.vector.geometry.repair import LINES, POINTS, POLYGONS
 from services.vector.load import pg_types
 from services.vector.load.names import column_names
@@ -73,8 +74,8 @@ def decide(
             remediation="Upload a file with features.",
             code="layer_empty",
         )
-    original = parse_crs(layer.crs, f"The layer {clip(layer.name)!r}")
-    final = parse_target(options.target_crs)
+    original = parse_layer_crs(layer.crs, f"The layer {clip(layer.name)!r}")
+    final = parse_target_crs(options.target_crs)
     family = decide_family(found, options.geometry_type)
     promote, guessed = _decide_promotion(found, family, target, allowed_rejects(found.rows, options.max_rejected))
     return LoadPlan(
@@ -87,7 +88,7 @@ def decide(
         promote=promote,
         guessed=guessed,
         srid=int(options.target_crs.removeprefix("EPSG:")),
-        original_crs=label_of(original),
+        original_crs=crs_label(original),
         final_crs=options.target_crs,
         operation=choose_operation(original, final, layer.bounds),
         area=area_of(original, final),

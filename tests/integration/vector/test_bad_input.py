@@ -205,7 +205,7 @@ def test_a_shapefile_with_a_part_that_was_cut_off(loader: Loader, suffix: str) -
 
 def test_a_source_crs_that_has_no_place_on_a_plane(loader: Loader) -> None:
     loader.put("a.geojson", geojson(boxes(2), loader.folder))
-    with pytest.raises(PermanentError, match="no plane one") as caught:
+    with pytest.raises(PermanentError, match="neither geographic nor projected") as caught:
         loader.load("a.geojson", source_crs="EPSG:5703")
     assert caught.value.error_code == "crs_missing"
 

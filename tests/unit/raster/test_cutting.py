@@ -16,11 +16,12 @@ from rasterio.windows import Window
 
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged
+from services.crs import parse_crs, transformer_between
 from services.raster.names import tile_blob, version_folder
 from services.raster.output.cog import CogPlan, creation_options, plan_tile_cog
 from services.raster.output.vrt import Placed, vrt_parts
 from services.raster.output.warp import open_warped, read_block
-from services.raster.planning.georeference import Grid, check_transformable, parse_crs
+from services.raster.planning.georeference import Grid
 from services.raster.planning.nodata import NodataPlan
 from services.raster.planning.plan import Options, RasterPlan, plan_process
 from services.raster.source.facts import RasterFacts, facts_of
@@ -106,7 +107,7 @@ def test_a_block_needs_no_pixel_beyond_its_reach(
     path = write_raster(tmp_path / "a.tif", ramp(900, 800, dtype="int16"), crs=crs, transform=place, nodata=-1)
     plan = planned(path, resampling=resampling)
     assert plan.warp
-    way = check_transformable("a", parse_crs(plan.warp.source_crs_wkt), plan.warp_crs)
+    way = transformer_between("a", parse_crs(plan.warp.source_crs_wkt), plan.warp_crs)
     grid = plan.warp.grid
     window = Window(grid.width // 3, grid.height // 3, 150, 130)
     reach = reach_of(plan.facts, grid, way, window, 512)

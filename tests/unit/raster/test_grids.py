@@ -14,8 +14,9 @@ from rasterio.warp import calculate_default_transform
 from rasterio.windows import Window
 
 from schema.errors import PermanentError
+from services.crs import crs_label, same_crs
 from services.raster.output.warp import open_warped, read_block
-from services.raster.planning.georeference import Grid, label_of, plan_grid, same_crs, source_crs
+from services.raster.planning.georeference import Grid, plan_grid, source_crs
 from services.raster.planning.plan import Options, RasterPlan, needs_tiles, plan_process
 from services.raster.source.facts import facts_of
 from services.raster.source.gdal import gdal_environment
@@ -106,7 +107,7 @@ def test_the_callers_crs_wins_and_the_file_is_contradicted_aloud() -> None:
     own = facts(crs_wkt=CRS("EPSG:32632").to_wkt())
     assert source_crs("a", own, "EPSG:32632").warnings == ()
     found = source_crs("a", own, "EPSG:32633")
-    assert (label_of(found.crs), len(found.warnings)) == ("EPSG:32633", 1)
+    assert (crs_label(found.crs), len(found.warnings)) == ("EPSG:32633", 1)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import PermanentError
-from services.vector.geometry.crs import Operation, area_of, choose_operation, label_of, parse_crs, project_with
+from services.crs import crs_label, parse_layer_crs
+from services.vector.geometry.crs import Operation, area_of, choose_operation, project_with
 from services.vector.load import row_accounting, row_size
 from services.vector.load.chunker import Chunker
 
@@ -46,12 +47,12 @@ def test_chunks_hold_every_row_once_and_keep_their_limits(batches: list[list[int
 
 @pytest.mark.parametrize("definition", ["EPSG:4326", "OGC:CRS84", ESRI_WGS84, "EPSG:4979"])
 def test_longitude_and_latitude_are_left_alone_in_whatever_order_the_crs_has_them(definition: str) -> None:
-    assert choose_operation(parse_crs(definition), WGS84, None).pipeline is None
+    assert choose_operation(parse_layer_crs(definition), WGS84, None).pipeline is None
 
 
 @pytest.mark.parametrize("code", [32632, 3857, 2193, 3035, 31467, 27700, 5514])
 def test_an_operation_survives_json_and_does_what_proj_does(code: int) -> None:
-    source = parse_crs(f"EPSG:{code}")
+    source = parse_layer_crs(f"EPSG:{code}")
     area = source.area_of_use
     assert area is not None
     middle = ((area.west + area.east) / 2, (area.south + area.north) / 2)
@@ -67,12 +68,12 @@ def test_an_operation_survives_json_and_does_what_proj_does(code: int) -> None:
 @pytest.mark.parametrize("definition", [None, "", "nonsense", 'LOCAL_CS["plant grid",UNIT["metre",1]]'])
 def test_a_layer_without_a_usable_crs_is_refused(definition: str | None) -> None:
     with pytest.raises(PermanentError) as caught:
-        parse_crs(definition)
+        parse_layer_crs(definition)
     assert caught.value.error_code == "crs_missing"
 
 
 def test_a_vertical_crs_is_left_out() -> None:
-    assert label_of(parse_crs("EPSG:25832+7837")) == "EPSG:25832"
+    assert crs_label(parse_layer_crs("EPSG:25832+7837")) == "EPSG:25832"
 
 
 def test_the_area_of_use_is_compared_on_the_side_that_is_in_degrees() -> None:

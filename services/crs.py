@@ -1,0 +1,158 @@
+"""Coordinate reference systems: the one place where they are parsed, named, compared and joined by a transformation."""
+
+from __future__ import annotations
+
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
+
+from schema.errors import PermanentError
+from schema.words import clip
+
+WGS84 = CRS("EPSG:4326")
+_MIN_CONFIDENCE = 70
+"""Percent. From 70 on PROJ has compared datum, axes and projection and found them equivalent, whatever the names; at 50
+only the ellipsoid matches, and the datum may lie hundreds of metres away (proj_identify in PROJ's C API)."""
+
+
+def authority_of(crs: CRS) -> tuple[str, str] | None:
+    """Return the authority and code of a CRS, such as ("EPSG", "25832"); None when no registry has it."""
+    found = crs.to_authority(min_confidence=_MIN_CONFIDENCE)
+    return (str(found[0]), str(found[1])) if found else None
+
+
+def crs_label(crs: CRS) -> str:
+    """Return the code of a CRS as messages show it, such as EPSG:25832, or its name when it has none."""
+    authority = authority_of(crs)
+    return ":".join(authority) if authority else str(crs.name)
+
+
+def horizontal(crs: CRS) -> CRS:
+    """Return a CRS without its vertical part."""
+    return crs.sub_crs_list[0] if crs.is_compound else crs.to_2d()
+
+
+def same_crs(one: CRS, other: CRS) -> bool:
+    """Whether two CRSs place coordinates alike, x before y; heights and the order of axes do not matter."""
+    one, other = horizontal(one), horizontal(other)
+    # WKT 1 as GeoTIFF and .prj files have it leaves out what PROJ compares (axes, extents, ensembles); the code decides
+    # there.
+    return bool(one.equals(other, ignore_axis_order=True)) or crs_label(one) == crs_label(other)
+
+
+def parse_crs(definition: str) -> CRS:
+    """Return the CRS of an authority's code or a WKT.
+
+    Raises
+    ------
+    PermanentError
+        crs_unknown: PROJ does not know it.
+    """
+    try:
+        return CRS.from_user_input(definition)
+    except CRSError as exc:
+        raise PermanentError(
+            f"The coordinate reference system {definition!r} is not known to PROJ.",
+            remediation="Use an authority's code such as EPSG:32633; https://epsg.org lists them.",
+            code="crs_unknown",
+        ) from exc
+
+
+def parse_layer_crs(definition: str | None, layer: str = "The layer") -> CRS:
+    """Return the CRS of a vector layer without its vertical part; `layer` begins the sentences of errors.
+
+    Raises
+    ------
+    PermanentError
+        crs_missing: there is none, or none whose coordinates can be placed on Earth.
+    """
+    if not definition:
+        raise _missing(f"{layer} has no coordinate reference system.")
+    try:
+        crs = CRS.from_user_input(definition)
+    except CRSError as exc:
+        what = clip(str(exc), 200)
+        raise _missing(f"{layer} has a coordinate reference system that cannot be read: {what}.") from exc
+    if crs.is_compound:
+        crs = crs.sub_crs_list[0]
+    name = clip(crs.name)
+    # Drivers write a placeholder where a format requires a CRS and the data have none.
+    if crs.name.lower().startswith(("undefined", "unknown engineering")) or crs.is_engineering:
+        raise _missing(f"{layer} has the coordinate reference system {name!r}, which is not tied to the Earth.")
+    if not (crs.is_geographic or crs.is_projected):
+        raise _missing(
+            f"{layer} has the coordinate reference system {name!r}, which is neither geographic nor projected."
+        )
+    return crs.to_2d()
+
+
+def parse_target_crs(definition: str) -> CRS:
+    """Return the CRS that a table of vectors shall have.
+
+    Raises
+    ------
+    PermanentError
+        target_crs_unknown: PROJ does not know it, or it does not have exactly the axes x and y.
+    """
+    remediation = "Choose the code of a two-dimensional CRS in the EPSG registry, such as EPSG:4326."
+    try:
+        crs = CRS.from_user_input(definition)
+    except CRSError as exc:
+        message = f"The target_crs {definition} is not known to PROJ."
+        raise PermanentError(message, remediation=remediation, code="target_crs_unknown") from exc
+    if len(crs.axis_info) != 2 or not (crs.is_geographic or crs.is_projected):
+        message = f"The target_crs {definition} ({crs.name}) is a {crs.type_name}: tables hold x and y alone."
+        raise PermanentError(message, remediation=remediation, code="target_crs_unknown")
+    return crs
+
+
+def check_geographic_or_projected(crs: CRS) -> None:
+    """Check that a CRS has two axes on the Earth's surface: not heights alone, not a place from the Earth's centre.
+
+    Raises
+    ------
+    PermanentError
+        crs_not_plane
+    """
+    if not (horizontal(crs).is_geographic or horizontal(crs).is_projected):
+        raise PermanentError(
+            f"{crs_label(crs)} is a {crs.type_name}: its coordinates do not place pixels on a map.",
+            remediation="Name a geographic or projected CRS, such as EPSG:4326 or EPSG:32633.",
+            code="crs_not_plane",
+        )
+
+
+def transformer_between(label: str, source: CRS, target: CRS) -> Transformer:
+    """Return PROJ's transformation between the horizontal parts of two CRSs, x before y in both.
+
+    `label` names the file in the error.
+
+    Raises
+    ------
+    PermanentError
+        crs_not_transformable
+    """
+    # An engineering CRS, of a building site for example, is not tied to the Earth, whatever operation PROJ may find.
+    if not (source.is_engineering or horizontal(source).is_engineering):
+        try:
+            return Transformer.from_crs(horizontal(source), horizontal(target), always_xy=True)
+        except ProjError:
+            pass
+    raise crs_not_transformable(label, source, target)
+
+
+def crs_not_transformable(label: str, source: CRS, target: CRS) -> PermanentError:
+    """Return the error of a file whose coordinates cannot be brought from one CRS to another."""
+    return PermanentError(
+        f"{label} is in {crs_label(source)}, which cannot be transformed to {crs_label(target)}.",
+        remediation="If the file really is in another CRS, submit it with source_crs.",
+        code="crs_not_transformable",
+    )
+
+
+def _missing(message: str) -> PermanentError:
+    return PermanentError(
+        message,
+        remediation='Name the CRS with "source_crs", such as "EPSG:25832", or write it into the file '
+        "(for a shapefile: add the .prj file).",
+        code="crs_missing",
+    )
