@@ -1,4 +1,7 @@
-"""Plans of tiles: the grid that a large raster is cut into, and what became of each tile."""
+"""Tiling plans: the grid of tiles that a raster is cut into, and the outcome of each tile.
+
+A plan belongs to one job at a time, and so does the output folder of its tiles: the tiles of two jobs would mix.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from repositories.postgres import Connection, Statements
 from schema.jobs import Json
 
 ITEMS_AT_ONCE = 200
+"""Items are a few kilobytes each, and up to 10,000 of a plan are written one batch after another."""
 _sql = Statements("tiles")
 
 
@@ -68,7 +72,7 @@ class Tile:
     """West, south, east, north in the plan's CRS."""
     status: str
     skipped: bool | None
-    """Nothing but nodata is in it; None: not looked at yet."""
+    """None of its pixels is valid, so there is no file; None as long as the tile has not been made."""
     cog_path: str | None
     stac_id: str | None
     seconds: float | None
@@ -76,7 +80,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class MadeTile:
-    """What became of a tile; all None but the seconds for one that was skipped."""
+    """The outcome of a tile; all None but the seconds for one that was skipped, since none of its pixels is valid."""
 
     seconds: float
     cog_path: str | None = None
@@ -85,7 +89,11 @@ class MadeTile:
 
 
 def insert_plan(conn: Connection, plan: TilingPlan, authority: tuple[str, str] | None) -> None:
-    """Store a plan and have PostGIS cut its grid into tiles. `authority` names its CRS, such as ("EPSG", "4326")."""
+    """Store a plan, and have PostGIS cut its grid into tiles.
+
+    `authority` is that of the plan's CRS, such as ("EPSG", "4326"). The bounds of the tiles are stored with its SRID,
+    or with 0 where there is none or spatial_ref_sys does not have it.
+    """
     _sql.run(conn, "delete_plan", plan_id=plan.plan_id)
     _sql.run(conn, "insert_plan", **{**asdict(plan), "options": Jsonb(plan.options)})
     name, code = authority or (None, None)
@@ -93,72 +101,79 @@ def insert_plan(conn: Connection, plan: TilingPlan, authority: tuple[str, str] |
 
 
 def get_plan(conn: Connection, plan_id: str) -> TilingPlan | None:
-    """Give a plan."""
+    """Return a plan, None if it does not exist."""
     row = _sql.first(conn, "get_plan", plan_id=plan_id)
     return TilingPlan(**{key: row[key] for key in TilingPlan.__dataclass_fields__}) if row else None
 
 
 def take_plan(conn: Connection, plan_id: str, job_id: str) -> str | None:
-    """Give a plan to a job, with no tile made; gives the id of the job that has it then: another one that still runs.
+    """Assign a plan to a job, with no tile made, unless another job that is still running has it.
 
-    None: there is no such plan. A job that has the plan already keeps it as it is.
+    Returns
+    -------
+    The id of the job that has the plan now; None if the plan does not exist. A job that has the plan already keeps it
+    with the tiles that were made.
     """
     row = _sql.first(conn, "lock_plan", plan_id=plan_id)
     if row is None or row["job_id"] == job_id or row["busy"]:
         return str(row["job_id"]) if row else None
-    _sql.run(conn, "give_plan", plan_id=plan_id, job_id=job_id)
+    _sql.run(conn, "assign_plan", plan_id=plan_id, job_id=job_id)
     _sql.run(conn, "reset_tiles", plan_id=plan_id)
     return job_id
 
 
 def take_output(conn: Connection, plan_id: str, job_id: str, output: str) -> str:
-    """Give an output folder to a job's plan; gives the id of the job that has it then: another one that still runs.
+    """Assign an output folder to a job's plan, unless another job that is still running has it.
 
-    Call it before take_plan: everybody locks the folder first, then plans.
+    Returns
+    -------
+    The id of the job that has the folder now.
     """
-    given = {"plan_id": plan_id, "job_id": job_id, "output": output}
-    _sql.run(conn, "lock_output", **given)
-    if holder := _sql.first(conn, "output_holder", **given):
+    # Before take_plan: every job locks the folder first and plans second, so that two of them cannot deadlock.
+    params = {"plan_id": plan_id, "job_id": job_id, "output": output}
+    _sql.run(conn, "lock_output", **params)
+    if holder := _sql.first(conn, "output_holder", **params):
         return str(holder["job_id"])
-    _sql.run(conn, "give_output", **given)
+    _sql.run(conn, "assign_output", **params)
     return job_id
 
 
 def holds_plan(conn: Connection, plan_id: str, job_id: str) -> bool:
-    """Tell whether a job has a plan and the folder of its tiles, and keep it so until the transaction ends."""
+    """Whether a job has a plan and its output folder; if so, both are locked until the transaction ends."""
     row = _sql.first(conn, "hold_plan", plan_id=plan_id, job_id=job_id)
     return bool(row and row["held"])
 
 
 def get_tile(conn: Connection, plan_id: str, row: int, col: int) -> Tile | None:
-    """Give a tile of a plan."""
+    """Return a tile of a plan, None if it does not exist."""
     found = _sql.first(conn, "get_tile", plan_id=plan_id, row=row, col=col)
     return _tile(found) if found else None
 
 
 def list_tiles(conn: Connection, plan_id: str) -> list[Tile]:
-    """Give the tiles of a plan, row by row."""
+    """Return the tiles of a plan, row by row."""
     return [_tile(row) for row in _sql.rows(conn, "list_tiles", plan_id=plan_id)]
 
 
 def record_tile(conn: Connection, plan_id: str, tile: Tile, made: MadeTile) -> None:
-    """Write down what became of a tile."""
+    """Store the outcome of a tile."""
     params = {"plan_id": plan_id, "row": tile.row, "col": tile.col, **asdict(made)}
     params |= {"skipped": made.cog_path is None, "item": Jsonb(made.item) if made.item else None}
     _sql.run(conn, "record_tile", **params)
 
 
 def list_items(conn: Connection, plan_id: str, *, at_once: int = ITEMS_AT_ONCE) -> Iterator[list[Json]]:
-    """Give the items of a plan's tiles, row by row, so many at once."""
+    """Yield the STAC items of a plan's tiles, row by row, in lists of `at_once`."""
+    # By key and not by OFFSET, which would read all rows before it again.
     place: dict[str, Any] = {"row": -1, "col": -1}
     while rows := _sql.rows(conn, "list_items", plan_id=plan_id, limit=at_once, **place):
         yield [row["item"] for row in rows]
         place = {"row": rows[-1]["row"], "col": rows[-1]["col"]}
 
 
-def boxes_of_items(conn: Connection, plan_id: str) -> dict[str, list[float]]:
-    """Give the boxes of the items of a plan's tiles, by id."""
-    return {row["stac_id"]: row["bbox"] for row in _sql.rows(conn, "boxes_of_items", plan_id=plan_id)}
+def item_boxes(conn: Connection, plan_id: str) -> dict[str, list[float]]:
+    """Return the bbox of each item of a plan's tiles, by the item's id: longitude and latitude, WGS 84."""
+    return {row["stac_id"]: row["bbox"] for row in _sql.rows(conn, "item_boxes", plan_id=plan_id)}
 
 
 def finish_plan(conn: Connection, plan_id: str) -> None:

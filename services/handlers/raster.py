@@ -1,4 +1,4 @@
-"""The handlers of the job types for single rasters: validate, convert, process."""
+"""Handlers of single rasters: validate_raster, cog_conversion and process_raster. Each reads as its list of steps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from schema.jobs import Json
 from services.context import TaskContext
 from services.crs import crs_label
 from services.raster import errors
-from services.raster.output import outputs, report
+from services.raster.output import report
 from services.raster.output.cog import MEDIA_TYPE, CogPlan, check_cog, plan_cog, validate_cog, write_cog
+from services.raster.output.outputs import Outputs
 from services.raster.output.steps import Steps
 from services.raster.output.tiled_file import copy_writer, grid_writer
 from services.raster.output.warp import warp_pixels
@@ -29,7 +30,7 @@ from services.raster.planning.plan import (
 from services.raster.source.facts import RasterFacts, describe, facts_of
 from services.raster.source.gdal import gdal_environment, open_tiff
 from services.raster.source.remote import fetch, open_fetched, open_remote
-from services.raster.source.scan import Scan, block_name, scan
+from services.raster.source.scan import Scan, block_name, check_undamaged, scan
 from services.raster.source.statistics import RasterStatistics
 from services.stac.items.item import record_of
 from services.stac.publish import output_item, write_items
@@ -42,18 +43,20 @@ class Cog:
     path: Path
     plan: CogPlan
     facts: RasterFacts
+    """Read back from the file."""
     statistics: RasterStatistics
+    """Of the pixels that were written."""
 
 
 def validate_raster(ctx: TaskContext) -> Json:
-    """Read everything, change nothing, and tell what was found."""
-    steps, options = Steps(), options_of(ctx)
+    """Read every pixel of a raster and report on it; nothing is written."""
+    steps, options = Steps(), Options.from_parameters(ctx.parameters)
     with gdal_environment():
         with steps.step("look"):
-            plan = _look(ctx, options, process=True, limited=False)
+            plan = _plan(ctx, options, process=True, limited=False)
         with steps.step("fetch"):
             path = _fetch(ctx, ctx.source.size)
-        with steps.step("read"), open_fetched(ctx, path) as dataset:
+        with steps.step("read"), open_fetched(ctx.source_label, path) as dataset:
             found = scan(dataset, plan.facts, plan.nodata.nodata, ctx.check)
         with steps.step("validate_cog"):
             cog = validate_cog(path)
@@ -61,38 +64,40 @@ def validate_raster(ctx: TaskContext) -> Json:
 
 
 def cog_conversion(ctx: TaskContext) -> Json:
-    """Make a COG of a raster: same pixels, same place."""
-    steps, options = Steps(), options_of(ctx)
-    label, blob = ctx.source_label, outputs.own_cog(ctx)
+    """Make a COG of a raster with the same pixels in the same place."""
+    steps, options, outputs = Steps(), Options.from_parameters(ctx.parameters), outputs_of(ctx)
+    # Whether the name is free is asked before the work, and again by the commit of the blob.
+    blob = outputs.cog(ctx.parameters.get("version_id"))
     with gdal_environment():
         with steps.step("look"):
-            plan = _look(ctx, options, process=False, limited=False)
+            plan = _plan(ctx, options, process=False, limited=False)
         with steps.step("fetch"):
             path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
-            found, path = _validate(ctx, plan, path)
+            found, path = _read_all(ctx, plan, path)
         cog = _make_cog(ctx, steps, plan, path, found.statistics)
+    ctx.check()
     with steps.step("publish"):
-        _publish(ctx, cog, blob)
+        outputs.publish(blob, cog.path, MEDIA_TYPE)
     return {
-        "cog_path": f"{ctx.settings.output_container}/{blob}",
-        "source": label,
+        "cog_path": outputs.path_of(blob),
+        "source": ctx.source_label,
         **_outcome(plan, cog, found.statistics),
         "processing_stats": steps.as_json(),
     }
 
 
 def process_raster(ctx: TaskContext) -> Json:
-    """Validate, reproject, optimize, make the COG, validate it, and catalogue it."""
-    steps, options = Steps(), options_of(ctx)
-    blob = outputs.own_cog(ctx)
+    """Validate a raster, reproject it, make its COG, and catalog it."""
+    steps, options, outputs = Steps(), Options.from_parameters(ctx.parameters), outputs_of(ctx)
+    blob = outputs.cog(ctx.parameters.get("version_id"))
     with gdal_environment():
         with steps.step("validate"):
-            plan = _look(ctx, options, process=True, limited=True)
+            plan = _plan(ctx, options, process=True, limited=True)
         with steps.step("fetch"):
             path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
-            found, path = _validate(ctx, plan, path)
+            found, path = _read_all(ctx, plan, path)
         statistics = found.statistics
         with steps.step("reproject"):
             if plan.warp:
@@ -100,12 +105,14 @@ def process_raster(ctx: TaskContext) -> Json:
         cog = _make_cog(ctx, steps, plan, path, statistics)
     with steps.step("catalog_stac"):
         item = output_item(ctx, cog.path, blob, cog.statistics)
+    ctx.check()
     with steps.step("publish"):
-        _publish(ctx, cog, blob)
+        outputs.publish(blob, cog.path, MEDIA_TYPE)
+    # The item follows the file that it links to, in the transaction that finishes the task: both exist, or no item.
     with steps.step("catalog_stac"):
         write_items(ctx, [record_of(item)])
     return {
-        "cog_path": f"{ctx.settings.output_container}/{blob}",
+        "cog_path": outputs.path_of(blob),
         "source": ctx.source_label,
         "stac_id": item.id,
         "collection_id": item.collection_id,
@@ -114,17 +121,16 @@ def process_raster(ctx: TaskContext) -> Json:
     }
 
 
-def options_of(ctx: TaskContext) -> Options:
-    """Give the task's parameters as options; those that are not given have their defaults."""
-    return Options(**{key: value for key, value in ctx.parameters.items() if key in Options.__dataclass_fields__})
+def outputs_of(ctx: TaskContext) -> Outputs:
+    """Return the outputs of the task's source, as this attempt writes them."""
+    return Outputs(ctx.blobs, ctx.settings.output_container, ctx.source, ctx.task.attempt)
 
 
-def _look(ctx: TaskContext, options: Options, *, process: bool, limited: bool) -> RasterPlan:
-    """Judge the header and plan, before anything is downloaded."""
-    source = ctx.source
-    label = source.label
+def _plan(ctx: TaskContext, options: Options, *, process: bool, limited: bool) -> RasterPlan:
+    """Plan from the header alone: what cannot work is refused before anything is downloaded."""
+    label = ctx.source_label
     limit = options.max_raster_size_gb or ctx.settings.max_raster_size_gb
-    with open_remote(ctx.blobs, source) as dataset:
+    with open_remote(ctx.blobs, ctx.source) as dataset:
         facts = facts_of(dataset)
         if limited:
             check_size(label, facts, limit)
@@ -137,33 +143,36 @@ def _look(ctx: TaskContext, options: Options, *, process: bool, limited: bool) -
 
 def _fetch(ctx: TaskContext, needed_bytes: int) -> Path:
     errors.check_disk(ctx.work_folder, needed_bytes)
-    return fetch(ctx)
+    path = fetch(ctx.blobs, ctx.source, ctx.work_folder)
+    ctx.check()
+    return path
 
 
-def _validate(ctx: TaskContext, plan: RasterPlan, path: Path) -> tuple[Scan, Path]:
-    """Read every block; gives what was seen, and the file to go on with: in tiles where the source is in strips."""
-    facts, nodata = plan.facts, plan.nodata.nodata
-    with open_fetched(ctx, path) as dataset:
+def _read_all(ctx: TaskContext, plan: RasterPlan, path: Path) -> tuple[Scan, Path]:
+    """Read every block, and return what was found and the file to go on with. Raises PermanentError for damage.
+
+    That file is a copy in tiles where the source is in strips: the one pass that reads every block makes it too.
+    """
+    facts, nodata, tiles = plan.facts, plan.nodata.nodata, ctx.work_folder / "tiles.tif"
+    with open_fetched(ctx.source_label, path) as dataset:
         if needs_tiles(plan):
-            tiles = ctx.work_folder / "tiles.tif"
             with copy_writer(tiles, facts) as writer:
                 found = scan(dataset, facts, nodata, ctx.check, writer.write)
         else:
             tiles, found = path, scan(dataset, facts, nodata, ctx.check)
-    if found.damaged:
-        raise errors.damaged(
-            label=ctx.source_label, count=found.damaged, first=block_name(found.first_damaged[0], facts)
-        )
+    check_undamaged(ctx.source_label, found, facts)
     if tiles != path:
         path.unlink()
     return found, tiles
 
 
 def _reproject(ctx: TaskContext, plan: RasterPlan, warp: WarpPlan, path: Path) -> tuple[Path, RasterStatistics]:
-    target, grid = ctx.work_folder / "warped.tif", warp.grid
+    # Warping into a tiled file first and making the COG from it is as fast as GDAL's COG driver doing both, at a
+    # fraction of the memory.
+    target = ctx.work_folder / "warped.tif"
     with (
-        open_fetched(ctx, path) as dataset,
-        grid_writer(target, plan.facts, grid, grid.width, grid.height, warp.side) as writer,
+        open_fetched(ctx.source_label, path) as dataset,
+        grid_writer(target, plan.facts, warp.grid, warp.side) as writer,
     ):
         statistics = warp_pixels(dataset, plan, warp, writer, ctx.check)
     path.unlink()
@@ -183,11 +192,6 @@ def _make_cog(ctx: TaskContext, steps: Steps, plan: RasterPlan, pixels: Path, st
         with open_tiff(target) as dataset:
             facts = facts_of(dataset)
     return Cog(target, cog, facts, statistics)
-
-
-def _publish(ctx: TaskContext, cog: Cog, blob: str) -> None:
-    ctx.check()
-    outputs.publish(ctx, blob, cog.path, MEDIA_TYPE)
 
 
 def _outcome(plan: RasterPlan, cog: Cog, before: RasterStatistics) -> Json:

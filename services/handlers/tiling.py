@@ -1,23 +1,23 @@
-"""The handlers that plan the tiles of a raster, and that make one of them."""
+"""Handlers of tiling: one plans the tiles of a raster, one makes a tile. tiling_collect has the third."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from pyproj import CRS
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from repositories import tiles
+from repositories.postgres import Connection
 from repositories.tiles import MadeTile, Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
 from services.crs import authority_of, crs_label
+from services.handlers.raster import outputs_of
 from services.raster import errors
 from services.raster.names import DEFAULT_VERSION, tile_blob, version_folder
-from services.raster.output import outputs
 from services.raster.output.cog import MEDIA_TYPE, check_cog, plan_tile_cog, write_cog
 from services.raster.output.report import bounds_of
 from services.raster.output.steps import Steps
@@ -37,21 +37,22 @@ from services.stac.publish import check_items, item_of
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """The pixels of a tile in the work folder."""
+class CutPixels:
+    """The pixels of one tile, in pixels.tif of the work folder unless none is valid."""
 
     plan: RasterPlan
     cut: Cut
     statistics: RasterStatistics
     transferred: int
+    """Bytes that were read of the source."""
 
 
 def plan_tiles(ctx: TaskContext) -> Json:
-    """Plan the tiles of the task's source, from its header alone; or take a plan that there is."""
+    """Plan the tiles of the source from its header alone, or take over the plan that the job names."""
     steps = Steps()
     with steps.step("plan"):
-        wished = ctx.parameters.get("plan_id")
-        tiling, found = (_taken(ctx, wished), {}) if wished else _planned(ctx)
+        plan_id = ctx.parameters.get("plan_id")
+        tiling, found = (_take_over(ctx, plan_id), {}) if plan_id else _make_plan(ctx)
     listed = tiles.list_tiles(ctx.transaction, tiling.plan_id) if ctx.parameters.get("list_tiles") else None
     return {
         "plan_id": tiling.plan_id,
@@ -67,16 +68,24 @@ def plan_tiles(ctx: TaskContext) -> Json:
         "transform": tiling.transform,
         "width": tiling.width,
         "height": tiling.height,
-        **({"tiles": [planned_tile(tile) for tile in listed]} if listed is not None else {}),
+        **({"tiles": [tile_json(tile) for tile in listed]} if listed is not None else {}),
         **found,
         "processing_stats": steps.as_json(),
     }
 
 
 def make_tile(ctx: TaskContext) -> Json:
-    """Make one tile of a plan: its pixels, its COG, and its item, which is kept until the tiles are collected."""
+    """Make one tile of a plan: its pixels, its COG and its STAC item.
+
+    The item waits in geo.tiles until the tiles are collected: the items of 10,000 tiles do not fit into task results,
+    and the transaction of each tile would otherwise take the catalog's lock.
+    """
     steps = Steps()
-    tiling, tile = held_plan(ctx), _tile(ctx)
+    tiling, (row, col) = held_plan(ctx), (ctx.parameters["row"], ctx.parameters["col"])
+    with ctx.database.connection() as conn:
+        tile = tiles.get_tile(conn, tiling.plan_id, row, col)
+    if tile is None:
+        raise errors.plan_not_found(plan_id=tiling.plan_id)
     with gdal_environment():
         with steps.step("read"):
             pixels = _cut(ctx, tiling, tile)
@@ -85,8 +94,8 @@ def make_tile(ctx: TaskContext) -> Json:
             made = _publish(ctx, steps, pixels, tile)
     stats = steps.as_json()
     made = replace(made, seconds=stats["total"])
-    if not tiles.holds_plan(ctx.transaction, tiling.plan_id, ctx.job_id):
-        raise errors.plan_lost(plan_id=tiling.plan_id)
+    # Another job may have taken the plan over while the tile was made; the lock keeps it until the commit.
+    check_held(ctx.transaction, tiling, ctx.job_id)
     tiles.record_tile(ctx.transaction, tiling.plan_id, tile, made)
     return {
         "tile_id": tile.tile_id,
@@ -102,29 +111,40 @@ def make_tile(ctx: TaskContext) -> Json:
 
 
 def held_plan(ctx: TaskContext) -> TilingPlan:
-    """Give the plan that the task's job works on. Raises PermanentError when it is gone or another job's."""
+    """Return the plan that the task's job works on. Raises PermanentError when it is gone or another job's."""
     plan_id = ctx.parameters["plan_id"]
     with ctx.database.connection() as conn:
         tiling = tiles.get_plan(conn, plan_id)
         if tiling is None:
             raise errors.plan_not_found(plan_id=plan_id)
-        if not tiles.holds_plan(conn, plan_id, ctx.job_id):
-            raise errors.plan_lost(plan_id=plan_id)
+        check_held(conn, tiling, ctx.job_id)
     return tiling
 
 
+def check_held(conn: Connection, tiling: TilingPlan, job_id: str) -> None:
+    """Check that a job still has a plan and its output folder, and lock both until the transaction ends.
+
+    Raises
+    ------
+    PermanentError
+        plan_taken: another job has taken one of them over.
+    """
+    if not tiles.holds_plan(conn, tiling.plan_id, job_id):
+        raise errors.plan_lost(plan_id=tiling.plan_id)
+
+
 def raster_plan(ctx: TaskContext, tiling: TilingPlan, dataset: DatasetReader) -> RasterPlan:
-    """Plan the raster as it was planned before, on the grid that was stored: the one for all tiles."""
+    """Return the plan of the whole raster, on the stored grid: every tile must be cut from the same one."""
     plan = plan_process(ctx.source_label, dataset, facts_of(dataset), Options(**tiling.options))
     if plan.warp is None:
         return plan
-    place: Any = tuple(tiling.transform)
-    grid = Grid(tiling.crs_wkt, place, tiling.width, tiling.height)
+    a, b, c, d, e, f = tiling.transform
+    grid = Grid(tiling.crs_wkt, (a, b, c, d, e, f), tiling.width, tiling.height)
     return replace(plan, warp=replace(plan.warp, grid=grid, side=tiling.block_side))
 
 
-def planned_tile(tile: Tile) -> Json:
-    """Show a tile of a plan."""
+def tile_json(tile: Tile) -> Json:
+    """Return a tile of a plan as generate_tiling_plan lists it."""
     window = {"col_off": tile.col_off, "row_off": tile.row_off, "width": tile.width, "height": tile.height}
     return {
         "tile_id": tile.tile_id,
@@ -136,7 +156,7 @@ def planned_tile(tile: Tile) -> Json:
     }
 
 
-def _taken(ctx: TaskContext, plan_id: str) -> TilingPlan:
+def _take_over(ctx: TaskContext, plan_id: str) -> TilingPlan:
     source = ctx.source
     tiling = tiles.get_plan(ctx.transaction, plan_id)
     if tiling is None:
@@ -153,21 +173,23 @@ def _taken(ctx: TaskContext, plan_id: str) -> TilingPlan:
     return tiling
 
 
-def _planned(ctx: TaskContext) -> tuple[TilingPlan, Json]:
-    source, wished = ctx.source, ctx.parameters
-    label = source.label
-    options = _options(wished)
+def _make_plan(ctx: TaskContext) -> tuple[TilingPlan, Json]:
+    source, parameters, label = ctx.source, ctx.parameters, ctx.source_label
+    # A smaller data type would depend on the pixels of each tile, and the tiles would not fit together.
+    options = replace(Options.from_parameters(parameters), optimize="none")
     with gdal_environment(), open_remote(ctx.blobs, source) as dataset:
         facts = facts_of(dataset)
         check_blocks(label, facts)
         plan = plan_process(label, dataset, facts, options)
     grid, side = output_grid(plan), block_side(facts.pixel_bytes)
     size = OutputSize(grid.width, grid.height, facts.pixel_bytes, side)
-    # What process_raster refuses for the size of the source is large, however small the output.
+    # process_raster refuses by the size of the source, so the larger of source and output counts: otherwise a raster
+    # that shrinks in reprojection would be refused by both.
     _check_large(ctx, options, max(size.gigabytes, facts.raw_bytes / 1e9))
-    target = wished.get("target_tile_size_gb") or ctx.settings.target_tile_size_gb
+    target = parameters.get("target_tile_size_gb") or ctx.settings.target_tile_size_gb
     shape = tile_shape(label, size, target, wide=needs_tiles(plan))
     tiling = TilingPlan(
+        # The job's id, so that a second attempt of the task replaces its own rows.
         plan_id=ctx.job_id,
         container=source.container,
         blob=source.blob,
@@ -189,7 +211,7 @@ def _planned(ctx: TaskContext) -> tuple[TilingPlan, Json]:
 
 
 def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
-    # generate_tiling_plan alone lists the tiles, and makes none.
+    # Only generate_tiling_plan lists the tiles, and it makes none.
     if ctx.parameters.get("list_tiles"):
         return
     source, version = ctx.source, ctx.parameters.get("version_id")
@@ -197,8 +219,8 @@ def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
     holder = tiles.take_output(ctx.transaction, tiling.plan_id, ctx.job_id, folder)
     if holder != ctx.job_id:
         raise errors.output_taken(label=source.label, version=version or DEFAULT_VERSION, job_id=holder)
-    # Nobody else begins to write there now.
-    outputs.check_folder(ctx, folder)
+    # From here on no other job begins to write there.
+    outputs_of(ctx).check_folder(folder)
     places = itertools.product(range(tiling.rows), range(tiling.cols))
     names = [f"r{row}c{col}" for row, col in places]
     items = {tile_item_id(source.blob, version, name): tile_blob(folder, name) for name in names}
@@ -211,32 +233,18 @@ def _check_large(ctx: TaskContext, options: Options, size_gb: float) -> None:
         raise errors.raster_too_small(label=ctx.source_label, gigabytes=size_gb, limit=limit)
 
 
-def _options(wished: Json) -> Options:
-    known = {key: value for key, value in wished.items() if key in Options.__dataclass_fields__}
-    return Options(**{**known, "optimize": "none"})
-
-
-def _tile(ctx: TaskContext) -> Tile:
-    plan_id, row, col = (ctx.parameters[key] for key in ("plan_id", "row", "col"))
-    with ctx.database.connection() as conn:
-        tile = tiles.get_tile(conn, plan_id, row, col)
-    if tile is None:
-        raise errors.plan_not_found(plan_id=plan_id)
-    return tile
-
-
-def _cut(ctx: TaskContext, tiling: TilingPlan, tile: Tile) -> Pixels:
+def _cut(ctx: TaskContext, tiling: TilingPlan, tile: Tile) -> CutPixels:
     source, folder = ctx.source, ctx.work_folder
     window = Window(tile.col_off, tile.row_off, tile.width, tile.height)
     with spooled(ctx.blobs, source, folder / "spool") as file, open_remote(ctx.blobs, source, file) as dataset:
         plan = raster_plan(ctx, tiling, dataset)
         cut = plan_cut(source.label, tile.tile_id, plan, dataset, window, tiling.block_side, folder, ctx.check)
         statistics = cut_tile(cut, dataset, file, folder / "pixels.tif")
-    return Pixels(plan, cut, statistics, file.transferred)
+    return CutPixels(plan, cut, statistics, file.transferred)
 
 
-def _publish(ctx: TaskContext, steps: Steps, pixels: Pixels, tile: Tile) -> MadeTile:
-    source, version = ctx.source, ctx.parameters.get("version_id")
+def _publish(ctx: TaskContext, steps: Steps, pixels: CutPixels, tile: Tile) -> MadeTile:
+    source, version, outputs = ctx.source, ctx.parameters.get("version_id"), outputs_of(ctx)
     blob = tile_blob(version_folder(source.container, source.blob, version), tile.tile_id)
     target, cog = ctx.work_folder / "cog.tif", plan_tile_cog(pixels.plan, pixels.cut.grid)
     with steps.step("create_cog"):
@@ -245,13 +253,8 @@ def _publish(ctx: TaskContext, steps: Steps, pixels: Pixels, tile: Tile) -> Made
     with steps.step("validate_cog"):
         check_cog(target)
     with steps.step("publish"):
-        outputs.publish(ctx, blob, target, MEDIA_TYPE)
+        outputs.publish(blob, target, MEDIA_TYPE)
     with steps.step("describe"):
         name = tile_item_id(source.blob, version, tile.tile_id)
         item = item_of(ctx, target, blob, pixels.statistics, name)
-    return MadeTile(
-        seconds=0.0,
-        cog_path=f"{ctx.settings.output_container}/{blob}",
-        stac_id=item.id,
-        item=record_of(item),
-    )
+    return MadeTile(seconds=0.0, cog_path=outputs.path_of(blob), stac_id=item.id, item=record_of(item))

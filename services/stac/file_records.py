@@ -25,7 +25,7 @@ from services.raster.planning.plan import check_blocks, check_size
 from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import fetch, open_fetched, open_remote
-from services.raster.source.scan import block_name, scan
+from services.raster.source.scan import check_undamaged, scan
 from services.stac.ids import source_item_id
 from services.stac.items.datetimes import moment_of
 from services.stac.items.footprint import Footprint, footprint
@@ -119,11 +119,11 @@ def _pixels(ctx: TaskContext, content: RasterContent) -> tuple[RasterContent, bo
     check_size(label, facts, ctx.settings.max_raster_size_gb)
     check_blocks(label, facts)
     errors.check_disk(ctx.work_folder, ctx.source.size)
-    path = fetch(ctx)
-    with open_fetched(ctx, path) as dataset:
+    path = fetch(ctx.blobs, ctx.source, ctx.work_folder)
+    ctx.check()
+    with open_fetched(label, path) as dataset:
         found = scan(dataset, facts, plan_nodata(facts, None).nodata, ctx.check)
-    if found.damaged:
-        raise errors.damaged(label=label, count=found.damaged, first=block_name(found.first_damaged[0], facts))
+    check_undamaged(label, found, facts)
     whole = RasterContent(facts, found.statistics, content.outline)
     return whole, bool(validate_cog(path)["valid"]), checksum_of(path)
 

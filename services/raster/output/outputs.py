@@ -1,56 +1,76 @@
-"""Outputs: where those of a source lie, and that none of another source is replaced by them."""
+"""The outputs of a source in the output container; none of them may replace the output of another source."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from repositories.storage.blobs import BlobFacts
-from repositories.storage.marks import check_mark
-from services.context import TaskContext
+from repositories.storage.blobs import BlobFacts, Blobs
+from repositories.storage.marks import check_mark, mark_of
+from schema.jobs import Source
 from services.raster.names import cog_blob, mosaic_blobs, tile_blob
 
 TILE_ID = re.compile(r"r[0-9]{1,4}c[0-9]{1,4}")
 
 
-def own_cog(ctx: TaskContext) -> str:
-    """Name the COG of the task's source. Raises PermanentError when another source's lies there."""
-    source = ctx.source
-    blob = cog_blob(source.container, source.blob, ctx.parameters.get("version_id"))
-    first = next(_listed(ctx, blob), None)
-    _check(ctx, [first] if first and first.name == blob else [])
-    return blob
+@dataclass(frozen=True)
+class Outputs:
+    """The output container, as one attempt of a task writes the outputs of one source into it."""
 
+    blobs: Blobs
+    container: str
+    source: Source
+    attempt: int
 
-def check_folder(ctx: TaskContext, folder: str) -> None:
-    """Look through the folder of a version. Raises PermanentError when tiles or mosaics of another source lie there."""
-    _check(ctx, tiles_in(ctx, folder))
-    mosaics = mosaic_blobs(folder)
-    _check(ctx, (facts for facts in _listed(ctx, f"{folder}/mosaic.") if facts.name in mosaics))
+    def path_of(self, blob: str) -> str:
+        """Return the name of an output as results show it: container/blob."""
+        return f"{self.container}/{blob}"
 
+    def cog(self, version_id: str | None) -> str:
+        """Return the name of the source's COG.
 
-def tiles_in(ctx: TaskContext, folder: str) -> Iterator[BlobFacts]:
-    """List the tiles in the folder of a version; outputs of other sources may lie deeper."""
-    start, end = tile_blob(folder, "\n").split("\n")
-    for facts in _listed(ctx, start):
-        if facts.name.endswith(end) and TILE_ID.fullmatch(facts.name[len(start) : -len(end)]):
-            yield facts
+        Raises
+        ------
+        PermanentError
+            The COG of another source, whose name makes the same output, exists there.
+        """
+        blob = cog_blob(self.source.container, self.source.blob, version_id)
+        # Names that begin with this one may follow, but none comes before it in a listing.
+        first = next(self._list(blob), None)
+        self._check([first] if first and first.name == blob else [])
+        return blob
 
+    def check_folder(self, folder: str) -> None:
+        """Check that a version's folder holds no tiles or mosaics of another source. Raises PermanentError."""
+        self._check(self.tiles_in(folder))
+        mosaics = mosaic_blobs(folder)
+        self._check(facts for facts in self._list(f"{folder}/mosaic.") if facts.name in mosaics)
 
-def publish(ctx: TaskContext, blob: str, path: Path, content_type: str) -> None:
-    """Publish an output of the task's source. Raises PermanentError when another source's lies there by now."""
-    container, source = ctx.settings.output_container, ctx.source_label
-    ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type=content_type, made_of=source)
+    def tiles_in(self, folder: str) -> Iterator[BlobFacts]:
+        """List the tiles in the folder of a version."""
+        start, end = tile_blob(folder, "\n").split("\n")
+        for facts in self._list(start):
+            # Outputs of other sources may lie deeper: a dataset's names may hold folders called "tiles".
+            if facts.name.endswith(end) and TILE_ID.fullmatch(facts.name[len(start) : -len(end)]):
+                yield facts
 
+    def own_tiles_in(self, folder: str) -> Iterator[BlobFacts]:
+        """List the tiles in the folder of a version that belong to this source, or to none that is known."""
+        own = mark_of(self.source.label)
+        return (facts for facts in self.tiles_in(folder) if facts.mark in (None, own))
 
-def _listed(ctx: TaskContext, prefix: str) -> Iterator[BlobFacts]:
-    output = ctx.settings.output_container
-    if ctx.blobs.has_container(output):
-        yield from ctx.blobs.list_blobs(output, prefix)
+    def publish(self, blob: str, path: Path, content_type: str) -> None:
+        """Publish an output. Raises PermanentError when an output of another source has taken its name meanwhile."""
+        self.blobs.publish(
+            self.container, blob, path, attempt=self.attempt, content_type=content_type, made_of=self.source.label
+        )
 
+    def _list(self, prefix: str) -> Iterator[BlobFacts]:
+        if self.blobs.has_container(self.container):
+            yield from self.blobs.list_blobs(self.container, prefix)
 
-def _check(ctx: TaskContext, found: Iterable[BlobFacts]) -> None:
-    own = ctx.source_label
-    for facts in found:
-        check_mark(f"{ctx.settings.output_container}/{facts.name}", facts.mark, own)
+    def _check(self, found: Iterable[BlobFacts]) -> None:
+        for facts in found:
+            check_mark(self.path_of(facts.name), facts.mark, self.source.label)

@@ -58,10 +58,10 @@ def copy_writer(path: Path, facts: RasterFacts) -> Iterator[TileWriter]:
 
 
 @contextmanager
-def grid_writer(path: Path, facts: RasterFacts, grid: Grid, width: int, height: int, side: int) -> Iterator[TileWriter]:
-    """Open a file for warped pixels: a grid, or a part of it of the given size."""
+def grid_writer(path: Path, facts: RasterFacts, grid: Grid, side: int) -> Iterator[TileWriter]:
+    """Open a new file for the pixels of a grid, in blocks of `side` rows, with the bands and data type of `facts`."""
     place = {"crs": grid.crs_wkt, "transform": grid.affine}
-    with _create(path, facts, width, height, side, **place) as writer:
+    with _create(path, facts, grid.width, grid.height, side, **place) as writer:
         yield writer
 
 

@@ -49,6 +49,11 @@ class Options:
     optimize: Literal["lossless", "none"] = "lossless"
     max_raster_size_gb: float | None = None
 
+    @classmethod
+    def from_parameters(cls, parameters: Json) -> Options:
+        """Return the options among a task's parameters; those that are not given keep their defaults."""
+        return cls(**{key: value for key, value in parameters.items() if key in cls.__dataclass_fields__})
+
 
 @dataclass(frozen=True)
 class WarpPlan:

@@ -14,9 +14,7 @@ from rasterio.io import DatasetReader
 from repositories.storage.blobs import Blobs
 from schema.errors import GeostageError, PermanentError
 from schema.jobs import Source
-from services.context import TaskContext
 from services.raster import errors
-from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import open_tiff
 
 PART_BYTES = 64 * 1024
@@ -156,25 +154,18 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
         raise file.error
 
 
-def look(ctx: TaskContext) -> RasterFacts:
-    """Read the header of the task's source, by range requests."""
-    with open_remote(ctx.blobs, ctx.source) as dataset:
-        return facts_of(dataset)
-
-
-def fetch(ctx: TaskContext) -> Path:
-    """Download the task's source into its work folder. Raises SourceChanged, DiskFull."""
-    path = ctx.work_folder / _NAME
-    with errors.writing(ctx.work_folder):
-        ctx.blobs.download(ctx.source, path)
-    ctx.check()
+def fetch(blobs: Blobs, source: Source, folder: Path) -> Path:
+    """Download a source into a folder and return its path there. Raises SourceChanged, DiskFull."""
+    path = folder / _NAME
+    with errors.writing(folder):
+        blobs.download(source, path)
     return path
 
 
 @contextmanager
-def open_fetched(ctx: TaskContext, path: Path) -> Iterator[DatasetReader]:
-    """Open what fetch gave. Raises PermanentError for what GDAL cannot read in the block."""
-    with errors.reading(ctx.source_label), open_tiff(path) as dataset:
+def open_fetched(label: str, path: Path) -> Iterator[DatasetReader]:
+    """Open what `fetch` returned. Raises PermanentError when GDAL cannot read something within the block."""
+    with errors.reading(label), open_tiff(path) as dataset:
         yield dataset
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from services.raster.errors import GDAL_ERRORS
+from services.raster.errors import GDAL_ERRORS, damaged
 from services.raster.source.blocks import chunks, parts
 from services.raster.source.facts import RasterFacts
 from services.raster.source.statistics import Pixels, RasterStatistics, Validity, validity_of
@@ -82,3 +82,9 @@ def block_name(window: Window, facts: RasterFacts) -> str:
     rows, cols = facts.block_shape
     place = f"block row {int(window.row_off) // rows}, column {int(window.col_off) // cols}"
     return f"{place} (pixels {int(window.col_off)}, {int(window.row_off)})"
+
+
+def check_undamaged(label: str, found: Scan, facts: RasterFacts) -> None:
+    """Check that a scan could read every block. Raises PermanentError raster_damaged, which names the first one."""
+    if found.damaged:
+        raise damaged(label=label, count=found.damaged, first=block_name(found.first_damaged[0], facts))

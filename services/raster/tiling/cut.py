@@ -123,7 +123,7 @@ def cut_tile(cut: Cut, dataset: DatasetReader, file: SpooledFile, target: Path) 
     file.fetch_ahead(needed)
     with (
         _pixels_of(cut, dataset) as read,
-        grid_writer(target, cut.plan.facts, cut.grid, cut.grid.width, cut.grid.height, cut.side) as writer,
+        grid_writer(target, cut.plan.facts, cut.grid, cut.side) as writer,
     ):
         for row, col, window in cut.blocks:
             cut.check()

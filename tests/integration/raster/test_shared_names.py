@@ -8,7 +8,7 @@ import pytest
 
 from schema.errors import PermanentError
 from schema.jobs import Json
-from services.raster.output import outputs
+from services.raster.output.outputs import Outputs
 from services.stac import publish
 from tests.integration.raster.world import World
 
@@ -116,7 +116,7 @@ def test_an_item_that_came_meanwhile_is_not_replaced(world: World, monkeypatch: 
 def test_an_output_that_came_meanwhile_is_not_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     first = world.run("cog_conversion", world.put_raster("s.tif"))
     before = everything(world)
-    monkeypatch.setattr(outputs, "_check", lambda *_: None)
+    monkeypatch.setattr(Outputs, "_check", lambda *_: None)
     with pytest.raises(PermanentError) as raised:
         world.run("cog_conversion", world.put_raster("s.tiff"))
     assert raised.value.error_code == "output_of_another_source"

@@ -11,6 +11,7 @@ from cogeo_mosaic.backends import MosaicBackend
 from cogeo_mosaic.mosaic import MosaicJSON
 from rasterio.transform import from_origin
 
+from repositories import tiles
 from repositories.catalog import catalog
 from schema.jobs import Json
 from tests.integration.raster import gdal
@@ -125,13 +126,15 @@ def test_a_result_says_all_that_was_made(world: World) -> None:
     assert names | {"bronze/x/a/2020/mosaic.vrt", "bronze/x/a/2020/mosaic.json"} == set(world.published())
 
 
-def test_each_tile_is_an_item_and_the_collection_covers_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repositories.tiles.ITEMS_AT_ONCE", 3)
+def test_each_tile_is_an_item_and_the_collection_covers_them(world: World) -> None:
     name = world.put_raster("a.tif", pixels=ramp(900, 800))
     result = world.run("tile_raster", name, collection_id="of_tiles", **SMALL)
     with world.database.connection() as conn:
         items = [get_item(conn, "of_tiles", tile["stac_id"]) for tile in result["tiles"]]
         collection = catalog.get_collection(conn, "of_tiles")
+        batches = list(tiles.list_items(conn, result["plan_id"], at_once=3))
+    assert all(len(batch) == 3 for batch in batches[:-1])
+    assert [item["id"] for batch in batches for item in batch] == [tile["stac_id"] for tile in result["tiles"]]
     assert collection
     validate(collection)
     (west, south, east, north), boxes = collection["extent"]["spatial"]["bbox"][0], []
