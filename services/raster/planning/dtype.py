@@ -12,15 +12,22 @@ from services.raster.source.statistics import BandStatistics
 
 CANDIDATES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
 _EXACT_FLOAT = 2**53
-"""Beyond this a float64 skips whole numbers."""
+"""Beyond this a float64 cannot hold every integer, so the values seen may not be those that were meant."""
 
 
 def smallest_dtype(facts: RasterFacts, bands: Sequence[BandStatistics], nodata: float | None) -> str:
-    """Choose the data type that loses nothing; the one there is when no smaller one does.
+    """Return the smallest integer type that holds every value and nodata exactly, else the raster's own type.
 
-    Alpha stays as it is: its scale depends on the type. So do complex numbers, fractions, NaN and rasters in which
-    nothing is valid.
+    Parameters
+    ----------
+    facts
+        Of the source.
+    bands
+        Statistics of the pixels that are written: after the warp, where averaging may have made fractions.
+    nodata
+        Of the output.
     """
+    # The scale of an alpha band is the range of its type: 255 in uint8 is opaque, in uint16 nearly transparent.
     seen = [band for band in bands if band.minimum is not None and band.maximum is not None]
     if facts.is_complex or facts.alpha_band or not seen or not all(band.whole and not band.nans for band in bands):
         return facts.dtype
@@ -40,7 +47,7 @@ def smallest_dtype(facts: RasterFacts, bands: Sequence[BandStatistics], nodata: 
 
 
 def holds(dtype: str, value: float) -> bool:
-    """Tell whether a pixel of a data type can have a value, exactly."""
+    """Whether a pixel of a data type can have exactly this value."""
     if dtype.startswith("complex"):
         return True
     if dtype.startswith("float"):

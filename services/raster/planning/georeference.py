@@ -24,6 +24,7 @@ from services.raster import errors
 from services.raster.source.facts import RasterFacts
 
 SAMPLES = 21
+"""Along each side of a raster."""
 Points = npt.NDArray[np.float64]
 Transform = tuple[float, float, float, float, float, float]
 """a, b, c, d, e, f of affine.Affine: x = a col + b row + c."""
@@ -44,7 +45,7 @@ class Grid:
         return Affine(*self.transform)
 
     def part(self, window: Window) -> Grid:
-        """Give the grid of a window of this one."""
+        """Return the grid of a window of this one."""
         a, b, _, d, e, _ = self.transform
         x, y = self.affine @ (int(window.col_off), int(window.row_off))
         return Grid(self.crs_wkt, (a, b, x, d, e, y), int(window.width), int(window.height))
@@ -59,12 +60,12 @@ class SourceCrs:
 
 
 def source_crs(label: str, facts: RasterFacts, wished: str | None) -> SourceCrs:
-    """Choose the CRS: the caller's, else the file's.
+    """Return the caller's CRS, else the file's.
 
     Raises
     ------
     PermanentError
-        There is none, PROJ does not know it, or nothing says where the pixels lie.
+        crs_missing, crs_unknown, or not_georeferenced: neither a geotransform nor control points give a position.
     """
     own = CRS.from_wkt(facts.crs_wkt) if facts.crs_wkt else None
     crs = parse_crs(wished) if wished else own
@@ -79,14 +80,33 @@ def source_crs(label: str, facts: RasterFacts, wished: str | None) -> SourceCrs:
 
 
 def plan_grid(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, target: CRS) -> Grid:
-    """Choose the grid that a raster is warped to: GDAL's, which keeps the number of pixels along the diagonal.
+    """Return the grid that a raster is warped to.
 
-    Where GDAL would span the world (over the antimeridian) or lose the resolution (over a pole), a grid of our own.
+    It is the one that GDAL suggests, which keeps the number of pixels along the diagonal, except where that would span
+    the world (over the antimeridian), lose the resolution (over a pole) or be infinite (Mercator at the poles).
+
+    Parameters
+    ----------
+    label
+        Names the file in errors.
+    dataset
+        Open raster; only its header is read.
+    facts
+        Of the dataset.
+    crs
+        Horizontal CRS of the dataset.
+    target
+        CRS of the grid.
+
+    Returns
+    -------
+    Grid
+        In `target`; longitudes run on beyond 180 degrees rather than jump at the antimeridian.
 
     Raises
     ------
     PermanentError
-        The raster does not lie where the target CRS is defined.
+        crs_not_transformable: the raster does not lie where the target CRS is defined; longitudes_beyond_180.
     """
     to_target = transformer_between(label, crs, target)
     check_longitudes(label, facts, crs)
@@ -117,6 +137,7 @@ def _suggested(label: str, dataset: DatasetReader, crs: CRS, target: CRS) -> Sug
 def _geographic_grid(facts: RasterFacts, crs: CRS, to_target: Transformer) -> Suggestion | None:
     if crs.is_geographic and facts.georeference == "north_up":
         return None
+    # GDAL's suggestion for a raster over the antimeridian spans all 360 degrees, in as few columns as it has.
     cols, rows = sample_pixels(facts.width, facts.height)
     lon, lat = (np.asarray(v) for v in to_target.transform(*places(facts.affine, cols, rows)))
     known = np.isfinite(lon) & np.isfinite(lat)
@@ -134,13 +155,15 @@ def _geographic_grid(facts: RasterFacts, crs: CRS, to_target: Transformer) -> Su
 
 
 def check_longitudes(label: str, facts: RasterFacts, crs: CRS) -> None:
-    """See that PROJ, which gives longitudes up to 180 degrees, will find its way back to the pixels.
+    """Check that a geographic raster keeps its longitudes within 180 degrees, before it is reprojected.
 
     Raises
     ------
     PermanentError
-        The raster counts them from 0 to 360, or further. Without reprojection it stays as it is, which is well.
+        longitudes_beyond_180: it counts them from 0 to 360, or further.
     """
+    # The warp asks PROJ for the longitude of each output pixel, and PROJ answers between -180 and 180: pixels of the
+    # source beyond that would never be found.
     if not crs.is_geographic or facts.georeference == "gcps":
         return
     lons = [(facts.affine @ corner)[0] for corner in ((0, 0), (facts.width, 0), (0, facts.height))]
@@ -150,7 +173,7 @@ def check_longitudes(label: str, facts: RasterFacts, crs: CRS) -> None:
 
 
 def is_mercator(target: CRS) -> bool:
-    """Tell whether a projection runs off to infinity at the poles."""
+    """Whether a projection goes to infinity at the poles."""
     method = target.coordinate_operation.method_name if target.coordinate_operation else ""
     return "Mercator" in method and "Transverse" not in method and "Oblique" not in method
 
@@ -159,6 +182,7 @@ def _mercator_grid(facts: RasterFacts, target: CRS, to_target: Transformer) -> S
     area = target.area_of_use
     cols, rows = sample_pixels(facts.width, facts.height)
     lon, lat = places(facts.affine, cols, rows)
+    # Where Web Mercator's square ends: https://epsg.io/3857
     south, north = (area.south, area.north) if area else (-85.06, 85.06)
     if lat.min() >= south and lat.max() <= north:
         return None
@@ -186,26 +210,32 @@ def _grid_of(bounds: tuple[float, float, float, float], size: float) -> Suggesti
 
 
 def sample_pixels(width: int, height: int) -> tuple[Points, Points]:
-    """Give columns and rows of SAMPLES x SAMPLES places that cover a raster from edge to edge, row by row."""
+    """Return columns and rows of SAMPLES x SAMPLES points from edge to edge of a raster, each of shape (441,)."""
     cols, rows = np.meshgrid(np.linspace(0, width, SAMPLES), np.linspace(0, height, SAMPLES))
     return cols.ravel(), rows.ravel()
 
 
 def places(affine: Affine, cols: Points, rows: Points) -> tuple[Points, Points]:
-    """Apply a geotransform to many pixels at once."""
+    """Return x and y of pixel positions by a geotransform; all arrays have the shape of `cols`.
+
+    Positions are corners of pixels: (0, 0) is the top left corner of the raster.
+    """
     a, b, c, d, e, f = tuple(affine)[:6]
     return a * cols + b * rows + c, d * cols + e * rows + f
 
 
 def unwrap(lon: Points) -> Points:
-    """Shift longitudes by whole turns so that all lie within half a turn of the first."""
+    """Return longitudes in degrees, each shifted by multiples of 360 to within 180 degrees of the middle one."""
     middle = lon[len(lon) // 2]
     shifted: Points = lon - 360.0 * np.round((lon - middle) / 360.0)
     return shifted
 
 
 def pole_inside(width: int, height: int, affine: Affine, to_geographic: Transformer) -> int:
-    """Tell which pole lies within a projected raster: 1, -1, or 0 for none."""
+    """Return which pole lies within a raster in a projected CRS: 1 for north, -1 for south, 0 for none.
+
+    `to_geographic` leads from the raster's CRS to longitude and latitude.
+    """
     inverse = ~affine
     for pole in (1, -1):
         try:
@@ -214,7 +244,7 @@ def pole_inside(width: int, height: int, affine: Affine, to_geographic: Transfor
         except ProjError:
             continue
         col, row = inverse @ (x, y)
-        # Cylindrical projections have no one point for a pole: there and back does not lead to it.
+        # In cylindrical projections a pole is a line, or at infinity: the way there and back does not return to it.
         one_point = math.isfinite(lon) and abs(lat - 90.0 * pole) < 1e-6 and _is_one_point(to_geographic, pole)
         if one_point and 0 <= col <= width and 0 <= row <= height:
             return pole
@@ -228,7 +258,20 @@ def _is_one_point(to_geographic: Transformer, pole: int) -> bool:
 
 
 def row_span(facts: RasterFacts, grid: Grid, to_target: Transformer, side: int) -> float:
-    """Give the rows of the source that a row of blocks of the grid touches, at most, as sampled."""
+    """Return how many rows of the source a row of blocks of the grid touches at most, by samples.
+
+    Parameters
+    ----------
+    facts
+        Of the source.
+    grid
+        Of the output.
+    to_target
+        From the CRS of the source to that of the grid.
+    side
+        Of the blocks, in pixels of the grid.
+    """
+    # Control points have no inverse that could be sampled here, so assume the worst.
     if facts.georeference == "gcps":
         return float(facts.height)
     inverse = ~facts.affine

@@ -1,4 +1,4 @@
-"""Nodata and validity: how a raster says which of its pixels count, and what becomes of it. Pure."""
+"""Nodata and validity: which pixels of a raster are valid, and how the file marks them. Pure."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ Validity = Literal["nodata", "alpha", "mask", "all"]
 
 @dataclass(frozen=True)
 class NodataPlan:
-    """Which pixels count."""
+    """Which pixels are valid."""
 
     nodata: float | None
     """The value that stands for no data in source and output."""
     validity: Validity
-    """By what the source says it; "all": it does not."""
+    """How the source marks its valid pixels; "all": it does not, and every pixel is valid."""
     warnings: tuple[Json, ...] = ()
     assumed: bool = False
-    """NaN stands for no data though the file does not say so."""
+    """NaN counts as nodata although the file does not declare it."""
 
 
-def plan_nodata(facts: RasterFacts, wished: float | str | None) -> NodataPlan:
-    """Decide by what pixels are valid: the caller's nodata, the file's, its alpha band, its mask, or NaN.
+def plan_nodata(facts: RasterFacts, requested: float | str | None) -> NodataPlan:
+    """Decide what marks valid pixels: an alpha band, a mask, a nodata value, or in floating-point rasters NaN.
 
-    `wished` is a number, "nan", or "none" to take no value for nodata; None means what the file says.
+    `requested` is a number, "nan", or "none" to declare no nodata value; None means that of the file.
 
     Raises
     ------
     PermanentError
-        The caller's value is none that a pixel can have.
+        nodata_out_of_range: no pixel of the raster's data type can have the requested value.
     """
-    value, warnings = _value(facts, wished)
+    value, warnings = _value(facts, requested)
     if facts.alpha_band:
         return NodataPlan(value, "alpha", warnings)
     if facts.has_mask:
         return NodataPlan(value, "mask", warnings)
-    if value is None and facts.is_float and wished != "none":
-        # NaN is no measurement, whether the file says so or not.
+    if value is None and facts.is_float and requested != "none":
+        # NaN is never a measurement. As nodata it stays out of averages and statistics, and the warp needs no mask.
         return NodataPlan(math.nan, "nodata", warnings, assumed=True)
     return NodataPlan(value, "nodata" if value is not None else "all", warnings)
 
 
-def _value(facts: RasterFacts, wished: float | str | None) -> tuple[float | None, tuple[Json, ...]]:
-    if wished == "none":
+def _value(facts: RasterFacts, requested: float | str | None) -> tuple[float | None, tuple[Json, ...]]:
+    if requested == "none":
         return None, ()
-    if wished is not None:
-        value = float(wished)
+    if requested is not None:
+        value = float(requested)
         if not holds(facts.dtype, value):
             raise nodata_out_of_range(nodata=value, dtype=facts.dtype)
         return value, ()

@@ -33,13 +33,14 @@ from services.raster.source.gdal import CACHE_BYTES
 
 NATIVE = "native"
 OUTPUT_GROWTH = 4.0
-"""An output grid may have this many times the pixels that a source may have."""
+"""How many times the limit of a source its output may have. A polar raster in degrees, for example, grows without bound
+and is mostly empty."""
 Profile = Literal["deflate", "zstd", "lerc"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller asks for; the names are those of the parameters."""
+    """What the job asks for; the names are those of its parameters."""
 
     target_crs: str = "EPSG:4326"
     source_crs: str | None = None
@@ -57,24 +58,24 @@ class Options:
 
 @dataclass(frozen=True)
 class WarpPlan:
-    """How pixels are brought to the output grid."""
+    """How pixels are warped to the output grid."""
 
     grid: Grid
     source_crs_wkt: str
     resampling: str
     side: int
-    """Of the square blocks that are warped one by one, aligned to the grid."""
+    """Of the square blocks that are warped one by one, aligned to the grid, in pixels."""
     row_span: float
     """Rows of the source that a row of blocks touches."""
 
 
 @dataclass(frozen=True)
 class RasterPlan:
-    """All that is decided before the pixels are read."""
+    """Everything that is decided before the pixels are read."""
 
     facts: RasterFacts
     crs: CRS | None
-    """What the source is taken to be in; None only where it stays as it is."""
+    """Of the source; None only for a conversion, which keeps the pixels where they are."""
     nodata: NodataPlan
     kind: Kind
     warp: WarpPlan | None
@@ -84,7 +85,7 @@ class RasterPlan:
 
     @property
     def warp_crs(self) -> CRS:
-        """The CRS that it is warped to. Only where it is."""
+        """The CRS of the output, of a raster that is warped."""
         assert self.warp is not None
         return CRS.from_wkt(self.warp.grid.crs_wkt)
 
@@ -101,45 +102,59 @@ class RasterPlan:
         return self.warp.grid.width * self.warp.grid.height * self.facts.pixel_bytes
 
     def overviews(self, minimum: float | None, maximum: float | None) -> str:
-        """Choose the resampling of overviews, now that the range of the pixels is known."""
+        """Return the resampling of overviews, as GDAL names it, by the range of the pixels where it is known."""
         return overview_method(kind_of(self.facts, minimum, maximum), self.options.resampling)
 
 
 def check_size(label: str, facts: RasterFacts, limit_gb: float) -> None:
-    """See that a raster is small enough for one task. Raises PermanentError raster_too_large."""
+    """Check that a raster is small enough for one task. Raises PermanentError raster_too_large."""
     if facts.raw_bytes > limit_gb * 1e9:
         raise errors.raster_too_large(label=label, gigabytes=facts.raw_bytes / 1e9, limit=limit_gb)
 
 
 def check_blocks(label: str, facts: RasterFacts) -> None:
-    """See that every block can be decoded in bounded memory. Raises PermanentError."""
+    """Check that every block can be decoded in bounded memory. Raises PermanentError raster_unreadable."""
     rows, cols = facts.block_shape
     size = rows * cols * facts.item_bytes * (facts.count if facts.interleave == "pixel" else 1)
+    # An uncompressed strip need not be decoded: GDAL reads it line by line.
     if size > MAX_BLOCK_BYTES and facts.compression != "none":
         raise errors.blocks_too_large(label=label, megabytes=size / 1e6)
 
 
 def plan_process(label: str, dataset: DatasetReader, facts: RasterFacts, options: Options) -> RasterPlan:
-    """Plan process_raster. Raises PermanentError for what cannot be placed on Earth."""
+    """Plan process_raster from the header of an open raster.
+
+    Raises
+    ------
+    PermanentError
+        unsupported_dtype, or one of those about CRS and position: crs_missing, crs_unknown, crs_not_transformable,
+        crs_not_plane, not_georeferenced, longitudes_beyond_180.
+    """
     if facts.is_complex:
         raise errors.unsupported_dtype(label=label, dtype=facts.dtype)
     found = source_crs(label, facts, options.source_crs)
     native = options.target_crs.lower() == NATIVE
     target = horizontal(found.crs) if native else parse_crs(options.target_crs)
-    # Even where the pixels stay, the catalogue needs to know where on Earth they are.
+    # Even where the pixels stay, the item in the catalog needs longitude and latitude.
     transformer_between(label, found.crs, WGS84)
     check_geographic_or_projected(found.crs)
     check_geographic_or_projected(target)
     kind = kind_of(facts)
+    # Control points describe no grid, so even "native" needs a warp.
+    off_grid = facts.georeference == "gcps"
     warp = None
-    if _must_warp(facts, found.crs, target, native=native):
-        warp = _plan_warp(label, dataset, facts, found.crs, target, warp_method(kind, options.resampling))
+    if off_grid or (not native and (facts.georeference != "north_up" or not same_crs(found.crs, target))):
+        grid = plan_grid(label, dataset, facts, horizontal(found.crs), target)
+        side = block_side(facts.pixel_bytes)
+        span = row_span(facts, grid, transformer_between(label, found.crs, target), side)
+        method = warp_method(kind, options.resampling)
+        warp = WarpPlan(grid, horizontal(found.crs).to_wkt(), method, side, span)
     nodata = plan_nodata(facts, options.nodata)
     return RasterPlan(facts, found.crs, nodata, kind, warp, options, (*found.warnings, *nodata.warnings))
 
 
 def plan_conversion(label: str, facts: RasterFacts, options: Options) -> RasterPlan:
-    """Plan cog_conversion: pixels and position stay as they are. A raster without a CRS stays without one."""
+    """Plan cog_conversion: pixels and position stay as they are, and a raster without a CRS stays without one."""
     warnings: tuple[Json, ...] = ()
     crs = None
     if options.source_crs:
@@ -147,7 +162,7 @@ def plan_conversion(label: str, facts: RasterFacts, options: Options) -> RasterP
     elif facts.crs_wkt:
         crs = CRS.from_wkt(facts.crs_wkt)
     else:
-        message = f"{label} has no coordinate reference system, and the COG has none either."
+        message = f"{label} has no coordinate reference system, so the COG has none."
         warnings = ({"code": "crs_missing", "message": message, "count": 1},)
     nodata = plan_nodata(facts, options.nodata)
     warnings = (*warnings, *nodata.warnings)
@@ -155,47 +170,29 @@ def plan_conversion(label: str, facts: RasterFacts, options: Options) -> RasterP
 
 
 def needs_tiles(plan: RasterPlan) -> bool:
-    """Tell whether a source must first be cut into tiles: making a COG, or warping, goes through it out of order.
-
-    A source in tiles serves as it is. One in strips serves a warp while the strips under a row of blocks fit in the
-    cache, and a conversion never: overviews and blocks are made from it in different orders.
-    """
+    """Whether a source must first be copied into tiles, because it is in strips and is not read from top to bottom."""
     facts = plan.facts
     if facts.tiled or facts.raw_bytes <= CACHE_BYTES // 2:
         return False
+    # Blocks and overviews of a COG are made from it in different orders, and each would decode the strips again.
     if plan.warp is None:
         return True
+    # A warp goes through rows of blocks: it decodes each strip once while those under a row fit in GDAL's cache.
     return plan.warp.row_span * facts.width * facts.pixel_bytes > CACHE_BYTES * 0.8
 
 
 def disk_bytes(plan: RasterPlan, source_bytes: int) -> int:
-    """Estimate the disk that a task needs: the source, tiles of it, the warped pixels, and the COG with its overviews.
-
-    What is written compresses about as well as the source did; 1.5 times as much is a guess on the safe side.
-    """
+    """Return an estimate of the disk that a task needs: source, copy in tiles, warped pixels, COG with overviews."""
+    # What is written compresses about as well as the source did; 1.5 is a guess on the safe side.
     ratio = min(1.0, 1.5 * source_bytes / max(1, plan.facts.raw_bytes))
     tiles = plan.facts.raw_bytes * ratio if needs_tiles(plan) else 0
     warped = plan.output_raw_bytes * ratio if plan.warp else 0
+    # 1.7: the COG and a third for its overviews, which the driver holds in a temporary file too.
     return int(source_bytes + tiles + warped + 1.7 * plan.output_raw_bytes * ratio)
 
 
-def _must_warp(facts: RasterFacts, crs: CRS, target: CRS, *, native: bool) -> bool:
-    if facts.georeference == "gcps":
-        return True
-    return not native and (facts.georeference != "north_up" or not same_crs(crs, target))
-
-
-def _plan_warp(
-    label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, target: CRS, resampling: str
-) -> WarpPlan:
-    grid = plan_grid(label, dataset, facts, horizontal(crs), target)
-    side = block_side(facts.pixel_bytes)
-    span = row_span(facts, grid, transformer_between(label, crs, target), side)
-    return WarpPlan(grid, horizontal(crs).to_wkt(), resampling, side, span)
-
-
 def check_output(plan: RasterPlan, limit_gb: float) -> None:
-    """See that the output grid did not grow beyond reason. Raises PermanentError output_too_large."""
+    """Check that reprojection did not multiply the pixels. Raises PermanentError output_too_large."""
     if plan.warp and plan.output_raw_bytes > OUTPUT_GROWTH * limit_gb * 1e9:
         target = crs_label(CRS.from_wkt(plan.warp.grid.crs_wkt))
         raise errors.output_too_large(crs=target, gigabytes=plan.output_raw_bytes / 1e9, limit=OUTPUT_GROWTH * limit_gb)
