@@ -220,6 +220,13 @@ def list_job_types(req: func.HttpRequest) -> func.HttpResponse:
     return reply_if_changed(req, reports().job_types())
 
 
+@app.route("job-types/{job_type}", methods=["GET"])
+@answers()
+def get_job_type(req: func.HttpRequest) -> func.HttpResponse:
+    """Show a job type: its parameters, each described, and an example."""
+    return reply_if_changed(req, reports().job_type(req.route_params["job_type"]))
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answers()
 def health(req: func.HttpRequest) -> func.HttpResponse:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
@@ -12,18 +13,35 @@ from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
 from schema.words import clip
 
-Label = Field(default=None, min_length=1, max_length=1024)
+Container = Annotated[str, Field(min_length=1, max_length=63, examples=["bronze"])]
+_Label = Annotated[str | None, Field(min_length=1, max_length=1024)]
 
 
 class JobParameters(BaseModel):
-    """Parameters of every job type: unknown fields are refused, the labels are stored and shown where not used."""
+    """Parameters of every job type: its own, and four labels that any job may have. Unknown fields are refused.
+
+    A type that declares one of the labels itself uses it. The others are stored and shown with the job, and never read.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dataset_id: str | None = Label
-    resource_id: str | None = Label
-    version_id: str | None = Label
-    system: StrictBool = False
+    dataset_id: _Label = Field(
+        default=None, description="Label: the data set that the job is about.", examples=["bronze"]
+    )
+    resource_id: _Label = Field(
+        default=None, description="Label: the resource that the job is about.", examples=["counties"]
+    )
+    version_id: _Label = Field(default=None, description="Label: the version that the job is about.", examples=["v2"])
+    system: StrictBool = Field(
+        default=False, description="Label: a system submitted the job, and not a person.", examples=[True]
+    )
+
+    @classmethod
+    def labels(cls) -> tuple[str, ...]:
+        """Return the names of the labels that this job type does not use."""
+        models = (base for base in cls.__mro__ if issubclass(base, JobParameters) and base is not JobParameters)
+        used = {name for model in models for name in inspect.get_annotations(model)}
+        return tuple(name for name in JobParameters.model_fields if name not in used)
 
 
 @dataclass(frozen=True)
@@ -44,7 +62,13 @@ class Controller:
 
     job_type: ClassVar[str]
     Parameters: ClassVar[type[JobParameters]] = JobParameters
+    example: ClassVar[Json] = {}
+    """Parameters that work: shown by GET /api/job-types and in docs/, and run there by a test on the demo's samples."""
     stages: ClassVar[tuple[Stage, ...]]
+
+    def summary(self) -> str:
+        """Return what the job type does, in a sentence: the first line of its docstring."""
+        return (inspect.getdoc(type(self)) or self.job_type).partition("\n")[0]
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
         """Judge what depends on the deployment's settings; each fault is {"field", "message"}.

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from local import demo
+from local import demo, qgis
 from local.api import wait_for_health
 from local.errors import StackError
 from local.hosts import read_status
@@ -59,14 +59,18 @@ def down(options: argparse.Namespace) -> int:
 
 
 def env(options: argparse.Namespace) -> int:
-    """Print export lines of a running stack, for `eval "$(./dev env)"`."""
+    """Print export lines of a running stack, for `eval "$(./dev env)"`; with --qgis how to open what jobs made."""
     folder = LOCAL / options.name
     state = StackState.read(folder / "state.json")
     if not state.api or state.owner is None or not state.owner.alive():
         raise StackError(f"The stack '{options.name}' does not run. Start it with ./dev up.")
+    if options.qgis:
+        print(qgis.describe(state))
+        return 0
     pids = read_status(folder / "host-1.json").get("pids", [])
     values = {
         "GEOSTAGE_API": state.api,
+        **({"GEOSTAGE_KEY": state.key} if state.key else {}),
         POSTGRES_DSN_VARIABLE: state.postgres_dsn,
         "AZURE_STORAGE_CONNECTION_STRING": state.storage_connection_string,
         "GEOSTAGE_PIDS": " ".join(str(pid) for pid in pids),
@@ -132,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         add = commands.add_parser(name)
         add.add_argument("name", nargs="?", default="dev")
         add.set_defaults(command=command)
+        if name == "env":
+            add.add_argument("--qgis", action="store_true")
     add = commands.add_parser("bench")
     add.add_argument("name", nargs="?", default="")
     add.add_argument("arguments", nargs=argparse.REMAINDER)

@@ -143,7 +143,7 @@ class Stack:
             self._write()
             host.wait()
         self._hosts.append(host)
-        self.state.api = self._hosts[0].url
+        self._name_first_host()
         self._write()
         return host
 
@@ -229,8 +229,13 @@ class Stack:
     def _forget_host(self, host: Host) -> None:
         self._hosts = [other for other in self._hosts if other is not host]
         self.state.processes.pop(host.name, None)
-        self.state.api = self._hosts[0].url if self._hosts else ""
+        self._name_first_host()
         self._write()
+
+    def _name_first_host(self) -> None:
+        first = self._hosts[0] if self._hosts else None
+        self.state.api = first.url if first else ""
+        self.state.key = first.key if first and first.options.auth else ""
 
     @staticmethod
     @contextlib.contextmanager

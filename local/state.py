@@ -18,6 +18,7 @@ class StackState:
     postgres_dsn: str = ""
     storage_connection_string: str = ""
     api: str = ""  # of the first host, with its route prefix; empty while none runs
+    key: str = ""  # that the first host asks for; empty when it asks for none
 
     @property
     def owner(self) -> ProcessId | None:

@@ -178,14 +178,8 @@ class Engine:
         self.sweeper.sweep()
 
     def controller_of(self, job_type: str) -> Controller:
-        """Give the controller of a job type. Raises NotFound."""
-        if job_type not in self.controllers:
-            raise NotFound(
-                f"There is no job type {clip(job_type)!r}.",
-                remediation=f"Use one of: {', '.join(sorted(self.controllers))}.",
-                code="unknown_job_type",
-            )
-        return self.controllers[job_type]
+        """Return the controller of a job type. Raises NotFound."""
+        return find_controller(self.controllers, job_type)
 
     def _new_job(self, job_type: str, body: bytes, idempotency_key: str | None, traceparent: str | None) -> NewJob:
         controller = self.controller_of(job_type)
@@ -263,6 +257,17 @@ def _known(job: Job | None, job_id: str) -> Job:
     if job is None:
         raise job_not_found(job_id)
     return job
+
+
+def find_controller(controllers: Mapping[str, Controller], job_type: str) -> Controller:
+    """Return the controller of a job type. Raises NotFound."""
+    if job_type not in controllers:
+        raise NotFound(
+            f"There is no job type {clip(job_type)!r}.",
+            remediation=f"Use one of: {', '.join(sorted(controllers))}.",
+            code="unknown_job_type",
+        )
+    return controllers[job_type]
 
 
 def job_not_found(job_id: str) -> NotFound:

@@ -122,7 +122,7 @@ def _invalid(controller: Controller, faults: list[Json]) -> InvalidRequest:
     return InvalidRequest(
         f"The parameters of {controller.job_type} are not valid{more}. {listed}",
         errors=faults[:MAX_FAULTS],
-        remediation=f"GET /api/job-types shows the JSON Schema of {controller.job_type}.",
+        remediation=f"GET /api/job-types/{controller.job_type} shows what each parameter takes.",
     )
 
 

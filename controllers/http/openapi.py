@@ -50,17 +50,18 @@ def document(controllers: Mapping[str, Controller]) -> Json:
 
 
 def _paths(controllers: Mapping[str, Controller]) -> Json:
-    job_id = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": JOB_ID_PATTERN}}
+    job_id = _part_of_path("job_id", {"type": "string", "pattern": JOB_ID_PATTERN}, "Id of the job.")
+    job_type = _part_of_path("job_type", {"enum": sorted(controllers)}, "Name of the job type.")
     page = [
-        _query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
-        _query("cursor", {"type": "string"}),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}, "Entries of a page."),
+        _query("cursor", {"type": "string"}, "Place in the list, as the link `next` of a page bears it."),
     ]
     listing = [
-        _query("status", {"type": "string", "enum": [status.value for status in JobStatus]}),
-        _query("job_type", {"type": "string", "enum": sorted(controllers)}),
+        _query("status", {"type": "string", "enum": [status.value for status in JobStatus]}, "Jobs of this status."),
+        _query("job_type", {"type": "string", "enum": sorted(controllers)}, "Jobs of this type."),
         *page,
     ]
-    job = f"/jobs/{{{job_id['name']}}}"
+    job = "/jobs/{job_id}"
     paths: Json = {f"/jobs/{name}": {"post": _submit(controllers[name])} for name in sorted(controllers)}
     paths |= {
         "/jobs": {"get": _get("list_jobs", "List jobs, newest first.", "JobPage", listing, ())},
@@ -78,6 +79,10 @@ def _paths(controllers: Mapping[str, Controller]) -> Json:
         "/job-types": {
             "get": _get("list_job_types", "List job types with their JSON Schemas.", "JobTypes", [], (304,))
         },
+        "/job-types/{job_type}": {
+            "parameters": [job_type],
+            "get": _get("get_job_type", "Show a job type with an example.", "JobType", [], (304, 404)),
+        },
         "/openapi.json": {"get": _get("openapi", "This document.", "Object", [], (304,))},
         "/monitor/poison": {
             "get": _get("poison", "Show what was poisoned.", "PoisonPage", page, ()),
@@ -89,19 +94,23 @@ def _paths(controllers: Mapping[str, Controller]) -> Json:
 
 
 def _submit(controller: Controller) -> Json:
-    header = {"in": "header", "required": False}
-    summary = (type(controller).__doc__ or controller.job_type).strip().splitlines()[0]
     return {
         "operationId": f"submit_{controller.job_type}",
-        "summary": summary,
+        "summary": controller.summary(),
         "description": "Stages: " + " -> ".join(stage.name for stage in controller.stages),
         "parameters": [
-            {**header, "name": "Idempotency-Key", "schema": {"type": "string", "minLength": 1, "maxLength": 255}},
-            {**header, "name": "traceparent", "schema": {"type": "string"}},
+            _header(
+                "Idempotency-Key",
+                {"type": "string", "minLength": 1, "maxLength": 255},
+                "With the same key and parameters, a job that completed within 24 hours is found again.",
+            ),
+            _header("traceparent", {"type": "string"}, "W3C trace context; it stands in the job's log lines."),
         ],
         "requestBody": {
             "required": False,
-            "content": {_JSON: {"schema": _inlined(controller.Parameters.model_json_schema())}},
+            "content": {
+                _JSON: {"schema": _inlined(controller.Parameters.model_json_schema()), "example": controller.example}
+            },
         },
         "responses": {
             "202": {**_content("Submission", "Accepted."), "headers": _location()},
@@ -154,8 +163,16 @@ def _health_or_problem() -> Json:
     return {"description": "It cannot; `checks` says why.", "content": content}
 
 
-def _query(name: str, schema: Json) -> Json:
-    return {"name": name, "in": "query", "required": False, "schema": schema}
+def _part_of_path(name: str, schema: Json, meaning: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": schema, "description": meaning}
+
+
+def _header(name: str, schema: Json, meaning: str) -> Json:
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": meaning}
+
+
+def _query(name: str, schema: Json, meaning: str) -> Json:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": meaning}
 
 
 def _content(schema: str, description: str) -> Json:

@@ -29,8 +29,8 @@ class PoisonAction(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     action: Literal["requeue", "drop"] = Field(description="requeue: back into the queue; drop: gone for good.")
-    poison_id: StrictInt | None = Field(default=None, ge=1, le=MAX_POSITION)
-    all: StrictBool = False
+    poison_id: StrictInt | None = Field(default=None, ge=1, le=MAX_POSITION, description="One message, by its id.")
+    all: StrictBool = Field(default=False, description="All messages that are there now.")
 
     @model_validator(mode="after")
     def _one_or_all(self) -> PoisonAction:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controllers.base import Controller
-from controllers.engine.engine import job_not_found
+from controllers.engine.engine import find_controller, job_not_found
 from controllers.http import views
 from controllers.http.explain import explain_job
 from repositories.jobs import jobs, poison, sweep, tasks
@@ -77,8 +77,12 @@ class Reports:
         return explain_job(job, waiting, failed, now, sweep_age)
 
     def job_types(self) -> Json:
-        """List the job types with their stages and the JSON Schema of their parameters."""
-        return {"job_types": [_job_type(self.controllers[name]) for name in sorted(self.controllers)]}
+        """List the job types with their stages and the JSON Schemas of their parameters."""
+        return {"job_types": [views.job_type_view(self.controllers[name]) for name in sorted(self.controllers)]}
+
+    def job_type(self, job_type: str) -> Json:
+        """Show one job type. Raises NotFound."""
+        return views.job_type_view(find_controller(self.controllers, job_type))
 
     def poison(self, query: Mapping[str, str]) -> Json:
         """Show what was poisoned, newest first, with the row that each message points at: ?limit=&cursor=."""
@@ -92,17 +96,6 @@ class Reports:
         items = [{**row, "poisoned_at": row["poisoned_at"].isoformat()} for row in kept]
         page = views.page_view("messages", items, path="/api/monitor/poison", query=query, cursor=cursor)
         return {"counts": counts, **page}
-
-
-def _job_type(controller: Controller) -> Json:
-    schema = controller.Parameters.model_json_schema()
-    return {
-        "job_type": controller.job_type,
-        "description": (type(controller).__doc__ or "").strip().splitlines()[0],
-        "stages": [stage.name for stage in controller.stages],
-        "parameters": schema,
-        "links": [{"rel": "submit", "href": f"/api/jobs/{controller.job_type}", "method": "POST"}],
-    }
 
 
 def _limit(query: Mapping[str, str]) -> int:

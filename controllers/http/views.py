@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from controllers.base import Controller
 from schema.errors import InvalidRequest
 from schema.jobs import JOB_ID_PATTERN, Job, JobStatus, Json, Task, TaskStatus
 
@@ -79,6 +80,27 @@ def submission_view(job: Job, *, existing: bool) -> Json:
     """Show an accepted job as POST /api/jobs/{job_type} does."""
     view: Json = {"job_id": job.job_id, "job_type": job.job_type, "status": job.status.value, "links": job_links(job)}
     return {**view, "existing": True} if existing else view
+
+
+def job_type_view(controller: Controller) -> Json:
+    """Show a job type as GET /api/job-types/{job_type} does: what it takes, and an example that works.
+
+    `parameters` is the JSON Schema of what the type uses. `labels` are the schemas of those that it only stores.
+    """
+    schema = controller.Parameters.model_json_schema()
+    labels = {name: schema["properties"].pop(name) for name in controller.Parameters.labels()}
+    return {
+        "job_type": controller.job_type,
+        "description": controller.summary(),
+        "stages": [stage.name for stage in controller.stages],
+        "parameters": schema,
+        "labels": labels,
+        "example": controller.example,
+        "links": [
+            _link("self", f"/api/job-types/{controller.job_type}"),
+            _link("submit", f"/api/jobs/{controller.job_type}", "POST"),
+        ],
+    }
 
 
 def task_view(task: Task) -> Json:

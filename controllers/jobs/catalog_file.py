@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from controllers.base import Controller, JobOutcome, JobParameters
-from controllers.jobs.raster_parameters import COLLECTION_PATTERN
-from schema.jobs import Job, Stage, TaskResult, TaskSpec
+from controllers.base import Container, Controller, JobOutcome, JobParameters
+from controllers.jobs.raster_parameters import CollectionName
+from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from services.containers.details import Detail
 from services.containers.kinds import CATALOGUED, kind_of
 from services.stac.ids import collection_id
@@ -24,19 +24,20 @@ def _readable(blob: str) -> str:
 class FileParameters(JobParameters):
     """Which file, and which collection it belongs to."""
 
-    dataset_id: str = Field(min_length=1, max_length=63, description="Container of the file.")
+    dataset_id: Container = Field(description="Container of the file.")
     resource_id: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_readable)] = Field(
-        description="The file's full name in its container: a GeoTIFF, or a file that process_vector takes."
+        description="Name of the file's blob in the container, with its folders: a GeoTIFF, or a file that "
+        "process_vector takes.",
+        examples=["surveys/2024/roads.gpkg"],
     )
-    collection_id: str | None = Field(
-        default=None, pattern=COLLECTION_PATTERN, description="By default made of dataset_id."
-    )
+    collection_id: CollectionName = None
 
 
 class FileController(Controller):
     """A job of one task on one file of any kind."""
 
     Parameters = FileParameters
+    example: ClassVar[Json] = {"dataset_id": "bronze", "resource_id": "countries.gpkg"}
 
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the file."""
@@ -53,7 +54,7 @@ class FileController(Controller):
 
 
 class CatalogFile(FileController):
-    """catalog (1): what the file's header says, or for formats without one a pass over its rows."""
+    """Catalogue a file by its header, or by one pass over its rows where the format has none."""
 
     job_type = "catalog_file"
     stages = (Stage("catalog", queue="vector"),)
@@ -66,21 +67,21 @@ class CatalogFile(FileController):
 
 
 class StacItemQuick(CatalogFile):
-    """catalog (1): what storage says of the file, which is not opened."""
+    """Catalogue a file by what storage says of it; the file is not opened."""
 
     job_type = "stac_item_quick"
     detail = "quick"
 
 
 class StacItemFull(CatalogFile):
-    """catalog (1): the file is read as a whole, with statistics and checksum."""
+    """Catalogue a file by all of its data, with statistics and a checksum."""
 
     job_type = "stac_item_full"
     detail = "full"
 
 
 class StacItemSmart(CatalogFile):
-    """catalog (1): as a whole, but of a large raster the header alone."""
+    """Catalogue a file by all of its data, but a raster of more than 64 MB by its header."""
 
     job_type = "stac_item_smart"
     detail = "smart"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from controllers.base import JobParameters
 from controllers.jobs.metadata import MetadataController
 from controllers.jobs.search_parameters import (
+    CURSOR_HELP,
     PAGE,
     CollectionId,
     CursorText,
@@ -23,23 +24,23 @@ from schema.settings import Settings
 from services.stac.search.areas import HALF_WAY_ROUND
 from services.stac.search.filters import place_kinds, search_of
 
-CURSOR_HELP = "`cursor` of the page before; the other parameters stay as they were, but for limit."
-LIMIT_HELP = "Most records of a page; a page also ends at 200 kB."
+CURSOR_EXAMPLES = ["eyJhdCI6WyJicm9uemUiXX0"]
 AREAS = ("bbox", "intersects", "point")
 
 
 class ListCollectionsParameters(JobParameters):
     """Which page."""
 
-    limit: Limit = Field(default=PAGE, description=LIMIT_HELP)
-    cursor: CursorText | None = Field(default=None, description=CURSOR_HELP)
+    limit: Limit = PAGE
+    cursor: CursorText | None = Field(default=None, description=CURSOR_HELP, examples=CURSOR_EXAMPLES)
 
 
 class ListCollections(MetadataController):
-    """Collections, with the number of their items."""
+    """List the STAC collections, with the number of their items."""
 
     job_type = "list_collections"
     Parameters = ListCollectionsParameters
+    example: ClassVar[Json] = {"limit": 10}
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
         """Refuse a cursor that no page gave out."""
@@ -50,28 +51,30 @@ class ListCollections(MetadataController):
 class CollectionParameters(JobParameters):
     """Which collection."""
 
-    collection_id: CollectionId
+    collection_id: CollectionId = Field(description="Id of the collection.", examples=["bronze"])
 
 
 class GetCollectionDetails(MetadataController):
-    """A collection's record, items and size."""
+    """Show a STAC collection: its record, its items in figures, and its size."""
 
     job_type = "get_collection_details"
     Parameters = CollectionParameters
+    example: ClassVar[Json] = {"collection_id": "bronze"}
 
 
 class ListItemsParameters(SearchParameters):
     """Which items, and which page of them."""
 
-    limit: Limit = Field(default=PAGE, description=LIMIT_HELP)
-    cursor: CursorText | None = Field(default=None, description=CURSOR_HELP)
+    limit: Limit = PAGE
+    cursor: CursorText | None = Field(default=None, description=CURSOR_HELP, examples=CURSOR_EXAMPLES)
 
 
 class ListItems(MetadataController):
-    """Items, newest first."""
+    """List STAC items, newest first."""
 
     job_type = "list_items"
     Parameters = ListItemsParameters
+    example: ClassVar[Json] = {"collection_id": "bronze", "bbox": [-85, 36, -84, 37]}
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
         """Refuse a cursor of another search."""
@@ -97,10 +100,25 @@ class QuerySpatialParameters(ListItemsParameters):
 
     model_config = ConfigDict(json_schema_extra=_ONE_AREA)
 
-    intersects: Geometry | None = Field(default=None, description="A GeoJSON geometry.")
-    point: Point | None = Field(default=None, description="Longitude, latitude.")
+    intersects: Geometry | None = Field(
+        default=None,
+        description="Items that touch this GeoJSON geometry: at most 10,000 positions, rings closed and without "
+        "self-crossings.",
+        examples=[{"type": "Point", "coordinates": [-84.3, 36.5]}],
+    )
+    point: Point | None = Field(
+        default=None,
+        description="Items around this place, longitude and latitude, nearest first.",
+        examples=[[-84.3, 36.5]],
+    )
     distance_m: float | None = Field(
-        default=None, strict=True, gt=0, le=HALF_WAY_ROUND, allow_inf_nan=False, description="Metres around the point."
+        default=None,
+        strict=True,
+        gt=0,
+        le=HALF_WAY_ROUND,
+        allow_inf_nan=False,
+        description="How far from the point, in metres on the ellipsoid; 0 is the distance within an item.",
+        examples=[20_000],
     )
 
     @model_validator(mode="after")
@@ -114,37 +132,45 @@ class QuerySpatialParameters(ListItemsParameters):
 
 
 class QuerySpatial(ListItems):
-    """Items in a box, in a shape, or around a point."""
+    """Find STAC items in a box, in a shape, or around a point."""
 
     job_type = "query_spatial"
     Parameters = QuerySpatialParameters
+    example: ClassVar[Json] = {"point": [-84.3, 36.5], "distance_m": 20_000}
 
 
 class GetStatisticsParameters(JobParameters):
     """Of all collections, or of one."""
 
-    collection_id: CollectionId | None = None
+    collection_id: CollectionId | None = Field(
+        default=None, description="Count the items of this collection alone.", examples=["bronze"]
+    )
 
 
 class GetStatistics(MetadataController):
-    """Items by collection, month, file type and CRS."""
+    """Count STAC items by collection, month, file type and CRS."""
 
     job_type = "get_statistics"
     Parameters = GetStatisticsParameters
+    example: ClassVar[Json] = {"collection_id": "bronze"}
 
 
 class ExportMetadataParameters(SearchParameters):
     """Which items, in which format."""
 
     format: Literal["json", "geojson", "csv", "parquet"] = Field(
-        default="json", description="json: collections and items; geojson: a FeatureCollection; parquet: GeoParquet."
+        default="json",
+        description="json: collections and items; geojson: the items as a FeatureCollection; csv: a line for each "
+        "item; parquet: GeoParquet 1.1.",
+        examples=["parquet"],
     )
 
 
 class ExportMetadata(MetadataController):
-    """The catalogue, or a part of it, as one file in blob storage."""
+    """Write the catalogue, or a part of it, into one file in blob storage."""
 
     job_type = "export_metadata"
     Parameters = ExportMetadataParameters
+    example: ClassVar[Json] = {"format": "parquet"}
     # It runs for minutes where the others take milliseconds, so it has a child process with a deadline of its own.
     stages = (Stage("execute", queue="vector"),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -16,25 +16,25 @@ Identifier = Annotated[str, Field(min_length=1, max_length=63)]
 
 
 class DatabaseHealth(MetadataController):
-    """How the database does: connections, locks, bloat, migrations, versions, age of the sweep."""
+    """Check the database: connections, locks, bloat, migrations, versions, and the age of the sweep."""
 
     job_type = "database_health"
 
 
 class GetDatabaseSummary(MetadataController):
-    """Tables, catalogue and jobs in figures."""
+    """Show tables, catalogue and jobs in figures."""
 
     job_type = "get_database_summary"
 
 
 class ListSchemas(MetadataController):
-    """The schemas, with what they hold."""
+    """List the schemas with their tables, views and size."""
 
     job_type = "list_schemas"
 
 
 class GetPostgisInfo(MetadataController):
-    """Versions of PostGIS and its libraries, and the geometry columns by type."""
+    """Show the versions of PostGIS and its libraries, and the geometry columns by type."""
 
     job_type = "get_postgis_info"
 
@@ -42,15 +42,18 @@ class GetPostgisInfo(MetadataController):
 class DescribeTableParameters(JobParameters):
     """Which table."""
 
-    target_schema: Identifier = Field(default="geo", description="One of the schemas that jobs load into.")
-    target_table: Identifier = Field(description="A table or a view.")
+    target_schema: Identifier = Field(
+        default="geo", description="Schema of the table, one of GEOSTAGE_TARGET_SCHEMAS.", examples=["planning"]
+    )
+    target_table: Identifier = Field(description="The table or view to describe.", examples=["us_counties"])
 
 
 class DescribeTable(MetadataController):
-    """Columns, geometries, indexes, constraints, size and bounds of a table."""
+    """Describe a table: columns, geometries, indexes, constraints, size and bounds."""
 
     job_type = "describe_table"
     Parameters = DescribeTableParameters
+    example: ClassVar[Json] = {"target_table": "us_counties"}
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
         """Describe what jobs load, and nothing else."""

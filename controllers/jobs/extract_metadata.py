@@ -9,7 +9,7 @@ from schema.jobs import Job, Stage, TaskResult, TaskSpec
 
 
 class ExtractMetadata(FileController):
-    """One task; nothing is changed."""
+    """Report what a file says about itself and where it lies; nothing is written."""
 
     job_type = "extract_metadata"
     stages = (Stage("execute", queue="vector"),)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from controllers.jobs.raster_parameters import RasterController
-from controllers.jobs.tiling_parameters import TilingParameters
-from schema.jobs import Job, Stage, TaskResult, TaskSpec
+from controllers.jobs.tiling_parameters import PlanParameters
+from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 
 
 class GenerateTilingPlan(RasterController):
-    """One task."""
+    """Plan the tiles that a raster would be cut into, from its header alone."""
 
     job_type = "generate_tiling_plan"
-    Parameters = TilingParameters
+    Parameters = PlanParameters
+    example: ClassVar[Json] = {
+        "dataset_id": "bronze",
+        "resource_id": "jacksboro_dem.tif",
+        "target_tile_size_gb": 0.0001,
+    }
     stages = (Stage("plan", queue="raster"),)
 
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field, StrictInt
 
 from controllers.base import Controller, JobOutcome, JobParameters
-from schema.jobs import Job, JobStatus, Stage, TaskResult, TaskSpec, TaskStatus
+from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec, TaskStatus
 
 
 class HelloWorldParameters(JobParameters):
     """How many greetings, and what they say."""
 
-    n: StrictInt = Field(default=1, ge=1, le=1000)
-    message: str = Field(default="Hello World", max_length=1000)
+    n: StrictInt = Field(default=1, ge=1, le=1000, description="How many tasks, each with one greeting.", examples=[2])
+    message: str = Field(
+        default="Hello World", max_length=1000, description="What each of them says.", examples=["Hello"]
+    )
 
 
 class HelloWorld(Controller):
-    """One stage of n tasks; failures are counted, not hidden."""
+    """Say n greetings, each in a task of its own: the smallest job, to try a deployment with."""
 
     job_type = "hello_world"
     Parameters = HelloWorldParameters
+    example: ClassVar[Json] = {"n": 2, "message": "Hello"}
     stages = (Stage("execute", queue="light", on_failure="finish_all"),)
 
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -15,8 +15,12 @@ from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec, TaskStatus
 class HelloWorldSequentialParameters(JobParameters):
     """How many greetings, and what they say."""
 
-    n: int = Field(default=1, ge=1, le=20)
-    message: str = Field(default="Sequential Hello Test", max_length=1000)
+    n: int = Field(
+        default=1, ge=1, le=20, description="How many greetings, and how many answers to them.", examples=[3]
+    )
+    message: str = Field(
+        default="Sequential Hello Test", max_length=1000, description="What each greeting says.", examples=["Hello"]
+    )
 
     @field_validator("n", mode="before")
     @classmethod
@@ -27,10 +31,14 @@ class HelloWorldSequentialParameters(JobParameters):
 
 
 class HelloWorldSequential(Controller):
-    """initial_hello (n) -> validation (1) -> response (n)."""
+    """Say greetings, check them all, then answer each: three stages that hand on what they found.
+
+    Stages: initial_hello (n) -> validation (1) -> response (n).
+    """
 
     job_type = "hello_world_sequential"
     Parameters = HelloWorldSequentialParameters
+    example: ClassVar[Json] = {"n": 3, "message": "Hello"}
     stages = (
         Stage("initial_hello", queue="light"),
         Stage("validation", queue="light"),

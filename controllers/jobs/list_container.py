@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StrictInt
 
-from controllers.base import Controller, JobOutcome, JobParameters
+from controllers.base import Container, Controller, JobOutcome, JobParameters
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from services.containers.listing import Summary
 
@@ -19,19 +19,29 @@ Affix = Annotated[str, Field(max_length=1024, pattern=r"^[^\x00-\x1f]*$")]
 class ListContainerParameters(JobParameters):
     """Which blobs of which container."""
 
-    dataset_id: str = Field(min_length=1, max_length=63, description="The container.")
-    prefix: Affix = Field(default="", description="What the names begin with.")
-    suffix: Affix | None = Field(default=None, description="What the names end with, in any case, such as .tif.")
+    dataset_id: Container = Field(description="The container to list.")
+    prefix: Affix = Field(default="", description="List only blobs whose names begin so.", examples=["surveys/2024/"])
+    suffix: Affix | None = Field(
+        default=None, description="List only blobs whose names end so, in upper or lower case.", examples=[".tif"]
+    )
     limit: StrictInt | None = Field(
-        default=None, ge=1, le=10_000_000, description="How many blobs, in the order of their names."
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description="List only so many blobs, the first by name; the summary is about them.",
+        examples=[1000],
     )
 
 
 class ListContainer(Controller):
-    """prefixes (1) -> list (one per first-level prefix, one for the root)."""
+    """List the blobs of a container, and add them up.
+
+    Stages: prefixes (1) -> list (one per first-level prefix, one for the root).
+    """
 
     job_type = "list_container"
     Parameters = ListContainerParameters
+    example: ClassVar[Json] = {"dataset_id": "bronze", "suffix": ".tif"}
     stages = (Stage("prefixes"), Stage("list"))
 
     def container(self, parameters: JobParameters) -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
-from controllers.base import Controller, JobOutcome, JobParameters, schema_faults
+from controllers.base import Container, Controller, JobOutcome, JobParameters, schema_faults
 from schema.errors import PermanentError
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
@@ -56,6 +57,11 @@ def _check_encoding(name: str) -> str:
     return known
 
 
+def _without_default(schema: JsonDict) -> None:
+    """Leave the default out of the JSON Schema of a field that another field fills in."""
+    schema.pop("default", None)
+
+
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 MaxRejected = Annotated[
     int | str | None,
@@ -70,36 +76,89 @@ Identifier = Annotated[str, Field(pattern=TABLE_PATTERN, max_length=MAX_TABLE_BY
 class ProcessVectorParameters(JobParameters):
     """Which file, and which table it becomes."""
 
-    dataset_id: str = Field(min_length=1, max_length=63, description="Container of the file.")
+    dataset_id: Container = Field(description="Container of the file.")
     resource_id: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_check_extension)] = Field(
-        description="The file's full name in its container."
+        description="Name of the file's blob in the container, with its folders. Its extension tells the format.",
+        examples=["surveys/2024/roads.gpkg"],
     )
     target_table: Annotated[Identifier, AfterValidator(_check_table), BeforeValidator(_check_named)] = Field(
-        default="", validate_default=False, description="By default the file's stem, made a plain identifier."
+        default="",
+        validate_default=False,
+        description="Table to load into. By default the file's name without its extension, in lower case, with "
+        "underscores for all but letters and digits.",
+        examples=["roads"],
+        json_schema_extra=_without_default,
     )
-    target_schema: Identifier = Field(default="geo")
-    load_method: Literal["replace", "append"] = "replace"
-    chunk_size: StrictInt = Field(default=10_000, ge=1, le=100_000, description="Rows that one task loads.")
-    target_crs: str = Field(default="EPSG:4326", pattern=CRS_PATTERN)
+    target_schema: Identifier = Field(
+        default="geo", description="Schema of the table, one of GEOSTAGE_TARGET_SCHEMAS.", examples=["planning"]
+    )
+    load_method: Literal["replace", "append"] = Field(
+        default="replace",
+        description="replace: the table is swapped for a new one at once. append: the rows are added to the table, "
+        "which is made if it is missing.",
+        examples=["append"],
+    )
+    chunk_size: StrictInt = Field(
+        default=10_000,
+        ge=1,
+        le=100_000,
+        description="Rows that one task loads: fewer take less memory, more take fewer tasks.",
+        examples=[50_000],
+    )
+    target_crs: str = Field(
+        default="EPSG:4326", pattern=CRS_PATTERN, description="CRS of the table.", examples=["EPSG:25832"]
+    )
     geometry_type: Literal["point", "line", "polygon"] | None = Field(
-        default=None, description="Which geometries to load from a layer that mixes points, lines and polygons."
+        default=None,
+        description="Which geometries to load from a layer that mixes points, lines and polygons; the others are "
+        "rejected rows. Without it such a layer fails with mixed_geometries.",
+        examples=["polygon"],
     )
-    keep_null_geometry: StrictBool = Field(default=False, description="Load rows without a geometry, with NULL.")
-    max_rejected: MaxRejected = Field(default=None, description='Rows that may be rejected, or a share such as "1%".')
-    dry_run: StrictBool = Field(default=False, description="Stop after preprocess, and tell what was found.")
+    keep_null_geometry: StrictBool = Field(
+        default=False,
+        description="Load rows without a geometry, with NULL, instead of rejecting them.",
+        examples=[True],
+    )
+    max_rejected: MaxRejected = Field(
+        default=None,
+        description="Rows that may be rejected before the load fails: a number, or a share of all rows. By default "
+        '"1%" with replace, and 0 with append.',
+        examples=["5%", 100],
+    )
+    dry_run: StrictBool = Field(
+        default=False,
+        description="Read the file and report what a load would do (columns, types, CRS, chunks), but load nothing.",
+        examples=[True],
+    )
     layer: Text | None = Field(
         default=None,
-        description='Which layer of a file, or folder of a KML; "*" loads each into <target_table>__<layer>.',
+        description='Which layer of the file, file of an archive, or folder of a KML; "*" loads each of them into '
+        "<target_table>__<layer>, all or none.",
+        examples=["roads", "*"],
     )
     source_crs: str | None = Field(
-        default=None, pattern=CRS_PATTERN, description="The CRS of the coordinates, whatever the file says."
+        default=None,
+        pattern=CRS_PATTERN,
+        description="CRS of the coordinates, whatever the file says.",
+        examples=["EPSG:31467"],
     )
     encoding: Annotated[Text, AfterValidator(_check_encoding)] | None = Field(
-        default=None, description="Encoding of the text of a shapefile, CSV or TSV."
+        default=None,
+        description="Encoding of the text of a shapefile, CSV or TSV, for a file that does not tell or is wrong.",
+        examples=["cp1252"],
     )
-    latitude_column: Text | None = Field(default=None, description="Column of latitude or y in a CSV.")
-    longitude_column: Text | None = Field(default=None, description="Column of longitude or x in a CSV.")
-    wkt_column: Text | None = Field(default=None, description="Column of WKT, or WKB in hex, in a CSV.")
+    latitude_column: Text | None = Field(
+        default=None,
+        description="Column of latitude or y in a CSV or TSV. The same name as longitude_column: one column holds "
+        '"lat,lon".',
+        examples=["lat"],
+    )
+    longitude_column: Text | None = Field(
+        default=None, description="Column of longitude or x in a CSV or TSV.", examples=["lon"]
+    )
+    wkt_column: Text | None = Field(
+        default=None, description="Column of WKT, EWKT, or WKB in hex in a CSV or TSV.", examples=["geometry"]
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -117,10 +176,14 @@ class ProcessVectorParameters(JobParameters):
 
 
 class ProcessVector(Controller):
-    """preprocess (1) -> upload (one per chunk) -> publish (1)."""
+    """Load a file of features into a PostGIS table.
+
+    Stages: preprocess (1) -> upload (one per chunk) -> publish (1).
+    """
 
     job_type = "process_vector"
     Parameters = ProcessVectorParameters
+    example: ClassVar[Json] = {"dataset_id": "bronze", "resource_id": "counties_usa.zip", "target_table": "us_counties"}
     stages = (Stage("preprocess", queue="vector"), Stage("upload", queue="vector"), Stage("publish", queue="vector"))
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:

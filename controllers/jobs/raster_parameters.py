@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
-from controllers.base import Controller, JobOutcome, JobParameters
+from controllers.base import Container, Controller, JobOutcome, JobParameters
 from schema.jobs import Job, Json, Stage, TaskResult
 from schema.settings import Settings
 
@@ -28,69 +28,124 @@ def _plain_blob(name: str) -> str:
     return name
 
 
-class RasterParameters(JobParameters):
-    """Which raster, and what to know about it that the file does not say."""
-
-    dataset_id: str = Field(min_length=1, max_length=63, description="Container of the file.")
-    resource_id: Annotated[str, Field(min_length=1, max_length=900), AfterValidator(_plain_blob)] = Field(
-        description="The file's full name in its container: a GeoTIFF."
-    )
-    version_id: str | None = Field(
-        default=None, pattern=r"^[^/\\\x00-\x1f]{1,100}$", description="Name of the output's version; v1 by default."
-    )
-    source_crs: str | None = Field(default=None, pattern=CRS_PATTERN, description="CRS of the file, if it has none.")
-    nodata: Nodata | None = Field(
-        default=None, description='Value that stands for no data; "nan", or "none" to take none for it.'
-    )
-
-    @field_validator("version_id")
-    @classmethod
-    def _no_dots_alone(cls, value: str | None) -> str | None:
-        if value is not None and set(value) == {"."}:
-            raise ValueError("must be a name, not dots alone")
-        return value
+def _not_dots_alone(name: str | None) -> str | None:
+    if name is not None and set(name) == {"."}:
+        raise ValueError("must be a name, not dots alone")
+    return name
 
 
-class OutputParameters(RasterParameters):
-    """How a COG is written."""
-
-    profile: Literal["deflate", "zstd", "lerc"] = Field(default="deflate", description="Compression; all are lossless.")
-    resampling: Resampling | None = Field(
-        default=None, description="By default nearest for palettes, classes and masks, bilinear for all else."
-    )
-
-
-class ProcessParameters(OutputParameters):
-    """What process_raster does."""
-
-    target_crs: str = Field(
-        default="EPSG:4326", pattern=rf"^native$|{CRS_PATTERN}", description='An authority\'s code, or "native".'
-    )
-    optimize: Literal["lossless", "none"] = Field(
-        default="lossless", description="lossless: the smallest integer type that holds every value and nodata exactly."
-    )
-    collection_id: str | None = Field(
-        default=None, pattern=COLLECTION_PATTERN, description="By default made of dataset_id."
-    )
-    max_raster_size_gb: float | None = Field(
-        default=None,
+Version = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[^/\\\x00-\x1f]{1,100}$",
+        description="Name of this version of the output, part of its blob's name and of its item's id; v1 by default.",
+        examples=["2024-05"],
+    ),
+    AfterValidator(_not_dots_alone),
+]
+CollectionName = Annotated[
+    str | None,
+    Field(
+        pattern=COLLECTION_PATTERN,
+        description="STAC collection of the item; made of dataset_id by default, and created where it is missing.",
+        examples=["elevation"],
+    ),
+]
+TargetCrs = Annotated[
+    str,
+    Field(
+        pattern=rf"^native$|{CRS_PATTERN}",
+        description='CRS of the output, as the code of an authority; "native" keeps pixels and CRS as they are.',
+        examples=["EPSG:32616"],
+    ),
+]
+Optimize = Annotated[
+    Literal["lossless", "none"],
+    Field(
+        description="Data type of the output. lossless: the smallest integer type that holds every value and nodata "
+        "exactly, the source's where none does; none: the source's.",
+        examples=["none"],
+    ),
+]
+SizeLimit = Annotated[
+    float | None,
+    Field(
         strict=True,
         gt=0,
         le=1000,
-        description="1e9 bytes of uncompressed pixels; by default the deployment's limit.",
+        description="Largest raster, in 1e9 bytes of uncompressed pixels; GEOSTAGE_MAX_RASTER_SIZE_GB by default.",
+        examples=[4.5],
+    ),
+]
+
+
+class RasterParameters(JobParameters):
+    """Which raster, what to know about it that the file does not say, and how its pixels are written."""
+
+    dataset_id: Container = Field(description="Container of the file.")
+    resource_id: Annotated[str, Field(min_length=1, max_length=900), AfterValidator(_plain_blob)] = Field(
+        description="Name of the file's blob in the container, with its folders: a GeoTIFF.",
+        examples=["surveys/2024/dem.tif"],
     )
+    source_crs: str | None = Field(
+        default=None,
+        pattern=CRS_PATTERN,
+        description="CRS of the file, for one that has none; it wins over the one that the file names.",
+        examples=["EPSG:4269"],
+    )
+    nodata: Nodata | None = Field(
+        default=None,
+        description='Value that stands for no data: a number, or "nan"; "none" takes every value for data. The '
+        "file's own by default.",
+        examples=[-9999, "nan"],
+    )
+    profile: Literal["deflate", "zstd", "lerc"] = Field(
+        default="deflate", description="Compression of the COG; all of them are lossless.", examples=["zstd"]
+    )
+    resampling: Resampling | None = Field(
+        default=None,
+        description="Method of reprojection and of the overviews. By default nearest and mode for palettes, classes "
+        "and masks, bilinear and average for all else.",
+        examples=["cubic"],
+    )
+
+
+class ConversionParameters(RasterParameters):
+    """What cog_conversion takes."""
+
+    version_id: Version = None
+
+
+class ValidationParameters(RasterParameters):
+    """What validate_raster takes: its forecast is about a process_raster with the same parameters."""
+
+    target_crs: TargetCrs = "EPSG:4326"
+    optimize: Optimize = "lossless"
+    max_raster_size_gb: SizeLimit = None
+
+
+class ProcessParameters(ValidationParameters):
+    """What process_raster takes."""
+
+    version_id: Version = None
+    collection_id: CollectionName = None
 
 
 class RasterController(Controller):
     """A job of one task on one raster."""
 
     stages: ClassVar[tuple[Stage, ...]] = (Stage("execute", queue="raster"),)
+    longest_ending: ClassVar[str] = ".tif"
+    """What the name of an output has at most behind its version."""
 
     def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Refuse names that would make the output's name longer than a blob's may be."""
+        """Refuse names that would make an output's name longer than a blob's may be."""
         del settings
+        # A type that has no use for a version writes no output.
+        if "version_id" in self.Parameters.labels():
+            return []
         parts = (parameters.dataset_id, parameters.resource_id, parameters.version_id or "v1")
-        if sum(len(part or "") + 1 for part in parts) + len(".tif") <= MAX_BLOB_NAME:
+        if sum(len(part or "") + 1 for part in parts) + len(self.longest_ending) <= MAX_BLOB_NAME:
             return []
         return [{"field": "resource_id", "message": f"makes an output name of more than {MAX_BLOB_NAME} characters"}]
 

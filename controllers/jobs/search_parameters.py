@@ -62,24 +62,39 @@ Geometry = Annotated[
         {
             "type": "object",
             "required": ["type"],
-            "properties": {"type": {"enum": list(TYPES)}, "coordinates": {"type": "array"}},
+            "properties": {
+                "type": {"enum": list(TYPES), "description": "Kind of the geometry."},
+                "coordinates": {"type": "array", "description": "Its positions: longitude, latitude, maybe a height."},
+                "geometries": {"type": "array", "description": "Of a GeometryCollection: its geometries."},
+            },
         }
     ),
 ]
 CollectionId = Annotated[str, Field(min_length=1, max_length=256)]
 Datetime = Annotated[str, Field(max_length=80), AfterValidator(_check_datetime)]
-Limit = Annotated[StrictInt, Field(ge=1, le=MAX_PAGE)]
+Limit = Annotated[
+    StrictInt,
+    Field(ge=1, le=MAX_PAGE, description="Records of a page at most; a page also ends at 200 kB.", examples=[10]),
+]
 CursorText = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_LENGTH)]
+CURSOR_HELP = "The `cursor` that the page before gave; all parameters but limit stay as they were."
 
 
 class SearchParameters(JobParameters):
     """Which items."""
 
-    collection_id: CollectionId | None = None
-    bbox: Bbox | None = Field(
-        default=None, description="West, south, east, north in degrees; west beyond east crosses the antimeridian."
+    collection_id: CollectionId | None = Field(
+        default=None, description="Items of this collection alone.", examples=["bronze"]
     )
-    datetime: Datetime | None = Field(default=None, description=DATETIME_HELP)
+    bbox: Bbox | None = Field(
+        default=None,
+        description="Items that touch this box: west, south, east, north in degrees, or six numbers with a height "
+        "after each corner, which is not looked at. West beyond east crosses the antimeridian.",
+        examples=[[-85, 36, -84, 37]],
+    )
+    datetime: Datetime | None = Field(
+        default=None, description=f"Items of this time. {DATETIME_HELP}", examples=["2024-05-01/.."]
+    )
 
 
 def cursor_faults(search: Json, cursor: str | None, kinds: tuple[str, ...]) -> list[Json]:

@@ -9,7 +9,7 @@ from schema.jobs import Job, Stage, TaskResult, TaskSpec
 
 
 class SetupStacGeoSchema(Controller):
-    """One task."""
+    """Apply the database migrations that are missing, Geostage's and pgSTAC's."""
 
     job_type = "setup_stac_geo_schema"
     # In a child process: pgSTAC's package sets JSON for all of psycopg while it is imported.

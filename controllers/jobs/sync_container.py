@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StrictBool
 
-from controllers.base import Controller, JobOutcome, JobParameters
-from controllers.jobs.raster_parameters import COLLECTION_PATTERN
+from controllers.base import Container, Controller, JobOutcome, JobParameters
+from controllers.jobs.raster_parameters import CollectionName
 from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec, TaskStatus
 from services.containers.batches import batch_blob
 from services.stac.ids import collection_id
@@ -19,21 +19,29 @@ EVERYTHING = "all"
 class SyncContainerParameters(JobParameters):
     """Which part of which container, and what becomes of items whose files are gone."""
 
-    dataset_id: str = Field(min_length=1, max_length=63, description="The container.")
+    dataset_id: Container = Field(description="The container to catalogue.")
     resource_id: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f]*$")] = Field(
-        default=EVERYTHING, description='"all", or what the names of the files begin with.'
+        default=EVERYTHING,
+        description='Catalogue only files whose names begin so; "all" means the whole container.',
+        examples=["surveys/2024/"],
     )
-    remove_missing: StrictBool = Field(default=False, description="Remove items whose files are gone.")
-    collection_id: str | None = Field(
-        default=None, pattern=COLLECTION_PATTERN, description="By default made of dataset_id."
+    remove_missing: StrictBool = Field(
+        default=False,
+        description="Remove the items of files that are gone; without it they are only listed.",
+        examples=[True],
     )
+    collection_id: CollectionName = None
 
 
 class SyncContainer(Controller):
-    """list (1) -> catalog (one per batch of files) -> summarise (1)."""
+    """Catalogue every raster and vector file of a container that is new or changed.
+
+    Stages: list (1) -> catalog (one per batch of files) -> summarise (1).
+    """
 
     job_type = "sync_container"
     Parameters = SyncContainerParameters
+    example: ClassVar[Json] = {"dataset_id": "bronze"}
     stages = (Stage("list"), Stage("catalog", queue="vector", on_failure="finish_all"), Stage("summarise"))
 
     def container(self, parameters: JobParameters) -> str | None:

@@ -7,13 +7,19 @@ from typing import Any, ClassVar, Literal, NoReturn
 
 from pydantic import Field, model_validator
 
-from controllers.base import JobOutcome, JobParameters
-from controllers.jobs.raster_parameters import MAX_BLOB_NAME, ProcessParameters, RasterController
+from controllers.base import JobOutcome
+from controllers.jobs.raster_parameters import (
+    CollectionName,
+    RasterController,
+    RasterParameters,
+    SizeLimit,
+    TargetCrs,
+    Version,
+)
 from schema.errors import PermanentError, TransientError
 from schema.jobs import JOB_ID_PATTERN, Job, Json, Stage, TaskResult, TaskSpec, TaskStatus
-from schema.settings import Settings
 
-LONGEST_OUTPUT = "/tiles/r9999c9999.tif"
+LONGEST_ENDING = "/tiles/r9999c9999.tif"
 
 
 class TilesFailed(TransientError):
@@ -23,28 +29,50 @@ class TilesFailed(TransientError):
     category = "task"
 
 
-class TilingParameters(ProcessParameters):
+class GridParameters(RasterParameters):
     """How a raster is cut into tiles."""
 
-    optimize: Literal["none"] = Field(default="none", description="All tiles have the data type of the source.")
+    target_crs: TargetCrs = "EPSG:4326"
+    optimize: Literal["none"] = Field(
+        default="none",
+        description="Data type of the tiles: always the source's, so that all of them have one.",
+        examples=["none"],
+    )
     target_tile_size_gb: float | None = Field(
         default=None,
         strict=True,
         gt=0,
         le=1000,
-        description="Largest tile, in 1e9 bytes of uncompressed pixels; by default the deployment's.",
+        description="Largest tile, in 1e9 bytes of uncompressed pixels; GEOSTAGE_TARGET_TILE_SIZE_GB by default.",
+        examples=[0.25],
     )
 
 
-class PlannedParameters(TilingParameters):
-    """How a raster is cut into tiles, or by which plan."""
+class PlanParameters(GridParameters):
+    """What generate_tiling_plan takes."""
 
+    max_raster_size_gb: SizeLimit = Field(
+        default=None,
+        description="What process_large_raster refuses as too small when it is given this plan: a raster up to so "
+        "many 1e9 bytes of uncompressed pixels; GEOSTAGE_MAX_RASTER_SIZE_GB by default.",
+    )
+
+
+class TileParameters(GridParameters):
+    """What tile_raster takes: the grid, or a plan that has decided it."""
+
+    version_id: Version = None
+    collection_id: CollectionName = None
     plan_id: str | None = Field(
-        default=None, pattern=JOB_ID_PATTERN, description="A plan that generate_tiling_plan made of the same file."
+        default=None,
+        pattern=JOB_ID_PATTERN,
+        description="A plan that generate_tiling_plan made of the same file. It decides everything but version_id "
+        "and collection_id; the other parameters are then left out.",
+        examples=["01a20a6a5ac37d0bb3c1fe18eb7e12b2"],
     )
 
     @model_validator(mode="after")
-    def _leave_to_the_plan(self) -> PlannedParameters:
+    def _leave_to_the_plan(self) -> TileParameters:
         own = {"dataset_id", "resource_id", "version_id", "system", "collection_id", "plan_id", "optimize"}
         other = sorted(self.model_fields_set - own)
         if self.plan_id and any(getattr(self, name) is not None for name in other):
@@ -52,10 +80,21 @@ class PlannedParameters(TilingParameters):
         return self
 
 
+class LargeParameters(TileParameters):
+    """What process_large_raster takes."""
+
+    max_raster_size_gb: SizeLimit = Field(
+        default=None,
+        description="A raster up to so many 1e9 bytes of uncompressed pixels is refused as too small, since "
+        "process_raster takes it; GEOSTAGE_MAX_RASTER_SIZE_GB by default.",
+    )
+
+
 class TilingController(RasterController):
     """plan (1) -> tiles (one per tile) -> collect (1)."""
 
-    Parameters = PlannedParameters
+    Parameters = TileParameters
+    longest_ending = LONGEST_ENDING
     stages = (
         Stage("plan", queue="raster"),
         # Tiles that failed are all there is to do again.
@@ -64,14 +103,6 @@ class TilingController(RasterController):
     )
     only_large: ClassVar[bool] = False
     """Refuse what a single task could process."""
-
-    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Refuse names that would make a tile's name longer than a blob's may be."""
-        del settings
-        parts = (parameters.dataset_id, parameters.resource_id, parameters.version_id or "v1")
-        if sum(len(part or "") + 1 for part in parts) + len(LONGEST_OUTPUT) <= MAX_BLOB_NAME:
-            return []
-        return [{"field": "resource_id", "message": f"makes output names of more than {MAX_BLOB_NAME} characters"}]
 
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
         """Plan once; make each tile; collect them."""

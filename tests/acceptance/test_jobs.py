@@ -182,6 +182,25 @@ def test_job_types_show_their_schemas(api: Api) -> None:
     assert api.get("job-types", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
 
+def test_a_job_type_is_shown_with_an_example_that_is_accepted(api: Api) -> None:
+    answer = api.get("job-types/hello_world")
+    shown = answer.json()
+    assert shown in api.get("job-types").json()["job_types"]
+    assert set(shown["parameters"]["properties"]) == {"n", "message"}
+    assert set(shown["labels"]) == {"dataset_id", "resource_id", "version_id", "system"}
+    assert api.get("job-types/hello_world", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    links = {link["rel"]: link["href"] for link in shown["links"]}
+    assert api.get(links["self"]).json() == shown
+    job = api.follow(api.post(links["submit"], json={**shown["example"], "version_id": "a label"}).json()["job_id"])
+    assert (job["status"], job["parameters"]["version_id"]) == ("completed", "a label")
+
+
+def test_an_unknown_job_type_is_a_404_that_names_the_others(api: Api) -> None:
+    for path in ("job-types/hello_wrld", "job-types/..%2Fjobs", "job-types/%F0%9F%8C%8D"):
+        body = problem_of(api.get(path), 404, "unknown_job_type")
+        assert "hello_world" in body["remediation"]
+
+
 def test_the_openapi_document_is_served_and_valid(api: Api) -> None:
     document = api.get("openapi.json").json()
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []

@@ -16,12 +16,8 @@ from schema.settings import EXPORTS, PREFIX, RESULTS, STORAGE_VARIABLE, Settings
 from tests.unit.conventions.source import PROJECT, modules
 
 PLATFORM_VARIABLES = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT", STORAGE_VARIABLE}
-DOCUMENTS = [
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    *(f"docs/{name}.md" for name in ("decisions", "operations")),
-]
+DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md",
+             *sorted(path.relative_to(PROJECT).as_posix() for path in (PROJECT / "docs").glob("*.md"))]  # fmt: skip
 
 
 def own_variables() -> set[str]:
@@ -95,11 +91,19 @@ def test_the_page_about_http_names_every_code_of_a_request_error() -> None:
     assert not [code for code in codes if f"`{code}`" not in page]
 
 
+def anchors_of(document: Path) -> set[str]:
+    """What a link into a page may end in: its headings as GitHub spells them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_between_documents_lead_somewhere(name: str) -> None:
     document = PROJECT / name
-    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)[^)]*\)", document.read_text())
-    assert not [target for target in targets if not (document.parent / target).exists()]
+    found = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)", document.read_text(encoding="utf-8"))
+    targets = [(document.parent / path if path else document, anchor) for path, anchor in found]
+    assert not [path for path, _ in targets if not path.exists()]
+    assert not [anchor for path, anchor in targets if anchor and anchor not in anchors_of(path)]
 
 
 def test_the_product_is_deployed_whole() -> None:

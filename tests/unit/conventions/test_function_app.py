@@ -28,6 +28,7 @@ ROUTES = {
     "retry_job": ("POST", "jobs/{job_id}/retry"),
     "explain_job": ("GET", "jobs/{job_id}/explain"),
     "list_job_types": ("GET", "job-types"),
+    "get_job_type": ("GET", "job-types/{job_type}"),
     "health": ("GET", "health"),
     "openapi": ("GET", "openapi.json"),
     "poison": ("GET POST", "monitor/poison"),

@@ -14,7 +14,7 @@ from local.paths import PROJECT
 from local.processes import ProcessId
 from local.state import StackState
 
-DEV = argparse.Namespace(name="dev")
+DEV = argparse.Namespace(name="dev", qgis=False)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_state(folder: Path, owner: ProcessId) -> None:
-    StackState({"owner": owner}, {}, "postgresql://a:b@c/d", "Key=1;Other=2;", "http://127.0.0.1:7071/api").write(
+    StackState({"owner": owner}, {}, "postgresql://a:b@c/d", "Key=1;Other=2;", "http://127.0.0.1:7071/api", "k").write(
         folder / "state.json"
     )
     (folder / "host-1.json").write_text(json.dumps({"url": "x", "pids": [41, 42], "ready": True}))
@@ -36,9 +36,11 @@ def test_env_prints_lines_that_a_shell_takes(folder: Path, capsys: pytest.Captur
     assert me is not None
     write_state(folder, me)
     assert cli.env(DEV) == 0
-    script = capsys.readouterr().out + 'echo "$GEOSTAGE_API $AZURE_STORAGE_CONNECTION_STRING $GEOSTAGE_PIDS"'
+    script = (
+        capsys.readouterr().out + 'echo "$GEOSTAGE_API $GEOSTAGE_KEY $AZURE_STORAGE_CONNECTION_STRING $GEOSTAGE_PIDS"'
+    )
     said = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, check=True).stdout
-    assert said == "http://127.0.0.1:7071/api Key=1;Other=2; 41 42\n"
+    assert said == "http://127.0.0.1:7071/api k Key=1;Other=2; 41 42\n"
 
 
 def test_env_of_a_stack_whose_owner_is_gone_is_refused(folder: Path) -> None:
@@ -57,7 +59,7 @@ def test_down_of_a_stack_that_does_not_run_is_no_error(folder: Path, capsys: pyt
 
 def test_help_names_every_command() -> None:
     said = subprocess.run([PROJECT / "dev", "help"], capture_output=True, text=True, check=True).stdout
-    for command in ("demo", "test", "up", "down", "env", "bench"):
+    for command in ("demo", "test", "up", "down", "env", "bench", "geostage"):
         assert f"./dev {command}" in said
 
 

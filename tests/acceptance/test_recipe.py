@@ -1,4 +1,4 @@
-"""What the README shows is run as it stands there."""
+"""The job type in three files that docs/job-types.md shows is run as it stands there."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ from schema.jobs import Job, JobStatus
 from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import get_settings
 from services import Handler
-from tests.acceptance.client import Api
 
-README = Path(__file__).parents[2].joinpath("README.md").read_text()
-FILES = dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", README, re.DOTALL))
-HANDLERS = dict(re.findall(r'^    "(\w+)": "([\w.]+:\w+)",$', README, re.MULTILINE))
+PAGE = Path(__file__).parents[2].joinpath("docs", "job-types.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", PAGE, re.DOTALL))
+HANDLERS = dict(re.findall(r'^    "(\w+)": "([\w.]+:\w+)",$', PAGE, re.MULTILINE))
 CONTENT = {"in/a.zip": b"a", "in/b.zip": b"bb", "other.zip": b"c"}
 
 
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
-    """The three files of the README, imported in the order in which they stand there."""
+    """The three files of the page, imported in the order in which they stand there."""
     loaded = {}
     for name, source in FILES.items():
         path = tmp_path / name.replace("/", "_")
@@ -96,15 +95,3 @@ def run_to_the_end(engine: Engine, queues: FakeQueues, job_id: str) -> Job:
         if job.status.ended:
             return job
     raise AssertionError(f"{job} does not end")
-
-
-def test_the_curl_call_answers_as_shown(api: Api) -> None:
-    match = re.search(r"curl -d '(\{.*?\})' \$GEOSTAGE_API/(jobs/hello_world)", README)
-    assert match
-    answer = api.post(match[2], content=match[1].encode())
-    shown = re.search(r'^\{"job_id".*\}$', README, re.MULTILINE)
-    assert shown
-    assert list(answer.json()) == re.findall(r'"(job_id|job_type|status|links)":', shown[0])
-    result = re.search(r'"result_data": (\{.*?\]\})', README, re.DOTALL)
-    assert result
-    assert api.follow(answer.json()["job_id"])["result_data"] == json.loads(result[1])

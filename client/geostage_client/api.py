@@ -1,0 +1,179 @@
+"""The HTTP API of Geostage: one call, and its answer or an error that says what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from time import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from geostage_client.connection import KEY_VARIABLE, Connection
+from geostage_client.errors import ClientError, Unreachable, UsageError
+
+Json = dict[str, Any]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+NOT_NOW = (429, 502, 503, 504)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_KEY_REMEDY = f"Set {KEY_VARIABLE} to the right one, or name a file that holds the key with --key-file."
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A job as it was when it was last asked for."""
+
+    job: Json
+    etag: str | None
+    retry_after: float | None
+
+
+class Api:
+    """A client of one deployment."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        headers = {"User-Agent": f"geostage-client/{version('geostage-client')}", "Accept": "application/json"}
+        if connection.key:
+            headers["x-functions-key"] = connection.key
+        # A proxy that the environment names cannot reach what listens on this machine. Redirects are not followed:
+        # the key must go to the host that was named, and to no other.
+        near = urlsplit(connection.api).hostname in LOOPBACK
+        timeout = httpx.Timeout(60, connect=10)
+        self._client = httpx.Client(
+            base_url=f"{connection.api}/", headers=headers, timeout=timeout, trust_env=not near, follow_redirects=False
+        )
+
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
+        """Return the JSON object at a path below the API's base. Raises ClientError."""
+        return self._object(self._ask("GET", path, params=query))
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        """POST and return the JSON object of the answer. Raises ClientError."""
+        return self._object(self._ask("POST", path, json=body))
+
+    def job(self, job_id: str, before: Seen | None = None) -> Seen:
+        """Return a job, or `before` where it has not changed since. Raises ClientError."""
+        headers = {"If-None-Match": before.etag} if before and before.etag else {}
+        answer = self._ask("GET", job_path(job_id), headers=headers)
+        retry_after = seconds_of(answer.headers.get("Retry-After"))
+        if answer.status_code == httpx.codes.NOT_MODIFIED and before:
+            return Seen(before.job, before.etag, retry_after or before.retry_after)
+        return Seen(self._object(answer), answer.headers.get("ETag"), retry_after)
+
+    def health(self) -> tuple[bool, Json]:
+        """Return whether the deployment can work, and the state of its parts. Raises ClientError."""
+        answer = self._ask("GET", "health", accepted=(200, 503))
+        report = self._object(answer)
+        if "checks" not in report:
+            raise self._error(answer)
+        return answer.is_success, report
+
+    def _ask(self, method: str, path: str, *, accepted: tuple[int, ...] = (), **options: Any) -> httpx.Response:
+        try:
+            answer = self._client.request(method, path, **options)
+        except httpx.TransportError as exc:
+            raise self._away(exc, method) from exc
+        if answer.is_success or answer.status_code in (httpx.codes.NOT_MODIFIED, *accepted):
+            return answer
+        raise self._error(answer)
+
+    def _object(self, answer: httpx.Response) -> Json:
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        if isinstance(body, dict):
+            return body
+        raise ClientError(
+            f"{self._connection.api} answers, but not as Geostage does.",
+            remedy=f"Check the URL, which comes from {self._connection.origin}; it ends in /api.",
+            code="not_geostage",
+            status=answer.status_code,
+        )
+
+    def _away(self, exc: httpx.TransportError, method: str) -> ClientError:
+        where = f"{self._connection.api} (from {self._connection.origin})"
+        sent = not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout)
+        if isinstance(exc, httpx.TimeoutException):
+            said = f"{where} does not answer in time."
+        else:
+            said = f"{where} cannot be reached: {str(exc) or type(exc).__name__}."
+        remedy = "Check that it runs and that the URL is right; for a local stack, ./dev up."
+        if sent and method == "POST":
+            remedy = "Whether it took the request is not known: geostage jobs lists what it accepted."
+        return Unreachable(said, remedy=remedy, code="unreachable")
+
+    def _error(self, answer: httpx.Response) -> ClientError:
+        status = answer.status_code
+        retry_after = seconds_of(answer.headers.get("Retry-After"))
+        kind = Unreachable if status in NOT_NOW else ClientError
+        problem = _problem(answer)
+        if problem:
+            return kind(
+                str(problem.get("detail") or problem.get("title")),
+                remedy=str(problem.get("remediation") or ""),
+                code=str(problem["code"]),
+                status=status,
+                faults=problem.get("errors") or (),
+                retry_after=retry_after,
+            )
+        if status in (401, 403):
+            said = "The key was refused." if self._connection.key else "This API asks for a key, and none was given."
+            return ClientError(
+                f"{said} ({self._connection.api})", remedy=_KEY_REMEDY, code="key_refused", status=status
+            )
+        return kind(
+            f"{self._connection.api} answered {status} {answer.reason_phrase}.",
+            remedy=f"Check the URL, which comes from {self._connection.origin}; geostage health asks without a key.",
+            code="unexpected_answer",
+            status=status,
+            retry_after=retry_after,
+        )
+
+
+def job_path(job_id: str, action: str = "") -> str:
+    """Return the path of a job, or of something that is done with it. Raises UsageError for what cannot be an id."""
+    return f"jobs/{_name(job_id, 'job id')}" + (f"/{action}" if action else "")
+
+
+def type_path(job_type: str) -> str:
+    """Return the path that jobs of a type are submitted to. Raises UsageError for what cannot be a type."""
+    return f"jobs/{_name(job_type, 'job type')}"
+
+
+def _name(text: str, what: str) -> str:
+    # Anything else could lead to another route.
+    if _NAME.fullmatch(text):
+        return text
+    listed = "geostage jobs" if what == "job id" else "geostage types"
+    raise UsageError(f"{text!r} is not a {what}.", remedy=f"{listed} lists them.")
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """Return a Retry-After header in seconds from now; None without one that can be read (RFC 9110, 10.2.3)."""
+    if retry_after is None:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
+    except ValueError:
+        return None
+
+
+def _problem(answer: httpx.Response) -> Json | None:
+    """Return the RFC 9457 problem that an answer holds."""
+    if "json" not in answer.headers.get("Content-Type", ""):
+        return None
+    try:
+        body = answer.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) and "code" in body and ("detail" in body or "title" in body) else None

@@ -1,0 +1,86 @@
+"""Job types for people: a schema's parameters as rows of a table, and a command that runs as it stands. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from geostage_client.parameters import choices_of
+
+Json = dict[str, Any]
+HEADERS = ("parameter", "type", "default", "meaning")
+
+
+def parameter_rows(schema: Json) -> list[tuple[str, str, str, str]]:
+    """Return name, type, default and meaning of each parameter; the required ones first."""
+    required = schema.get("required", [])
+    properties = schema.get("properties", {})
+    names = [*(name for name in properties if name in required), *(name for name in properties if name not in required)]
+    return [
+        (
+            name,
+            type_of(properties[name], schema),
+            "required" if name in required else _default(properties[name]),
+            " ".join(str(properties[name].get("description", "")).split()),
+        )
+        for name in names
+    ]
+
+
+def type_of(schema: Json, root: Json) -> str:
+    """Return a property's type in words: `integer 1..1000`, `replace | append`, `list of number`."""
+    found = [_one_type(choice, root) for choice in choices_of(schema, root) if choice.get("type") != "null"]
+    return " | ".join(dict.fromkeys(found)) or "any"
+
+
+def example_command(job_type: Json) -> str:
+    """Return a command that submits a job of this type: the server's example, else one made of the schema."""
+    example = job_type.get("example")
+    parameters = example if isinstance(example, dict) else made_example(job_type["parameters"])
+    return f"geostage submit {job_type['job_type']} {shlex.quote(json.dumps(parameters, ensure_ascii=False))}"
+
+
+def made_example(schema: Json) -> Json:
+    """Return values for the parameters that must be given."""
+    properties = schema.get("properties", {})
+    wanted: Sequence[str] = schema.get("required") or (schema.get("oneOf") or [{}])[0].get("required", [])
+    return {name: _sample(name, properties.get(name, {}), schema) for name in wanted}
+
+
+def _one_type(choice: Json, root: Json) -> str:
+    if "enum" in choice:
+        return " | ".join(str(value) for value in choice["enum"])
+    if "const" in choice:
+        return str(choice["const"])
+    kind = choice.get("type", "any")
+    if kind == "array":
+        return f"list of {type_of(choice['items'], root)}" if "items" in choice else "list"
+    low, high = choice.get("minimum", choice.get("exclusiveMinimum")), choice.get("maximum")
+    if kind not in ("integer", "number") or (low is None and high is None):
+        return str(kind)
+    return f"{kind} {_bound(low)}..{_bound(high)}"
+
+
+def _bound(value: float | None) -> str:
+    return "" if value is None else f"{value:.12g}"
+
+
+def _default(schema: Json) -> str:
+    default = schema.get("default")
+    return "" if default is None or default == "" else json.dumps(default, ensure_ascii=False).strip('"')
+
+
+def _sample(name: str, schema: Json, root: Json) -> Any:
+    if schema.get("examples"):
+        return schema["examples"][0]
+    choice = next((one for one in choices_of(schema, root) if one.get("type") != "null"), {})
+    if choice.get("enum"):
+        return choice["enum"][0]
+    kind = choice.get("type")
+    if kind == "array":
+        item = _sample(name, choice.get("items", {}), root)
+        return [item] * int(choice.get("minItems", 1))
+    samples = {"integer": choice.get("minimum", 1), "number": choice.get("minimum", 1.0), "boolean": True, "object": {}}
+    return samples.get(str(kind), name.upper())
