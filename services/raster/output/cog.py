@@ -1,4 +1,4 @@
-"""Cloud Optimized GeoTIFFs: what one is made of, writing it with GDAL's COG driver, and validating it."""
+"""Cloud Optimized GeoTIFFs: planned here, written by GDAL's COG driver, validated by rio-cogeo."""
 
 from __future__ import annotations
 
@@ -22,42 +22,46 @@ from services.raster.source.gdal import WRITE_CACHE_BYTES, gdal_environment, thr
 from services.raster.source.statistics import RasterStatistics
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+# GDAL's LERC codec refuses all others.
 _LERC_TYPES = ("uint8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _COMPRESSION = {"deflate": "DEFLATE", "zstd": "ZSTD", "lerc": "LERC_DEFLATE"}
 
 
 @dataclass(frozen=True)
 class CogPlan:
-    """How the COG is written."""
+    """How a COG is written."""
 
     header: OutputHeader
     profile: Profile
     overviews: str
     """Resampling, as GDAL names it."""
     side: int
-    """Of the tiles."""
+    """Of the square blocks, in pixels."""
     warnings: tuple[Json, ...] = ()
 
 
 def plan_cog(plan: RasterPlan, statistics: RasterStatistics) -> CogPlan:
-    """Decide header, data type, mask and profile, now that every pixel was seen. Pure."""
+    """Decide header, data type, mask and profile of a COG by the statistics of all its pixels. Pure."""
     facts, warp = plan.facts, plan.warp
     dtype = facts.dtype
-    nodata = _kept_nodata(plan, statistics)
+    # NaN is declared as nodata only where there is some.
+    every_value_valid = all(band.valid == band.total for band in statistics.bands)
+    nodata = None if plan.nodata.assumed and every_value_valid else plan.nodata.nodata
     if plan.options.optimize == "lossless":
+        # After the warp, whose averages make fractions of integers.
         dtype = smallest_dtype(facts, statistics.bands, nodata)
     size = (warp.grid.width, warp.grid.height) if warp else (facts.width, facts.height)
     place = warp.grid.transform if warp else None if facts.georeference in ("gcps", "none") else facts.transform
-    header = replace(_header(plan, size, place), dtype=dtype, nodata=nodata, with_mask=_with_mask(plan, statistics))
-    first = statistics.bands[0]
+    header, first = _header(plan, size, place), statistics.bands[0]
+    # A warp may leave corners without data; where it left none, the mask would only cost space.
+    with_mask = header.with_mask and (plan.nodata.validity == "mask" or statistics.covered < first.total)
+    header = replace(header, dtype=dtype, nodata=nodata, with_mask=with_mask)
     return _cog(plan, header, plan.overviews(first.minimum, first.maximum))
 
 
 def plan_tile_cog(plan: RasterPlan, grid: Grid) -> CogPlan:
-    """Decide the same for a tile, of which `grid` are the pixels: by the source's header alone.
-
-    So all tiles of a raster are alike: data type, nodata, mask and overviews do not depend on what is in a tile. Pure.
-    """
+    """Decide the same for a tile whose pixels are `grid`, by the header of the source alone. Pure."""
+    # Tiles fit together only if data type, nodata, mask and overviews of none of them depend on its own pixels.
     size = grid.width, grid.height
     return _cog(plan, _header(plan, size, grid.transform), plan.overviews(None, None))
 
@@ -87,10 +91,9 @@ def _cog(plan: RasterPlan, header: OutputHeader, overviews: str) -> CogPlan:
 
 
 def write_cog(cog: CogPlan, pixels: Path, target: Path) -> None:
-    """Write the COG from the pixels of a file. Raises DiskFull, OutputFailed."""
+    """Write a COG from the pixels of a file of the same size. Raises DiskFull, OutputFailed."""
     bridge = target.with_suffix(".vrt")
     bridge.write_text(vrt_text(cog.header, pixels), encoding="utf-8")
-    # The copy reads and writes in order, and the driver's threads hold blocks of their own.
     with (
         gdal_environment(WRITE_CACHE_BYTES),
         writing(target.parent),
@@ -100,7 +103,7 @@ def write_cog(cog: CogPlan, pixels: Path, target: Path) -> None:
 
 
 def creation_options(cog: CogPlan) -> dict[str, str]:
-    """Give the options of GDAL's COG driver: https://gdal.org/en/stable/drivers/raster/cog.html"""
+    """Return the options of GDAL's COG driver: https://gdal.org/en/stable/drivers/raster/cog.html"""
     compression = _COMPRESSION[cog.profile]
     options = {
         "COMPRESS": compression,
@@ -111,6 +114,7 @@ def creation_options(cog: CogPlan) -> dict[str, str]:
         "NUM_THREADS": threads(),
         "SPARSE_OK": "YES",
     }
+    # LERC keeps every value only with an allowed error of 0; it takes no predictor.
     if cog.profile == "lerc":
         return {**options, "MAX_Z_ERROR": "0"}
     predictor = "NO" if cog.header.dtype.startswith("complex") else "YES"
@@ -118,7 +122,7 @@ def creation_options(cog: CogPlan) -> dict[str, str]:
 
 
 def overview_options(cog: CogPlan) -> dict[str, str]:
-    """Give the options of overviews: each half of the one before, until one tile holds it or a side is one pixel."""
+    """Return the driver's options of overviews."""
     count = overview_count(cog)
     if not count:
         return {"OVERVIEWS": "NONE"}
@@ -126,7 +130,7 @@ def overview_options(cog: CogPlan) -> dict[str, str]:
 
 
 def overview_count(cog: CogPlan) -> int:
-    """Count the overviews."""
+    """Return the number of overviews: each is half the one before, until a block holds it or a side is one pixel."""
     width, height = cog.header.width, cog.header.height
     count = 0
     while max(width, height) >> count > cog.side and min(width, height) >> (count + 1):
@@ -135,46 +139,32 @@ def overview_count(cog: CogPlan) -> int:
 
 
 def stored_side(cog: CogPlan) -> int:
-    """Choose the side of the blocks in the file: `side`, or three quarters of it.
-
-    A level that is exactly as wide as its blocks and higher counts as one in strips, for rio-cogeo and rasterio alike.
-    No level has both widths.
-    """
+    """Return the side of the blocks in the file, in pixels: `side`, or three quarters of it."""
+    # rasterio and rio-cogeo take a level for one in strips when it is exactly as wide as its blocks and higher, and
+    # rio-cogeo calls the COG invalid. No raster has levels of both widths, since each level halves the one before.
     widths = {math.ceil(cog.header.width / 2**level) for level in range(overview_count(cog) + 1)}
     return cog.side * 3 // 4 if cog.side in widths and cog.header.height > cog.side else cog.side
 
 
 def validate_cog(path: Path) -> Json:
-    """Validate a file with rio-cogeo: {"valid", "errors", "warnings"}."""
+    """Return what rio-cogeo finds in a file: {"valid": bool, "errors": [...], "warnings": [...]}."""
     valid, faults, warnings = cog_validate(path, quiet=True)
     return {"valid": bool(valid), "errors": list(faults), "warnings": list(warnings)}
 
 
 def check_cog(path: Path) -> Json:
-    """Validate a COG of our own. Raises OutputFailed."""
+    """Check a COG that was just written, and return what rio-cogeo finds. Raises OutputFailed."""
     found = validate_cog(path)
     if not found["valid"]:
         raise OutputFailed(
-            f"The COG that was written is not valid: {'; '.join(found['errors'])}.",
-            remediation="It is tried again; if it keeps happening, it is an error in Geostage: report it.",
+            f"The COG that was written did not pass its validation: {'; '.join(found['errors'])}.",
+            remediation="The task is retried; if it keeps failing, this is a bug in Geostage: please report it.",
         )
     return found
 
 
-def _kept_nodata(plan: RasterPlan, statistics: RasterStatistics) -> float | None:
-    every_value_valid = all(band.valid == band.total for band in statistics.bands)
-    return None if plan.nodata.assumed and every_value_valid else plan.nodata.nodata
-
-
-def _with_mask(plan: RasterPlan, statistics: RasterStatistics) -> bool:
-    if plan.nodata.validity == "mask":
-        return True
-    # A warp leaves corners without data; where there are none, no mask is needed.
-    return plan.nodata.validity == "all" and plan.warp is not None and statistics.covered < statistics.bands[0].total
-
-
-def _profile(wished: Profile, dtype: str) -> tuple[Profile, tuple[Json, ...]]:
-    if wished != "lerc" or dtype in _LERC_TYPES:
-        return wished, ()
-    message = f"LERC cannot hold {dtype}; the COG is compressed with deflate."
+def _profile(requested: Profile, dtype: str) -> tuple[Profile, tuple[Json, ...]]:
+    if requested != "lerc" or dtype in _LERC_TYPES:
+        return requested, ()
+    message = f"LERC does not support the data type {dtype}; the COG is compressed with deflate."
     return "deflate", ({"code": "profile_changed", "message": message, "count": 1},)

@@ -1,8 +1,6 @@
-"""Reports: a raster before and after, and what was lost or changed on the way. Pure."""
+"""Reports: a raster before and after, and what an output lost or changed. Pure."""
 
 from __future__ import annotations
-
-import math
 
 from affine import Affine
 
@@ -15,7 +13,7 @@ from services.raster.source.statistics import RasterStatistics
 
 
 def state_of(facts: RasterFacts, crs: str | None, nodata: float | None, statistics: RasterStatistics) -> Json:
-    """Give one side of the before/after report."""
+    """Return one side of the before/after report."""
     seen = [band for band in statistics.bands if band.minimum is not None and band.maximum is not None]
     return {
         "bands": facts.count,
@@ -35,15 +33,16 @@ def state_of(facts: RasterFacts, crs: str | None, nodata: float | None, statisti
 
 
 def warnings_of(plan: RasterPlan, cog: CogPlan, after: RasterFacts, statistics: RasterStatistics) -> list[Json]:
-    """List what an output lost or changed of its source, as read back from the output."""
+    """Return what an output lost or changed of its source; `after` is read back from the file that was written."""
     found = [*plan.warnings, *cog.warnings, *_lost(plan, cog, after)]
     if plan.nodata.assumed and cog.header.nodata is not None:
-        found.append(_warning("nan_is_nodata", "NaN stands for missing values, and is now declared as nodata."))
+        found.append(_warning("nan_is_nodata", "NaN marks missing values, and is now declared as nodata."))
     if statistics.covered == 0:
-        found.append(_warning("no_valid_pixels", "No pixel of the raster is valid."))
+        found.append(_warning("no_valid_pixels", "The raster has no valid pixel."))
     if plan.facts.other_images:
-        message = "The file holds further images, which were not read."
+        message = "The file has further images, which were not read."
         found.append(_warning("other_images_ignored", message, plan.facts.other_images))
+    # GDAL's warp computes in float64.
     if plan.warp and plan.facts.dtype in ("int64", "uint64"):
         found.append(_warning("precision_limited", "Reprojection is exact for whole numbers up to 2^53."))
     return found
@@ -56,7 +55,8 @@ def _lost(plan: RasterPlan, cog: CogPlan, after: RasterFacts) -> list[Json]:
         "band_names": ([b.description for b in before.bands], [b.description for b in after.bands]),
         "scale_offset": ([(b.scale, b.offset) for b in before.bands], [(b.scale, b.offset) for b in after.bands]),
         "units": ([b.unit for b in before.bands], [b.unit for b in after.bands]),
-        "palette": (_used(before, after), after.palette),
+        # GDAL writes a color table of as many entries as the data type has values.
+        "palette": (before.palette[: 256 if after.dtype == "uint8" else None], after.palette),
         "metadata": (dict(before.tags), {k: v for k, v in after.tags if k in dict(before.tags)}),
         "nodata": (plain_number(cog.header.nodata), plain_number(after.nodata)),
         "mask": (cog.header.with_mask, after.has_mask),
@@ -65,19 +65,11 @@ def _lost(plan: RasterPlan, cog: CogPlan, after: RasterFacts) -> list[Json]:
     found = [
         _warning(f"{name}_changed", f"{name.replace('_', ' ').capitalize()} could not be kept.") for name in changed
     ]
-    if before.nodata is not None and cog.header.nodata is not None and not _same(before.nodata, cog.header.nodata):
-        message = f"nodata was {plain_number(before.nodata)} and is {plain_number(cog.header.nodata)}, as asked for."
+    old, new = plain_number(before.nodata), plain_number(cog.header.nodata)
+    if old is not None and new is not None and old != new:
+        message = f"nodata was {old} and is {new}, as requested."
         found.append(_warning("nodata_replaced", message))
     return found
-
-
-def _used(before: RasterFacts, after: RasterFacts) -> tuple[tuple[int, tuple[int, int, int, int]], ...]:
-    size = 256 if after.dtype == "uint8" else len(before.palette)
-    return before.palette[:size]
-
-
-def _same(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _warning(code: str, message: str, count: int = 1) -> Json:
@@ -85,7 +77,7 @@ def _warning(code: str, message: str, count: int = 1) -> Json:
 
 
 def forecast(plan: RasterPlan, statistics: RasterStatistics, limit_gb: float) -> Json:
-    """Tell what process_raster would do with a raster of this header and these pixels."""
+    """Return what process_raster would do with a raster of this header and these pixels."""
     warp = plan.warp
     expected = plan_cog(plan, statistics)
     return {
@@ -96,7 +88,7 @@ def forecast(plan: RasterPlan, statistics: RasterStatistics, limit_gb: float) ->
         "width": warp.grid.width if warp else plan.facts.width,
         "height": warp.grid.height if warp else plan.facts.height,
         "bounds": bounds_of(warp.grid.affine, warp.grid.width, warp.grid.height) if warp else None,
-        # Fractions that averaging makes of whole numbers show only in the warped pixels.
+        # Averaging makes fractions of integers, which show only in the warped pixels.
         "dtype": expected.header.dtype if warp is None or warp.resampling == "nearest" else plan.facts.dtype,
         "nodata": plain_number(expected.header.nodata),
         "valid_by": plan.nodata.validity,
@@ -106,7 +98,7 @@ def forecast(plan: RasterPlan, statistics: RasterStatistics, limit_gb: float) ->
 
 
 def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
-    """Give west, south, east, north of a grid, in its CRS."""
+    """Return west, south, east, north of a grid, in its CRS; `affine` is from pixels to the CRS."""
     corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
     return [min(xs), min(ys), max(xs), max(ys)]

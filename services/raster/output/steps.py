@@ -1,4 +1,4 @@
-"""Steps: names what a task does, and how long each part of it took."""
+"""Steps of a task by name, and how long each took."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time a step; the parts of one that is entered again add up."""
+        """Time a step; the times of a step that is entered again add up."""
         began = time.perf_counter()
         try:
             yield
@@ -25,6 +25,6 @@ class Steps:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
 
     def as_json(self) -> dict[str, float]:
-        """Give the seconds of each step, and in all."""
+        """Return the seconds of each step, and of all since the beginning as "total"."""
         total = time.perf_counter() - self.began
         return {name: round(value, 3) for name, value in {**self.seconds, "total": total}.items()}

@@ -1,4 +1,4 @@
-"""Temporary files in tiles: lightly compressed, so that whatever comes next can read them in any order."""
+"""Temporary files in tiles, so that the next step can read them in any order; lightly compressed."""
 
 from __future__ import annotations
 
@@ -33,13 +33,16 @@ _LIGHT = {
 
 @dataclass
 class TileWriter:
-    """Writes blocks, and which of their pixels are valid where a mask says so."""
+    """Writes blocks of all bands, and the mask band where there is one."""
 
     dataset: DatasetWriter
     folder: Path
 
     def write(self, block: Pixels, mask: Validity | None, window: Window) -> None:
-        """Write a block of all bands; `mask` None leaves the mask alone. Raises DiskFull, OutputFailed."""
+        """Write a block, shape (bands, rows, columns), to a window of the file.
+
+        `mask` has the shape (rows, columns); None leaves the mask band alone. Raises DiskFull, OutputFailed.
+        """
         with writing(self.folder):
             self.dataset.write(block, window=window)
             if mask is not None:
@@ -48,7 +51,7 @@ class TileWriter:
 
 @contextmanager
 def copy_writer(path: Path, facts: RasterFacts) -> Iterator[TileWriter]:
-    """Open a file for a copy of a source: its size, place, nodata and alpha."""
+    """Open a new file for a copy of a source, with its size, position and alpha band."""
     points = [GroundControlPoint(g.row, g.col, g.x, g.y, g.z) for g in facts.gcps]
     place = {"gcps": points} if facts.georeference == "gcps" else {"transform": facts.affine}
     with _create(path, facts, facts.width, facts.height, strip_side(facts), crs=facts.crs_wkt, **place) as writer:
@@ -69,10 +72,11 @@ def grid_writer(path: Path, facts: RasterFacts, grid: Grid, side: int) -> Iterat
 def _create(
     path: Path, facts: RasterFacts, width: int, height: int, side: int, **place: object
 ) -> Iterator[TileWriter]:
+    # Up to four bands are mostly a picture, whose bands are read together; of more a reader wants some.
     interleave = "pixel" if facts.count <= 4 else "band"
     blocks = {"blockxsize": max(side, 256), "blockysize": side}
     size = {"width": width, "height": height, "count": facts.count, "dtype": facts.dtype}
-    # The errors of closing are those of writing the last blocks.
+    # Closing writes the last blocks, so its errors are those of writing too.
     with (
         writing(path.parent),
         rasterio.open(

@@ -1,7 +1,8 @@
-"""VRTs of our own: over the pixels of one file, from which a COG is written, and over the tiles of a mosaic. Pure.
+"""VRTs that Geostage writes: over the pixels of a file, from which a COG is made, and over the tiles of a mosaic. Pure.
 
-Data type, nodata, mask, colours, scale and offset, names, metadata, CRS and place stand in it, so that a COG is
-written once, in order; stamped on afterwards they would break its layout.
+The VRT holds all of a COG but its pixels: data type, nodata, mask, colors, scale and offset, names, metadata, CRS and
+transform. So the COG is written once, from front to back; changing its header afterwards would break its layout. VRTs
+of users are never opened, since they can refer to other files and hosts.
 Format: https://gdal.org/en/stable/drivers/raster/vrt.html
 """
 
@@ -17,7 +18,7 @@ from xml.etree import ElementTree as ET
 from services.raster.source.facts import GDAL_TYPES, BandFacts, Gcp
 
 _NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-"""Characters that tags may hold and XML may not."""
+"""Characters that a TIFF tag may hold and XML may not: https://www.w3.org/TR/xml/#charsets"""
 _COLORS = {
     "gray": "Gray", "palette": "Palette", "red": "Red", "green": "Green", "blue": "Blue", "alpha": "Alpha",
     "hue": "Hue", "saturation": "Saturation", "lightness": "Lightness", "cyan": "Cyan", "magenta": "Magenta",
@@ -29,7 +30,7 @@ _COLORS = {
 
 @dataclass(frozen=True)
 class OutputHeader:
-    """All of an output but its pixels."""
+    """Everything of an output but its pixels."""
 
     width: int
     height: int
@@ -47,7 +48,7 @@ class OutputHeader:
 
 @dataclass(frozen=True)
 class Placed:
-    """A file, and the pixels of the VRT that it holds: as many as its own."""
+    """A file, and where its pixels lie in the VRT, at the same resolution."""
 
     name: str
     col: int
@@ -55,16 +56,17 @@ class Placed:
     width: int
     height: int
     block_side: int | None = None
-    """Of a tile beside the VRT: what it is like stands in the VRT, so that it is opened only when it is read."""
+    """Of a tile beside the VRT. Its size and type are written into the VRT, so that GDAL opens it only to read it; None
+    for any other file."""
 
 
 def vrt_text(header: OutputHeader, pixels: Path) -> str:
-    """Write the VRT over a file of the same size and number of bands."""
+    """Return the VRT over a file of the same size and number of bands."""
     return "".join(vrt_parts(header, [Placed(str(pixels), 0, 0, header.width, header.height)]))
 
 
 def vrt_parts(header: OutputHeader, sources: Sequence[Placed]) -> Iterator[str]:
-    """Write a VRT over files of the same bands, a band at a time, since there may be many of both."""
+    """Yield a VRT over files of the same bands in parts of a band each, since 10,000 tiles of many bands are large."""
     root = ET.Element("VRTDataset", rasterXSize=str(header.width), rasterYSize=str(header.height))
     _place(root, header)
     _metadata(root, (*header.tags, ("AREA_OR_POINT", header.area_or_point)))

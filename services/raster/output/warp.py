@@ -1,7 +1,7 @@
-"""Warping, block by block: squares of one common grid, so that memory stays small and parts fit together bit for bit.
+"""Warping in square blocks that are aligned to the output grid: memory stays small, and tiles fit together bit for bit.
 
-GDAL approximates the transformation within what it warps at once, so the same pixel differs when it lies in another
-window; read in squares that are aligned to the grid, it is the same whether the whole is made or a tile of it.
+GDAL approximates the transformation within each window that it warps, so the value of a pixel depends on the window in
+which it is computed. In blocks of the grid it is the same whether the whole raster is made or one tile of it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from services.raster.source.statistics import Pixels, RasterStatistics, Validity
 
 WARP_MEMORY_MB = 64
 TOLERANCE_PIXELS = 0.01
-"""Of GDAL's approximation of the transformation. At its default of 0.125 one pixel in forty is its neighbour's;
-this costs no time that can be measured."""
+"""Allowed error of GDAL's approximation of the transformation. At its default of 0.125 one pixel in forty gets its
+neighbor's value; the smaller one costs no time that can be measured."""
 
 
 @contextmanager
 def open_warped(dataset: DatasetReader, plan: RasterPlan, warp: WarpPlan) -> Iterator[WarpedVRT]:
-    """Open a source as it looks on the grid of a plan; nothing is read yet."""
+    """Open a raster as it looks on the grid of a plan. No pixel is read before a window is."""
     options: dict[str, Any] = {
         "src_crs": warp.source_crs_wkt,
         "crs": warp.grid.crs_wkt,
@@ -51,12 +51,20 @@ def open_warped(dataset: DatasetReader, plan: RasterPlan, warp: WarpPlan) -> Ite
 
 
 def adds_alpha(plan: RasterPlan) -> bool:
-    """Tell whether warping must say apart from the values which pixels are valid: by a mask, no nodata, no alpha."""
+    """Whether a warp needs a band of its own for valid pixels: the source has neither nodata nor alpha."""
     return plan.nodata.validity in ("mask", "all")
 
 
 def read_block(warped: WarpedVRT, plan: RasterPlan, window: Window) -> tuple[Pixels, Validity | None]:
-    """Warp one block; gives its bands and its mask, None where nodata or an alpha band says what is valid."""
+    """Warp one block.
+
+    Returns
+    -------
+    Pixels
+        Shape (bands, rows, columns), in the data type of the source.
+    Validity or None
+        Shape (rows, columns); None where nodata or an alpha band of the source marks what is valid.
+    """
     block: Pixels = warped.read(window=window)
     if adds_alpha(plan):
         return block[:-1], np.not_equal(block[-1], 0)
@@ -66,7 +74,10 @@ def read_block(warped: WarpedVRT, plan: RasterPlan, window: Window) -> tuple[Pix
 def warp_pixels(
     dataset: DatasetReader, plan: RasterPlan, warp: WarpPlan, writer: TileWriter, check: Callable[[], None]
 ) -> RasterStatistics:
-    """Warp a whole raster into a file; gives the statistics of what was written. `check` may raise at every block."""
+    """Warp a whole raster into a file, and return the statistics of what was written.
+
+    `check` is called before each block, and raises to stop. Memory is that of a block and WARP_MEMORY_MB.
+    """
     statistics = RasterStatistics.empty(plan.facts.count)
     with open_warped(dataset, plan, warp) as warped:
         for window in windows(warp.grid.width, warp.grid.height, warp.side):
@@ -78,7 +89,7 @@ def warp_pixels(
 
 
 def block_validity(plan: RasterPlan, block: Pixels, mask: Validity | None) -> Validity | None:
-    """Tell which values of a warped block are valid."""
+    """Return which values of a warped block are valid, as validity_of does; `mask` is that of read_block."""
     if plan.facts.alpha_band:
         mask = np.not_equal(block[plan.facts.alpha_band - 1], 0)
     return validity_of(block, plan.nodata.nodata, mask)

@@ -20,7 +20,7 @@ GDAL_TYPES = {
     "complex_int16": "CInt16", "complex64": "CFloat32", "complex128": "CFloat64",
 }  # fmt: skip
 ITEM_BYTES = {"complex_int16": 4}
-"""Bytes of a pixel of the types that numpy does not know."""
+"""Bytes of a value, of the types that numpy does not have."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BandFacts:
     """One band."""
 
     color: str
-    """Colour interpretation: gray, red, alpha, palette, ..."""
+    """Color interpretation: gray, red, alpha, palette, ..."""
     description: str | None
     unit: str | None
     scale: float
@@ -38,7 +38,7 @@ class BandFacts:
 
 @dataclass(frozen=True)
 class Gcp:
-    """A ground control point: pixel position and place."""
+    """A ground control point: a position in the raster, in pixels, and its coordinates in the CRS."""
 
     row: float
     col: float
@@ -55,7 +55,7 @@ class RasterFacts:
     width: int
     height: int
     dtype: str
-    """Of all bands, as numpy names it; GeoTIFF has one for all."""
+    """Of all bands, as numpy names it; a GeoTIFF has one data type."""
     bands: tuple[BandFacts, ...]
     crs_wkt: str | None
     """Of the geotransform or of the ground control points."""
@@ -65,7 +65,7 @@ class RasterFacts:
     gcps: tuple[Gcp, ...]
     nodata: float | None
     has_mask: bool
-    """A mask of the dataset's own, not derived from nodata or alpha."""
+    """The dataset has a mask band, not one that is derived from nodata or alpha."""
     palette: tuple[tuple[int, tuple[int, int, int, int]], ...]
     tags: tuple[tuple[str, str], ...]
     area_or_point: str
@@ -76,7 +76,7 @@ class RasterFacts:
     compression: str
     overviews: tuple[int, ...]
     other_images: int
-    """Further images in the file, which are not read."""
+    """Number of further images in the file, which are not read."""
 
     @property
     def count(self) -> int:
@@ -110,17 +110,16 @@ class RasterFacts:
 
     @property
     def is_complex(self) -> bool:
-        """Tell whether pixels are complex numbers."""
         return self.dtype.startswith("complex")
 
     @property
     def is_float(self) -> bool:
-        """Tell whether pixels are real numbers that may be NaN."""
+        """Whether pixels are real numbers, which may be NaN."""
         return self.dtype.startswith("float")
 
 
 def facts_of(dataset: DatasetReader) -> RasterFacts:
-    """Read the header. It costs a few kilobytes, wherever the dataset lies."""
+    """Return the header of an open raster. A remote one transfers a few kilobytes."""
     gcps, gcp_crs = dataset.gcps
     crs = dataset.crs or gcp_crs
     tags = dict(dataset.tags())
@@ -150,7 +149,7 @@ def facts_of(dataset: DatasetReader) -> RasterFacts:
 
 
 def describe(facts: RasterFacts) -> Json:
-    """Give the facts as validate_raster reports them."""
+    """Return the facts as validate_raster reports them."""
     return {
         "driver": facts.driver,
         "width": facts.width,
@@ -179,7 +178,7 @@ def describe(facts: RasterFacts) -> Json:
 
 
 def plain_number(value: float | None) -> float | int | str | None:
-    """Give a number as JSON can hold it: NaN and infinities as words, whole numbers without a point."""
+    """Return a number as JSON can hold it: NaN and infinities as words, whole numbers without a decimal point."""
     if value is None:
         return None
     if math.isnan(value):
@@ -190,6 +189,7 @@ def plain_number(value: float | None) -> float | int | str | None:
 
 
 def _georeference(transform: Affine, has_gcps: bool, has_rpcs: bool) -> Georeference:
+    # GDAL returns the identity for a file without a geotransform.
     if transform == Affine.identity():
         return "gcps" if has_gcps else "rpcs" if has_rpcs else "none"
     north_up = transform.b == transform.d == 0 and transform.a > 0 > transform.e
@@ -197,7 +197,7 @@ def _georeference(transform: Affine, has_gcps: bool, has_rpcs: bool) -> Georefer
 
 
 def _band(dataset: DatasetReader, index: int) -> BandFacts:
-    # Statistics describe the pixels as they were; what is computed of the output replaces them.
+    # Statistics in the file describe its pixels as they were, before a warp.
     tags: dict[str, Any] = {k: v for k, v in dataset.tags(index).items() if not k.startswith("STATISTICS_")}
     return BandFacts(
         color=dataset.colorinterp[index - 1].name,
@@ -212,5 +212,6 @@ def _band(dataset: DatasetReader, index: int) -> BandFacts:
 def _palette(dataset: DatasetReader) -> tuple[tuple[int, tuple[int, int, int, int]], ...]:
     try:
         return tuple(sorted(dataset.colormap(1).items()))
+    # rasterio has no other way to ask whether there is one.
     except ValueError:
         return ()

@@ -1,4 +1,4 @@
-"""GDAL's settings for one task, and the only two ways in which Geostage opens a raster."""
+"""GDAL's settings for one task, and how a local raster is opened; remote.py opens remote ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 CACHE_BYTES = 64_000_000
-"""GDAL's block cache: holds the strips that a row of blocks needs, see plan.needs_tiles. rasterio takes bytes."""
+"""Of GDAL's block cache, in bytes, as rasterio passes it on. It holds the strips under a row of blocks, see
+plan.needs_tiles."""
 WRITE_CACHE_BYTES = 32_000_000
+"""While a COG is written: pixels are read and written in order, and the driver's threads hold blocks of their own."""
 _OPTIONS = {
-    # No file beside the one that was named is looked at, read or written.
+    # No file beside the named one is looked for, read or written: no .ovr, .aux.xml, .msk or world file.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
@@ -27,30 +29,32 @@ _OPTIONS = {
 
 @contextmanager
 def gdal_environment(cache_bytes: int = CACHE_BYTES) -> Iterator[None]:
-    """Set GDAL up for the block: small caches, nothing but the named file."""
+    """Set GDAL up within the block: small caches, and no files besides the named one."""
     with warnings.catch_warnings():
-        # Whether a raster has a place is judged in facts.py.
+        # Whether a raster is georeferenced is decided in facts.py.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        _give_back()
+        _trim_heap()
         with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **_OPTIONS):
             yield
 
 
-def _give_back() -> None:
-    """Give freed memory back to the system: glibc keeps what each of GDAL's threads had, step by step, job by job."""
+def _trim_heap() -> None:
+    """Return freed memory to the system."""
+    # glibc keeps what each of GDAL's threads had in an arena of its own, and the process would grow step by step. musl
+    # and macOS have no malloc_trim.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
 
 
 def threads() -> str:
-    """Give the number of threads for (de)compression: GDAL_NUM_THREADS where the deployment sets it."""
+    """Return the number of threads for (de)compression, as GDAL takes it; the deployment may set GDAL_NUM_THREADS."""
     return str(get_gdal_config("GDAL_NUM_THREADS") or "ALL_CPUS")
 
 
 @contextmanager
 def open_tiff(path: Path) -> Iterator[DatasetReader]:
-    """Open a local file as GeoTIFF and as nothing else: other drivers can refer to other files and hosts."""
-    # With threads of its own GDAL reports a damaged block once, and then gives it from its cache as if it were whole.
+    """Open a local file as a GeoTIFF and as nothing else: other drivers can refer to other files and hosts."""
+    # With several threads GDAL reports a damaged block once, and then returns it from its cache as if it were whole.
     with rasterio.open(path, driver="GTiff", NUM_THREADS="1") as dataset:
         yield dataset

@@ -1,4 +1,8 @@
-"""The source of a raster task: looked at by range requests, then fetched to this instance."""
+"""The source of a raster task: opened where it is by range requests, or downloaded to this instance.
+
+GDAL reads it through a file interface in Python and not by /vsicurl or /vsiaz: no key or SAS ever reaches GDAL, each
+request has its If-Match, and a raster that is too large is refused before it is downloaded.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from services.raster import errors
 from services.raster.source.gdal import open_tiff
 
 PART_BYTES = 64 * 1024
+"""A header is read in pieces of a few bytes; each request fetches this much around them."""
 KEPT_PARTS = 64
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """TIFF and BigTIFF, in both byte orders."""
@@ -25,7 +30,7 @@ _NAME = "source.tif"
 
 
 class RangeFile:
-    """A blob as a file that is read by range requests, in parts that are kept a while."""
+    """A blob as a file that is read by range requests; the last KEPT_PARTS parts are kept."""
 
     def __init__(self, blobs: Blobs, source: Source) -> None:
         self._blobs = blobs
@@ -33,30 +38,30 @@ class RangeFile:
         self._parts: OrderedDict[int, bytes] = OrderedDict()
         self._at = 0
         self.error: GeostageError | None = None
-        """What made a read fail: GDAL, which calls it, must be told by too few bytes, and swallows what is raised."""
+        """Why a read failed. GDAL is told by too few bytes: rasterio's callback prints an exception and goes on."""
 
     def read(self, size: int = -1) -> bytes:
-        """Read from the current place."""
+        """Return the bytes from the current position on; too few when they cannot be read."""
         end = self.source.size if size < 0 else min(self._at + size, self.source.size)
         data = self._try(self._at, end) if end > self._at else b""
         self._at += len(data)
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place."""
+        """Move the position and return it, as io.RawIOBase does."""
         self._at = offset + (0, self._at, self.source.size)[whence]
         return self._at
 
     def tell(self) -> int:
-        """Tell the place."""
+        """Return the position."""
         return self._at
 
     def get_byte_ranges(self, offsets: list[int], sizes: list[int]) -> list[bytes]:
-        """Read several parts at once."""
+        """Return several ranges, as rasterio's MultiByteRangeResource asks for them."""
         return [self._try(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True)]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: GDAL closes a file after each look at it, and opens it again."""
 
     def __enter__(self) -> RangeFile:
         return self
@@ -91,7 +96,7 @@ class RangeFile:
 
 
 class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
-    """What rasterio asks when GDAL opens a file: there is one, and it has no siblings."""
+    """What rasterio asks when GDAL opens a file: there is only this one, without siblings."""
 
     def __init__(self, file: RangeFile, size: int) -> None:
         self._file = file
@@ -127,14 +132,16 @@ class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
 
 @contextmanager
 def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> Iterator[DatasetReader]:
-    """Open a source where it is; only what is read is transferred, by `file` if one is given. Not for several threads.
+    """Open a source where it is, so that only what is read is transferred. The dataset is not for several threads.
+
+    `file` reads the source in a way of its own, see tiling.spool.
 
     Raises
     ------
     PermanentError
-        No bytes, no TIFF, or a damaged header.
+        The blob is empty or not a TIFF, or its header is damaged.
     SourceChanged
-        The blob is not the one that was accepted.
+        The blob is not the one that the job was accepted for.
     """
     file = file or RangeFile(blobs, source)
     head = file.read(64)
@@ -170,7 +177,7 @@ def open_fetched(label: str, path: Path) -> Iterator[DatasetReader]:
 
 
 def check_magic(label: str, head: bytes) -> None:
-    """See that a file begins as a TIFF does. Raises PermanentError."""
+    """Check that a file begins like a TIFF. Raises PermanentError file_empty, wrong_format."""
     if not head:
         raise errors.file_empty(label=label)
     if not head.startswith(MAGIC):

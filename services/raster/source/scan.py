@@ -1,4 +1,4 @@
-"""A scan reads every block of a source once: statistics, damaged blocks, and, on request, a copy in tiles."""
+"""A scan reads every block of a source once: for statistics, damaged blocks and, if wanted, a copy in tiles."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from services.raster.source.facts import RasterFacts
 from services.raster.source.statistics import Pixels, RasterStatistics, Validity, validity_of
 
 LISTED_BLOCKS = 20
+"""Damaged blocks that validate_raster lists; the others are counted."""
 Sink = Callable[[Pixels, Validity | None, Window], None]
-"""Takes a chunk, its mask (None without one), and where it lies."""
+"""Is called with each chunk, shape (bands, rows, columns), its mask, shape (rows, columns) or None, and its window."""
 
 
 @dataclass
 class Scan:
-    """What a scan found."""
+    """The findings of a scan."""
 
     statistics: RasterStatistics
     blocks: int = 0
     damaged: int = 0
     first_damaged: list[Window] = field(default_factory=list)
-    """The first of the damaged blocks."""
+    """At most LISTED_BLOCKS of the damaged blocks."""
 
 
 def scan(
@@ -37,20 +38,40 @@ def scan(
     check: Callable[[], None],
     sink: Sink | None = None,
 ) -> Scan:
-    """Read every block once. A damaged one is counted and passed over; `check` may raise at every chunk."""
+    """Read every block once; damaged ones are counted and skipped.
+
+    Parameters
+    ----------
+    dataset
+        Open raster.
+    facts
+        Of the dataset.
+    nodata
+        Value that is not valid, None without one.
+    check
+        Called before each chunk; it raises to stop the scan.
+    sink
+        Takes each chunk that can be read as a whole. After damage what it has received is not complete.
+
+    Returns
+    -------
+    Scan
+        Statistics of all values that could be read. Memory is that of a chunk, see blocks.chunk_shape.
+    """
     found = Scan(RasterStatistics.empty(facts.count))
     for window in chunks(facts):
         check()
         try:
             _take(dataset, facts, nodata, window, found, sink)
         except GDAL_ERRORS:
+            # Block by block, to name the damaged ones and count the rest of the chunk.
             _take_parts(dataset, facts, nodata, window, found)
         found.blocks += sum(1 for _ in parts(window, facts.block_shape))
     return found
 
 
 def read_mask(dataset: DatasetReader, facts: RasterFacts, window: Window) -> Validity | None:
-    """Read which pixels of a window are valid by alpha or by the dataset's mask; None where there is neither."""
+    """Return which pixels of a window are valid by alpha or mask band, shape (rows, columns); None with neither."""
     if facts.alpha_band:
         alpha: Pixels = dataset.read(facts.alpha_band, window=window)
         return np.not_equal(alpha, 0)
@@ -78,7 +99,7 @@ def _take_parts(dataset: DatasetReader, facts: RasterFacts, nodata: float | None
 
 
 def block_name(window: Window, facts: RasterFacts) -> str:
-    """Name a block by its place in the grid of blocks and by its pixels."""
+    """Return the name of a block for messages: its place among the blocks, and that of its first pixel."""
     rows, cols = facts.block_shape
     place = f"block row {int(window.row_off) // rows}, column {int(window.col_off) // cols}"
     return f"{place} (pixels {int(window.col_off)}, {int(window.row_off)})"

@@ -1,4 +1,4 @@
-"""Statistics of bands, gathered block by block: exact, in one pass, in the memory of one block."""
+"""Statistics of bands, added up block by block: exact, in one pass, in the memory of one block."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from schema.jobs import Json
 from services.raster.source.facts import plain_number
 
 Pixels: TypeAlias = npt.NDArray[Any]
-"""Bands, rows, columns."""
+"""Shape (bands, rows, columns), or (rows, columns) of one band."""
 Validity: TypeAlias = npt.NDArray[np.bool_]
+"""True where a value is valid: shape (rows, columns) for all bands alike, or that of the pixels."""
 
 
 @dataclass
 class BandStatistics:
-    """What was seen of one band. Minimum and maximum are None before the first valid value, and for complex numbers."""
+    """Of one band. Minimum and maximum are None as long as no value is valid, and for complex numbers."""
 
     total: int = 0
     valid: int = 0
@@ -26,12 +27,12 @@ class BandStatistics:
     maximum: float | int | None = None
     sum: float = 0.0
     nans: int = 0
-    """Valid values that are not a number: in floating-point bands without nodata."""
+    """Number of NaNs that count as valid: in floating-point bands whose nodata is not NaN."""
     whole: bool = True
-    """Every valid value is a whole number."""
+    """Whether every valid value is an integer."""
 
     def add(self, values: Pixels, valid: Validity | None) -> None:
-        """Add a block of one band; `valid` None means every pixel."""
+        """Add a block of one band, shape (rows, columns). `valid` has its shape; None means every pixel."""
         self.total += values.size
         kept = values if valid is None else values[valid]
         if kept.dtype.kind == "f":
@@ -41,7 +42,7 @@ class BandStatistics:
             self._extend(kept)
 
     def as_json(self) -> Json:
-        """Give the statistics as they are reported."""
+        """Return the statistics as results show them."""
         return {
             "valid_pixels": self.valid,
             "minimum": plain_number(self.minimum),
@@ -55,7 +56,7 @@ class BandStatistics:
         return self.sum / self.valid if self.valid and self.minimum is not None else None
 
     def _without_nans(self, kept: Pixels) -> Pixels:
-        # The sum of a block is NaN if any value is, and far cheaper than a mask of its NaNs.
+        # The sum of a block is NaN if any value is, and costs far less than a mask of its NaNs.
         if np.isfinite(kept.sum(dtype=np.float64)):
             return kept
         missing = np.isnan(kept)
@@ -68,6 +69,7 @@ class BandStatistics:
         low, high = kept.min().item(), kept.max().item()
         self.minimum = low if self.minimum is None else min(self.minimum, low)
         self.maximum = high if self.maximum is None else max(self.maximum, high)
+        # Integers are added as integers: a float64 would round sums beyond 2^53.
         self.sum += float(kept.sum(dtype=np.float64 if kept.dtype.kind == "f" else None))
         if self.whole and kept.dtype.kind == "f":
             self.whole = bool(np.isfinite(low) and np.isfinite(high) and (np.rint(kept) == kept).all())
@@ -83,11 +85,19 @@ class RasterStatistics:
 
     @classmethod
     def empty(cls, count: int) -> RasterStatistics:
-        """Begin."""
+        """Return the statistics of `count` bands before any block."""
         return cls([BandStatistics() for _ in range(count)])
 
     def add(self, block: Pixels, validity: Validity | None) -> None:
-        """Add a block of all bands; `validity` has the shape of the block, or of one band, or is None for all valid."""
+        """Add a block.
+
+        Parameters
+        ----------
+        block
+            Shape (bands, rows, columns).
+        validity
+            Shape of the block, or (rows, columns) for all bands alike; None when every value is valid.
+        """
         for index, band in enumerate(self.bands):
             valid = None if validity is None else validity if validity.ndim == 2 else validity[index]
             band.add(block[index], valid)
@@ -96,14 +106,23 @@ class RasterStatistics:
         else:
             self.covered += int((validity if validity.ndim == 2 else validity.any(axis=0)).sum())
 
-    @property
-    def has_nans(self) -> bool:
-        """Tell whether NaN stands among values that count as valid."""
-        return any(band.nans for band in self.bands)
-
 
 def validity_of(block: Pixels, nodata: float | None, mask: Validity | None) -> Validity | None:
-    """Tell which values are valid: by nodata, in each band alone, and by a mask for all bands. None means all."""
+    """Return which values of a block are valid: nodata counts in each band alone, a mask in all bands.
+
+    Parameters
+    ----------
+    block
+        Shape (bands, rows, columns).
+    nodata
+        Must be a value of the block's data type, or NaN.
+    mask
+        Shape (rows, columns); None without one.
+
+    Returns
+    -------
+    Shape of the block, or (rows, columns) when only the mask counts; None when every value is valid.
+    """
     valid = None
     if nodata is not None:
         valid = ~np.isnan(block) if np.isnan(nodata) else block != block.dtype.type(nodata)
