@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -109,10 +109,6 @@ class TaskContext:
     def afterwards(self) -> tuple[Callable[[], None], ...]:
         """What was registered with after_commit, in order."""
         return tuple(self._afterwards)
-
-    def of(self, source: Source) -> TaskContext:
-        """Return the same attempt with another source, for a task that works on several."""
-        return replace(self, job_source=source)
 
     def check(self) -> None:
         """Raise TaskInterrupted if the task was cancelled or taken over; call it at every batch or block."""

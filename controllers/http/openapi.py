@@ -10,8 +10,8 @@ from controllers.http.poison import PoisonAction
 from controllers.http.queries import MAX_PAGE, PAGE
 from controllers.http.schemas import answer_schemas
 from schema.jobs import JOB_ID_PATTERN, JobStatus, Json
+from schema.version import VERSION
 
-VERSION = "0.1.0"
 _JSON = "application/json"
 _PROBLEMS = {
     400: "Malformed, or parameters that are not valid; `errors` lists every fault.",

@@ -1,4 +1,4 @@
-"""The handlers that catalogue files as they are, one or a batch of them, and the one that only tells what it read."""
+"""The handlers that catalog files as they are, one or a batch of them, and the one that only reports what it read."""
 
 from __future__ import annotations
 
@@ -13,60 +13,84 @@ from services.containers.batches import SourceFile, read_batch
 from services.containers.details import Detail, effective, rank
 from services.containers.kinds import kind_of
 from services.context import TaskContext
+from services.handlers.items import taken_items, write_items
 from services.raster.errors import DiskFull
-from services.stac.file_records import make_record
+from services.stac.file_records import RecordMaker
 from services.stac.ids import source_item_id
 from services.stac.items.item import record_of
 from services.stac.metadata import describe_file
-from services.stac.publish import taken_items, write_items
 
 FILE_ERRORS = (PermanentError, NotFound, DiskFull)
-"""What one file of a batch may fail with, while the others are catalogued."""
-KILLER = "An earlier try ended while it read this file: {reason}"
-KILLER_REMEDY = "Check the file with gdalinfo or ogrinfo, write it anew, and upload it."
+"""Errors of one file of a batch, which do not keep the others from being cataloged."""
+KILLER = "An earlier attempt ended while it read this file: {reason}"
+KILLER_REMEDY = "Check the file with gdalinfo or ogrinfo, repair it, and upload it again."
 
 
 def catalog_file(ctx: TaskContext) -> Json:
-    """Catalogue the job's file."""
+    """Catalog the job's file, unless the catalog already has a more detailed record of the same bytes."""
     source, collection = ctx.source, ctx.parameters["collection_id"]
     detail: Detail = ctx.parameters["detail"]
-    file = SourceFile(source, _content_type(ctx, source))
-    known = _known_better(ctx, source, collection, effective(detail, kind_of(source.blob), source.size))
-    if known:
-        return {"status": "unchanged", **_outcome(source, collection, known)}
-    record = record_of(make_record(ctx, file, collection, detail))
+    outcome = {
+        "stac_id": source_item_id(source.container, source.blob),
+        "collection_id": collection,
+        "source": source.label,
+        "kind": kind_of(source.blob),
+    }
+    known = _find(ctx, source, collection)
+    asked = effective(detail, kind_of(source.blob), source.size)
+    if known and known["etag"] == source.etag and rank(known["detail"]) > rank(asked):
+        return {"status": "unchanged", **outcome, "detail": known["detail"]}
+    item = _record_maker(ctx).make(SourceFile(source, _content_type(ctx, source)), detail)
+    record = record_of(item)
     write_items(ctx, [record])
+    return {"status": "catalogued", **outcome, "detail": record["properties"]["geostage:detail"], "item": record}
+
+
+def extract_metadata(ctx: TaskContext) -> Json:
+    """Return what the job's file says about itself, and whether the catalog has it."""
+    source, collection = ctx.source, ctx.parameters["collection_id"]
+    known = _find(ctx, source, collection)
     return {
-        "status": "catalogued",
-        **_outcome(source, collection, record["properties"]["geostage:detail"]),
-        "item": record,
+        "source": source.label,
+        "kind": kind_of(source.blob),
+        "blob": {
+            "size": source.size,
+            "etag": source.etag,
+            "last_modified": source.last_modified,
+            "content_type": _content_type(ctx, source),
+        },
+        **describe_file(ctx.blobs, source, ctx.work_folder, ctx.check),
+        "catalogue": {
+            "collection_id": collection,
+            "stac_id": source_item_id(source.container, source.blob),
+            "catalogued": known is not None,
+            "up_to_date": known is not None and known["etag"] == source.etag,
+        },
     }
 
 
+def _find(ctx: TaskContext, source: Source, collection: str) -> Json | None:
+    """Return {etag, detail} of the record of a file, None if it is not cataloged."""
+    item_id = source_item_id(source.container, source.blob)
+    with ctx.database.connection() as conn:
+        return catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)
+
+
 def _content_type(ctx: TaskContext, source: Source) -> str | None:
-    """Ask storage for the content type, which the job does not keep."""
+    # A job keeps what identifies its source, not the content type: storage is asked again.
     listed = ctx.blobs.list_blobs(source.container, source.blob)
     return next((facts.content_type for facts in listed if facts.name == source.blob), None)
 
 
-def _known_better(ctx: TaskContext, source: Source, collection: str, detail: Detail) -> str | None:
-    """Give the detail in which these very bytes are catalogued already, if that is more than is asked for."""
-    item_id = source_item_id(source.container, source.blob)
-    with ctx.database.connection() as conn:
-        known = catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)
-    if known is None or known["etag"] != source.etag or rank(known["detail"]) <= rank(detail):
-        return None
-    return str(known["detail"])
-
-
-def _outcome(source: Source, collection: str, detail: str) -> Json:
-    return {
-        "stac_id": source_item_id(source.container, source.blob),
-        "collection_id": collection,
-        "source": f"{source.container}/{source.blob}",
-        "kind": kind_of(source.blob),
-        "detail": detail,
-    }
+def _record_maker(ctx: TaskContext) -> RecordMaker:
+    return RecordMaker(
+        ctx.blobs,
+        ctx.work_folder,
+        ctx.check,
+        collection_id=ctx.parameters["collection_id"],
+        asset_base_url=ctx.settings.asset_base_url,
+        max_raster_size_gb=ctx.settings.max_raster_size_gb,
+    )
 
 
 @dataclass
@@ -76,88 +100,59 @@ class _Batch:
     records: list[Json] = field(default_factory=list)
     failed: list[Json] = field(default_factory=list)
 
-    def refuse(self, blob: str, code: str, message: str, remediation: str) -> None:
-        said = {"code": code, "message": message, "remediation": remediation}
-        self.failed.append({"name": blob, "kind": kind_of(blob), **said})
+    def fail(self, blob: str, code: str, message: str, remediation: str) -> None:
+        entry = {"code": code, "message": message, "remediation": remediation}
+        self.failed.append({"name": blob, "kind": kind_of(blob), **entry})
 
 
 def catalog_batch(ctx: TaskContext) -> Json:
-    """Catalogue the files of a batch; one that cannot be read becomes an entry of the report.
+    """Catalog the files of a batch; one that cannot be read becomes an entry of the report.
 
-    A file whose reading killed an earlier try is passed over. All items are made before the transaction begins, which
-    holds pgSTAC's lock.
+    Files during whose reading an earlier attempt's process died are skipped and reported.
     """
-    killers = progress.begin(ctx.database, ctx.task)
-    batch = _Batch()
-    for file in read_batch(ctx.blobs, ctx.settings.work_container, ctx.parameters["batch"]):
-        ctx.check()
-        name = file.source.blob
-        if name in killers:
-            batch.refuse(name, "file_kills_reader", KILLER.format(reason=killers[name]), KILLER_REMEDY)
-            continue
-        progress.note(ctx.database, ctx.task, name)
-        _add(ctx, batch, file)
-    progress.note(ctx.database, ctx.task, None)
+    batch = _make_records(ctx, read_batch(ctx.blobs, ctx.settings.work_container, ctx.parameters["batch"]))
     ctx.check()
-    _pass_over_taken(ctx, batch)
-    failed_blob = _write_failed(ctx, batch.failed) if batch.failed else None
-    if batch.records:
-        _write(ctx, batch.records)
-    return {"catalogued": len(batch.records), "failed": len(batch.failed), "failed_blob": failed_blob}
-
-
-def _add(ctx: TaskContext, batch: _Batch, file: SourceFile) -> None:
-    try:
-        item = make_record(ctx, file, ctx.parameters["collection_id"], "header")
-        batch.records.append(record_of(item))
-    except FILE_ERRORS as exc:
-        error: GeostageError = exc
-        batch.refuse(file.source.blob, error.error_code, error.message, error.remediation)
-
-
-def _pass_over_taken(ctx: TaskContext, batch: _Batch) -> None:
-    """Make entries of the files whose ids are those of other files' items."""
     errors = taken_items(ctx, ctx.parameters["collection_id"], batch.records)
     for record in batch.records:
         if error := errors.get(record["id"]):
-            batch.refuse(record["properties"]["geostage:blob"], error.error_code, error.message, error.remediation)
-    batch.records = [record for record in batch.records if record["id"] not in errors]
+            batch.fail(record["properties"]["geostage:blob"], error.error_code, error.message, error.remediation)
+    records = [record for record in batch.records if record["id"] not in errors]
+    failed_blob = _write_failed(ctx, batch.failed) if batch.failed else None
+    # All records are made before the transaction begins: it holds pgSTAC's lock until the task is finished.
+    if records:
+        _write_records(ctx, records)
+    return {"catalogued": len(records), "failed": len(batch.failed), "failed_blob": failed_blob}
 
 
-def _write(ctx: TaskContext, records: list[Json]) -> None:
+def _make_records(ctx: TaskContext, files: list[SourceFile]) -> _Batch:
+    maker, batch = _record_maker(ctx), _Batch()
+    killers = progress.begin(ctx.database, ctx.task)
+    for file in files:
+        ctx.check()
+        name = file.source.blob
+        if name in killers:
+            batch.fail(name, "file_kills_reader", KILLER.format(reason=killers[name]), KILLER_REMEDY)
+            continue
+        # Committed before the file is opened: a library that kills the process leaves the name of the file behind.
+        progress.note(ctx.database, ctx.task, name)
+        try:
+            batch.records.append(record_of(maker.make(file, "header")))
+        except FILE_ERRORS as exc:
+            error: GeostageError = exc
+            batch.fail(name, error.error_code, error.message, error.remediation)
+    progress.note(ctx.database, ctx.task, None)
+    return batch
+
+
+def _write_records(ctx: TaskContext, records: list[Json]) -> None:
     try:
         write_items(ctx, records)
     except PermanentError as exc:
-        # An id was taken since it was looked at: the next try sees that, and fails its file alone.
-        raise TransientError(exc.message, remediation="It is tried again.", code=exc.error_code) from exc
+        # An id was taken after it was looked at: the next attempt sees that, and fails that file alone.
+        raise TransientError(exc.message, remediation="It is retried automatically.", code=exc.error_code) from exc
 
 
 def _write_failed(ctx: TaskContext, failed: list[Json]) -> str:
     blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/failed-{ctx.task.task_index:06d}.json"
     ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(failed).encode())
     return blob
-
-
-def extract_metadata(ctx: TaskContext) -> Json:
-    """Tell what the job's file says about itself, and whether the catalogue knows it."""
-    source, collection = ctx.source, ctx.parameters["collection_id"]
-    item_id = source_item_id(source.container, source.blob)
-    with ctx.database.connection() as conn:
-        known = catalog.find_sources(conn, collection, source.container, [item_id]).get(item_id)
-    return {
-        "source": f"{source.container}/{source.blob}",
-        "kind": kind_of(source.blob),
-        "blob": {
-            "size": source.size,
-            "etag": source.etag,
-            "last_modified": source.last_modified,
-            "content_type": _content_type(ctx, source),
-        },
-        **describe_file(ctx),
-        "catalogue": {
-            "collection_id": collection,
-            "stac_id": item_id,
-            "catalogued": known is not None,
-            "up_to_date": known is not None and known["etag"] == source.etag,
-        },
-    }

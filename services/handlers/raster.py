@@ -8,6 +8,7 @@ from pathlib import Path
 from schema.jobs import Json
 from services.context import TaskContext
 from services.crs import crs_label
+from services.handlers.items import check_items, output_item, write_items
 from services.raster import errors
 from services.raster.output import report
 from services.raster.output.cog import MEDIA_TYPE, CogPlan, check_cog, plan_cog, validate_cog, write_cog
@@ -32,8 +33,8 @@ from services.raster.source.gdal import gdal_environment, open_tiff
 from services.raster.source.remote import fetch, open_fetched, open_remote
 from services.raster.source.scan import Scan, block_name, check_undamaged, scan
 from services.raster.source.statistics import RasterStatistics
+from services.stac.ids import item_id
 from services.stac.items.item import record_of
-from services.stac.publish import output_item, write_items
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ def process_raster(ctx: TaskContext) -> Json:
                 path, statistics = _reproject(ctx, plan, plan.warp, path)
         cog = _make_cog(ctx, steps, plan, path, statistics)
     with steps.step("catalog_stac"):
-        item = output_item(ctx, cog.path, blob, cog.statistics)
+        name = item_id(ctx.source.blob, ctx.parameters.get("version_id"))
+        item = output_item(ctx, cog.path, blob, cog.statistics, name)
+        check_items(ctx, item.collection_id or "", {name: blob})
     ctx.check()
     with steps.step("publish"):
         outputs.publish(blob, cog.path, MEDIA_TYPE)

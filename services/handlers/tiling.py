@@ -15,6 +15,7 @@ from repositories.tiles import MadeTile, Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
 from services.crs import authority_of, crs_label
+from services.handlers.items import check_items, output_item
 from services.handlers.raster import outputs_of
 from services.raster import errors
 from services.raster.names import DEFAULT_VERSION, tile_blob, version_folder
@@ -33,7 +34,6 @@ from services.raster.tiling.spool import spooled
 from services.raster.tiling.tile_sizes import OutputSize, tile_shape
 from services.stac.ids import collection_id, tile_item_id
 from services.stac.items.item import record_of
-from services.stac.publish import check_items, item_of
 
 
 @dataclass(frozen=True)
@@ -256,5 +256,5 @@ def _publish(ctx: TaskContext, steps: Steps, pixels: CutPixels, tile: Tile) -> M
         outputs.publish(blob, target, MEDIA_TYPE)
     with steps.step("describe"):
         name = tile_item_id(source.blob, version, tile.tile_id)
-        item = item_of(ctx, target, blob, pixels.statistics, name)
+        item = output_item(ctx, target, blob, pixels.statistics, name)
     return MadeTile(seconds=0.0, cog_path=outputs.path_of(blob), stac_id=item.id, item=record_of(item))

@@ -15,6 +15,7 @@ from repositories.catalog import catalog
 from repositories.tiles import Tile, TilingPlan
 from schema.jobs import Json
 from services.context import TaskContext
+from services.handlers.items import write_items
 from services.handlers.raster import outputs_of
 from services.handlers.tiling import check_held, held_plan, raster_plan
 from services.raster.names import mosaic_blobs, tile_blob, version_folder
@@ -27,8 +28,8 @@ from services.raster.source.remote import open_remote
 from services.raster.tiling.cut import output_grid
 from services.stac.collections.extent import EXTENTS
 from services.stac.ids import MAX_SLUG, collection_id, item_id, tile_item_id
+from services.stac.items.item import href_of
 from services.stac.mosaic import MosaicTile, make_mosaic
-from services.stac.publish import href_of, write_items
 
 VRT_TYPE, JSON_TYPE = "application/xml", "application/json"
 METRES_OF_A_DEGREE = 111_320.0

@@ -43,8 +43,8 @@ def preprocess(ctx: TaskContext) -> Json:
     """Read each layer of the source once, decide how it is loaded and make its staging tables."""
     options = Options.from_json(ctx.parameters)
     parse_target_crs(options.target_crs)
-    parts = find_parts(ctx)
-    with fetched(ctx, parts) as folder:
+    parts = find_parts(ctx.blobs, ctx.source)
+    with fetched(ctx.blobs, ctx.source, parts, ctx.check) as folder:
         origins = source_layers.choose(folder, options.read_options, parts)
         chosen = _share_out(options, origins)
         surveyed = [(load, *_read_once(ctx, folder, *load)) for load in chosen]
@@ -153,7 +153,7 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
         yield from read_batches(ctx.blobs.read(ctx.settings.work_container, chunk.blob))
         return
     rows, last_fid = 0, None
-    with plan.origin.named(), fetched(ctx, plan.origin.parts) as folder:
+    with plan.origin.named(), fetched(ctx.blobs, ctx.source, plan.origin.parts, ctx.check) as folder:
         read_options, reader_state = plan.options.read_options, plan.reader_state
         opened = source_layers.open_origin(
             folder, plan.origin, read_options, ctx.check, chunk=chunk, reader_state=reader_state

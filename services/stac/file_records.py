@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pystac
 from pyproj import CRS
 from rasterio.io import DatasetReader
 
+from repositories.storage.blobs import Blobs
 from schema.errors import PermanentError
-from schema.jobs import Json
+from schema.jobs import Source
 from services.containers.batches import SourceFile
 from services.containers.details import Detail, effective
 from services.containers.kinds import kind_of
-from services.context import TaskContext
+from services.crs import WGS84
 from services.raster import errors
 from services.raster.output.cog import validate_cog
 from services.raster.planning.georeference import plan_grid, source_crs
@@ -27,26 +29,24 @@ from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import fetch, open_fetched, open_remote
 from services.raster.source.scan import check_undamaged, scan
 from services.stac.ids import source_item_id
-from services.stac.items.datetimes import moment_of
+from services.stac.items.datetimes import datetime_of
 from services.stac.items.footprint import Footprint, footprint
-from services.stac.items.item import StoredFile, new_item
+from services.stac.items.item import StoredFile, checksum_of, href_of, new_item
 from services.stac.items.raster_item import COG_TITLE, COG_TYPE, TIFF_TITLE, TIFF_TYPE, RasterContent, make_raster_item
 from services.stac.items.vector_item import make_vector_item
 from services.stac.items.vector_layers import contents_of, read_layers
-from services.stac.publish import checksum_of, href_of
 from services.vector.formats import format_of
 
-_WGS84 = CRS("EPSG:4326")
 _REMEDIES = {
     "crs_missing": "Write the CRS into the file (gdal_translate -a_srs EPSG:32633; for a shapefile add its .prj), "
     "or load it with process_raster or process_vector, which take source_crs.",
     "raster_too_large": "Submit stac_item_smart or catalog_file, which read only the header of a large raster.",
-    "crs_not_transformable": "Correct the CRS in the file (gdal_edit.py -a_srs EPSG:32633), and upload it anew.",
+    "crs_not_transformable": "Correct the CRS in the file (gdal_edit.py -a_srs EPSG:32633), and upload it again.",
     "crs_unknown": "Correct the CRS in the file, or load it with process_vector, which takes source_crs.",
     "coordinates_missing": "Name the columns latitude and longitude, or wkt, or load it with process_vector, which "
     "takes latitude_column, longitude_column and wkt_column.",
 }
-"""What helps here; the usual advice names parameters that catalogue jobs do not have."""
+"""Remedies by error code: the usual ones name parameters that catalog jobs do not take."""
 _MEDIA_TYPES = {
     ".gpkg": "application/geopackage+sqlite3",
     ".geojson": "application/geo+json",
@@ -65,126 +65,140 @@ _MEDIA_TYPES = {
 }
 
 
-def make_record(ctx: TaskContext, file: SourceFile, collection: str, detail: Detail) -> pystac.Item:
-    """Make the record of a file. Raises PermanentError for one that cannot be read, or lies nowhere on Earth."""
-    kind = kind_of(file.source.blob)
-    chosen = effective(detail, kind, file.source.size)
-    inner = ctx.of(file.source)
-    with _advised():
-        if chosen == "quick":
-            return new_item(_stored(inner, file, collection, chosen), None)
-        if kind == "raster":
-            return _raster(inner, file, collection, chosen, limited=detail == "smart")
-        return _vector(inner, file, collection, chosen)
+@dataclass(frozen=True)
+class RecordMaker:
+    """Makes the records of files of one collection; reads the files from storage by way of a local folder."""
 
+    blobs: Blobs
+    work_folder: Path
+    check: Callable[[], None]
+    """Called between blocks and batches; may raise to stop."""
+    collection_id: str
+    asset_base_url: str
+    max_raster_size_gb: float
+    """A raster with more uncompressed pixels is not read as a whole."""
 
-def _raster(ctx: TaskContext, file: SourceFile, collection: str, detail: Detail, *, limited: bool) -> pystac.Item:
-    with gdal_environment():
-        with open_remote(ctx.blobs, file.source) as dataset:
-            content, is_cog = _header(ctx, dataset), has_cog_layout(dataset)
-        # A small file may hold very many pixels; only the header tells.
-        if limited and content.facts.raw_bytes > ctx.settings.max_raster_size_gb * 1e9:
-            detail = "header"
-        checksum = None
-        if detail == "full":
-            content, is_cog, checksum = _pixels(ctx, content)
-    kind, title = (COG_TYPE, COG_TITLE) if is_cog else (TIFF_TYPE, TIFF_TITLE)
-    tags = dict(content.facts.tags)
-    stored = _stored(ctx, file, collection, detail, tags=tags, media_type=kind, title=title, checksum=checksum)
-    return make_raster_item(stored, content)
+    def make(self, file: SourceFile, detail: Detail) -> pystac.Item:
+        """Return the record of a file.
 
+        Raises
+        ------
+        PermanentError
+            The file cannot be read, or its coordinates lie nowhere on Earth.
+        DiskFull
+            The folder has no room for a file that must be fetched.
+        """
+        source = file.source
+        kind = kind_of(source.blob)
+        chosen = effective(detail, kind, source.size)
+        with _catalog_remedies():
+            if chosen == "quick":
+                return new_item(self._stored(file, chosen), None)
+            if kind == "raster":
+                return self._raster(file, chosen, limited=detail == "smart")
+            return self._vector(file, chosen)
 
-def _header(ctx: TaskContext, dataset: DatasetReader) -> RasterContent:
-    label, facts = ctx.source_label, facts_of(dataset)
-    crs = source_crs(label, facts, None).crs
-    return RasterContent(facts, outline=outline_of_points(label, dataset, facts, crs))
+    def _raster(self, file: SourceFile, detail: Detail, *, limited: bool) -> pystac.Item:
+        source = file.source
+        with gdal_environment():
+            with open_remote(self.blobs, source) as dataset:
+                facts = facts_of(dataset)
+                crs = source_crs(source.label, facts, None).crs
+                content = RasterContent(facts, outline=outline_of_points(source.label, dataset, facts, crs))
+                is_cog = has_cog_layout(dataset)
+            # A small file may hold very many pixels, all alike; only the header tells.
+            if limited and facts.raw_bytes > self.max_raster_size_gb * 1e9:
+                detail = "header"
+            checksum = None
+            if detail == "full":
+                content, is_cog, checksum = self._pixels(source, content)
+        media_type, title = (COG_TYPE, COG_TITLE) if is_cog else (TIFF_TYPE, TIFF_TITLE)
+        tags = dict(facts.tags)
+        stored = self._stored(file, detail, tags=tags, media_type=media_type, title=title, checksum=checksum)
+        return make_raster_item(stored, content)
+
+    def _pixels(self, source: Source, content: RasterContent) -> tuple[RasterContent, bool, str]:
+        """Fetch and read the whole raster: with statistics, whether it is a COG, and its checksum."""
+        facts, label = content.facts, source.label
+        check_size(label, facts, self.max_raster_size_gb)
+        check_blocks(label, facts)
+        errors.check_disk(self.work_folder, source.size)
+        path = fetch(self.blobs, source, self.work_folder)
+        self.check()
+        with open_fetched(label, path) as dataset:
+            found = scan(dataset, facts, plan_nodata(facts, None).nodata, self.check)
+        check_undamaged(label, found, facts)
+        whole = RasterContent(facts, found.statistics, content.outline)
+        return whole, bool(validate_cog(path)["valid"]), checksum_of(path)
+
+    def _vector(self, file: SourceFile, detail: Detail) -> pystac.Item:
+        checksums: list[str] = []
+
+        def add_checksum(path: Path) -> None:
+            # Before the file is unpacked: the checksum is that of the blob.
+            if detail == "full":
+                checksums.append(checksum_of(path))
+
+        layers = read_layers(self.blobs, file.source, self.work_folder, self.check, add_checksum)
+        stored = self._stored(file, detail, checksum=checksums[0] if checksums else None)
+        return make_vector_item(stored, contents_of(file.source.label, layers))
+
+    def _stored(
+        self,
+        file: SourceFile,
+        detail: Detail,
+        *,
+        tags: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        title: str | None = None,
+        checksum: str | None = None,
+    ) -> StoredFile:
+        source = file.source
+        file_format = format_of(source.blob)
+        properties = {
+            "geostage:container": source.container,
+            "geostage:blob": source.blob,
+            "geostage:etag": source.etag,
+            "geostage:last_modified": source.last_modified,
+            "geostage:content_type": file.content_type,
+            "geostage:kind": kind_of(source.blob),
+            "geostage:detail": detail,
+        }
+        return StoredFile(
+            item_id=source_item_id(source.container, source.blob),
+            collection_id=self.collection_id,
+            href=href_of(self.asset_base_url, source.container, source.blob),
+            source=source.label,
+            size=source.size,
+            dated=datetime_of(tags or {}, source.blob, source.last_modified, datetime.now(UTC)),
+            media_type=media_type or media_type_of(source.blob),
+            title=title or (file_format.name if file_format else TIFF_TITLE),
+            checksum=checksum,
+            properties={key: value for key, value in properties.items() if value is not None},
+        )
 
 
 def outline_of_points(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS) -> Footprint | None:
-    """Give the outline of a raster with control points: that of the grid it would be warped to; else None."""
+    """Return the outline of a raster with ground control points: of the grid it would be warped to; else None."""
     if facts.georeference != "gcps":
         return None
-    grid = plan_grid(label, dataset, facts, crs, _WGS84)
-    return footprint(label, _WGS84, grid.affine, grid.width, grid.height)
+    grid = plan_grid(label, dataset, facts, crs, WGS84)
+    return footprint(label, WGS84, grid.affine, grid.width, grid.height)
 
 
 def has_cog_layout(dataset: DatasetReader) -> bool:
-    """Tell whether the header says that the file is a Cloud Optimized GeoTIFF."""
+    """Whether the header declares the layout of a Cloud Optimized GeoTIFF; the blocks are not looked at."""
     return bool(dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG")
 
 
-def _pixels(ctx: TaskContext, content: RasterContent) -> tuple[RasterContent, bool, str]:
-    """Fetch and read the whole raster: with statistics, whether it is a COG, and its checksum."""
-    facts, label = content.facts, ctx.source_label
-    check_size(label, facts, ctx.settings.max_raster_size_gb)
-    check_blocks(label, facts)
-    errors.check_disk(ctx.work_folder, ctx.source.size)
-    path = fetch(ctx.blobs, ctx.source, ctx.work_folder)
-    ctx.check()
-    with open_fetched(label, path) as dataset:
-        found = scan(dataset, facts, plan_nodata(facts, None).nodata, ctx.check)
-    check_undamaged(label, found, facts)
-    whole = RasterContent(facts, found.statistics, content.outline)
-    return whole, bool(validate_cog(path)["valid"]), checksum_of(path)
-
-
-def _vector(ctx: TaskContext, file: SourceFile, collection: str, detail: Detail) -> pystac.Item:
-    checksums: list[str] = []
-    layers = read_layers(ctx, lambda path: checksums.append(checksum_of(path)) if detail == "full" else None)
-    checksum = checksums[0] if checksums else None
-    contents = contents_of(file.source.label, layers)
-    return make_vector_item(_stored(ctx, file, collection, detail, checksum=checksum), contents)
-
-
-def _stored(
-    ctx: TaskContext,
-    file: SourceFile,
-    collection: str,
-    detail: Detail,
-    *,
-    tags: dict[str, str] | None = None,
-    media_type: str | None = None,
-    title: str | None = None,
-    checksum: str | None = None,
-) -> StoredFile:
-    source = file.source
-    known = format_of(source.blob)
-    return StoredFile(
-        item_id=source_item_id(source.container, source.blob),
-        collection_id=collection,
-        href=href_of(ctx.settings.asset_base_url, source.container, source.blob),
-        source=source.label,
-        size=source.size,
-        moment=moment_of(tags or {}, source.blob, source.last_modified, datetime.now(UTC)),
-        media_type=media_type or media_type_of(source.blob),
-        title=title or (known.name if known else TIFF_TITLE),
-        checksum=checksum,
-        properties=_properties(file, detail),
-    )
-
-
-def _properties(file: SourceFile, detail: Detail) -> Json:
-    source = file.source
-    properties = {
-        "geostage:container": source.container,
-        "geostage:blob": source.blob,
-        "geostage:etag": source.etag,
-        "geostage:last_modified": source.last_modified,
-        "geostage:content_type": file.content_type,
-        "geostage:kind": kind_of(source.blob),
-        "geostage:detail": detail,
-    }
-    return {key: value for key, value in properties.items() if value is not None}
-
-
 def media_type_of(blob: str) -> str:
-    """Give the media type of a file by its extension."""
+    """Return the media type of a file by its extension."""
     suffix = PurePosixPath(blob).suffix.lower()
     return _MEDIA_TYPES.get(suffix, TIFF_TYPE)
 
 
 @contextmanager
-def _advised() -> Iterator[None]:
+def _catalog_remedies() -> Iterator[None]:
     try:
         yield
     except PermanentError as exc:

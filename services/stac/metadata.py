@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from pyproj import CRS
 from rasterio.io import DatasetReader
 
+from repositories.storage.blobs import Blobs
 from schema.errors import PermanentError
-from schema.jobs import Json
+from schema.jobs import Json, Source
 from services.containers.kinds import kind_of
-from services.context import TaskContext
 from services.crs import crs_label
 from services.raster.planning.georeference import source_crs
 from services.raster.source.facts import RasterFacts, describe, facts_of
@@ -22,14 +23,16 @@ from services.stac.items.raster_item import bounds_of
 from services.stac.items.vector_layers import contents_of, describe_read, read_layers
 
 
-def describe_file(ctx: TaskContext) -> Json:
-    """Describe the task's source, a raster by its header and a file of features by one pass. Raises PermanentError."""
-    if kind_of(ctx.source.blob) == "raster":
-        with gdal_environment(), open_remote(ctx.blobs, ctx.source) as dataset:
-            return _raster(ctx.source_label, dataset)
-    layers = read_layers(ctx)
-    label = ctx.source_label
-    place = _place(lambda: joined([content.outline for content in contents_of(label, layers)]))
+def describe_file(blobs: Blobs, source: Source, work_folder: Path, check: Callable[[], None]) -> Json:
+    """Describe a source: a raster by its header, by range requests; a vector file by one pass over its features.
+
+    Raises PermanentError for a file that cannot be read. A file whose place on Earth is not known is described too.
+    """
+    if kind_of(source.blob) == "raster":
+        with gdal_environment(), open_remote(blobs, source) as dataset:
+            return _raster(source.label, dataset)
+    layers = read_layers(blobs, source, work_folder, check)
+    place = _place(lambda: joined([content.outline for content in contents_of(source.label, layers)]))
     return {"vector": {"layers": [describe_read(layer) for layer in layers]}, "place": place}
 
 
@@ -57,7 +60,7 @@ def _outline(label: str, dataset: DatasetReader, facts: RasterFacts) -> Footprin
 
 
 def _place(outline: Callable[[], Footprint]) -> Json:
-    """Say where a file lies in longitude and latitude, or why that is not known."""
+    """Return where a file lies in longitude and latitude, or why that is not known."""
     try:
         found = outline()
     except PermanentError as exc:

@@ -1,4 +1,4 @@
-"""Moments: when a raster's pixels were taken, by its metadata, its name, or its blob; and by which of them. Pure."""
+"""Datetimes of items: when a file's data were acquired, by its metadata, its name or its blob, and which. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TAGS = (
     "ACQUISITIONDATETIME", "ACQUISITION_DATE", "ACQUISITIONDATE", "DATETIME", "DATE_ACQUIRED", "SENSING_TIME",
     "PRODUCT_START_TIME", "START_TIME", "TIFFTAG_DATETIME",
 )  # fmt: skip
-"""Most telling first: TIFF's own tag is often the time of the last conversion."""
+"""In this order: TIFF's own tag comes last, because converters set it to the time of the conversion."""
 _IN_NAME = re.compile(
     r"(?<!\d)(?P<y>(?:19|20)\d\d)(?P<s>[-_.]?)(?P<m>0[1-9]|1[0-2])(?P=s)(?P<d>0[1-9]|[12]\d|3[01])"
     r"(?:[T_-]?(?P<H>[01]\d|2[0-3])[-:]?(?P<M>[0-5]\d)(?:[-:]?(?P<S>[0-5]\d))?(?=\D|$))?(?!\d)"
@@ -22,27 +22,31 @@ _TIFF = re.compile(r"^(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A time, and what says so."""
+class ItemDatetime:
+    """The datetime of an item, and where it was found."""
 
     at: datetime
+    """UTC."""
     origin: Origin
 
 
-def moment_of(tags: Mapping[str, str], blob: str, last_modified: str | None, now: datetime) -> Moment:
-    """Choose the time of a raster. `last_modified` is the blob's, ISO 8601; `now` stands in where it is missing."""
+def datetime_of(tags: Mapping[str, str], blob: str, last_modified: str | None, now: datetime) -> ItemDatetime:
+    """Return the datetime of a file: of its metadata, else its name, else its blob, else `now`.
+
+    `tags` are GDAL's metadata items of the dataset; `last_modified` is the blob's, ISO 8601.
+    """
     found = _first(tags.get(name) or tags.get(name.lower()) for name in TAGS)
     if found:
-        return Moment(found, "metadata")
+        return ItemDatetime(found, "metadata")
     named = _in_name(blob)
     if named:
-        return Moment(named, "file_name")
+        return ItemDatetime(named, "file_name")
     modified = parse(last_modified) if last_modified else None
-    return Moment(modified, "blob") if modified else Moment(now, "job")
+    return ItemDatetime(modified, "blob") if modified else ItemDatetime(now, "job")
 
 
 def parse(text: str) -> datetime | None:
-    """Read a time as TIFF or ISO 8601 spell it; UTC where it does not say. None for anything else."""
+    """Parse a time as TIFF or ISO 8601 write it, without an offset as UTC. None for anything else."""
     match = _TIFF.match(text.strip())
     try:
         at = _time(match.groups()) if match else None

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from repositories.storage.blobs import Blobs
 from schema.errors import PermanentError
-from schema.jobs import Json
-from services.context import TaskContext
+from schema.jobs import Json, Source
 from services.crs import crs_label, parse_layer_crs
 from services.raster.errors import check_disk
 from services.stac.items.footprint import extent_footprint
@@ -34,22 +34,30 @@ class ReadLayer:
     extent: Extent
 
 
-def read_layers(ctx: TaskContext, look: Callable[[Path], None] = lambda _: None) -> list[ReadLayer]:
-    """Fetch the task's source into a folder that is gone afterwards, and read every layer. Raises PermanentError."""
-    parts = find_parts(ctx)
-    check_disk(ctx.work_folder, DISK_FACTOR * ctx.source.size)
-    with tempfile.TemporaryDirectory(dir=ctx.work_folder) as name:
+def read_layers(
+    blobs: Blobs,
+    source: Source,
+    work_folder: Path,
+    check: Callable[[], None],
+    look: Callable[[Path], None] = lambda _: None,
+) -> list[ReadLayer]:
+    """Fetch a source into a folder below `work_folder` that is removed afterwards, and read every layer once.
+
+    `check` is called between batches and may raise to stop; `look` is called with the file as it was fetched. Raises
+    PermanentError for a file that cannot be read, DiskFull.
+    """
+    parts = find_parts(blobs, source)
+    check_disk(work_folder, DISK_FACTOR * source.size)
+    with tempfile.TemporaryDirectory(dir=work_folder) as name:
         folder = Path(name)
-        fetch_to(ctx, parts, folder, look)
-        return [_read(ctx, folder, origin) for origin in source_layers.choose(folder, EVERY_LAYER, parts)]
+        fetch_to(blobs, source, parts, folder, check=check, look=look)
+        return [_read(folder, origin, check) for origin in source_layers.choose(folder, EVERY_LAYER, parts)]
 
 
-def _read(ctx: TaskContext, folder: Path, origin: Origin) -> ReadLayer:
-    if origin.file_format.chunking == "blob":
-        with source_layers.open_origin(folder, origin, EVERY_LAYER, ctx.check) as (layer, batches):
-            return ReadLayer(layer, extent_of(batches, ctx.check))
-    with source_layers.open_geometries(folder, origin, EVERY_LAYER, ctx.check) as (layer, batches):
-        return ReadLayer(layer, extent_of(batches, ctx.check))
+def _read(folder: Path, origin: Origin, check: Callable[[], None]) -> ReadLayer:
+    read = source_layers.open_origin if origin.file_format.chunking == "blob" else source_layers.open_geometries
+    with read(folder, origin, EVERY_LAYER, check) as (layer, batches):
+        return ReadLayer(layer, extent_of(batches, check))
 
 
 def contents_of(label: str, layers: list[ReadLayer]) -> list[LayerContent]:

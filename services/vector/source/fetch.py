@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
+from repositories.storage.blobs import Blobs
 from schema.errors import PermanentError
 from schema.jobs import Source
-from services.context import TaskContext
 from services.vector.formats import (
     CSV,
     EXTENSIONS,
@@ -37,8 +38,10 @@ CONVERTED = ".arrow"
 
 
 @contextmanager
-def fetched(ctx: TaskContext, parts: Sequence[Source] = ()) -> Iterator[Path]:
-    """Give the folder of the task's source; it stays there while the block runs. `parts` are those of a shapefile.
+def fetched(blobs: Blobs, source: Source, parts: Sequence[Source], check: Callable[[], None]) -> Iterator[Path]:
+    """Return the folder of a fetched source; it stays there while the block runs. `parts` are those of a shapefile.
+
+    `check` is called between steps, and may raise to stop them.
 
     Raises
     ------
@@ -47,9 +50,8 @@ def fetched(ctx: TaskContext, parts: Sequence[Source] = ()) -> Iterator[Path]:
     PermanentError
         The file is not what its extension says, or a damaged archive.
     """
-    source = ctx.source
-    account = ctx.blobs.identity
-    with cache.cached(account, (source, *parts), lambda folder: fetch_to(ctx, parts, folder), ctx.check) as folder:
+    fill = partial(fetch_to, blobs, source, parts, check=check)
+    with cache.cached(blobs.identity, (source, *parts), fill, check) as folder:
         yield folder
 
 
@@ -71,13 +73,12 @@ def format_of_source(source: Source) -> Format:
     return known
 
 
-def find_parts(ctx: TaskContext) -> tuple[Source, ...]:
-    """Find the blobs that belong to a lone .shp, as they are now. Raises PermanentError naming what is missing."""
-    source = ctx.source
+def find_parts(blobs: Blobs, source: Source) -> tuple[Source, ...]:
+    """Return the blobs that belong to a lone .shp, as they are now. Raises PermanentError naming what is missing."""
     if format_of_source(source) is not SHAPEFILE:
         return ()
     stem = source.blob[: -len(".shp")]
-    beside = [facts.name for facts in ctx.blobs.list_blobs(source.container, f"{stem}.")]
+    beside = [facts.name for facts in blobs.list_blobs(source.container, f"{stem}.")]
     found = {name[len(stem) :].lower(): name for name in beside if name[len(stem) :].lower() in archive.SHAPEFILE_PARTS}
     missing = [f"{stem}{suffix}" for suffix in archive.REQUIRED_PARTS if suffix not in found]
     if missing:
@@ -86,21 +87,26 @@ def find_parts(ctx: TaskContext) -> tuple[Source, ...]:
             remediation="Upload all parts of the shapefile into one folder, or zip them together.",
             code="shapefile_incomplete",
         )
-    return tuple(ctx.blobs.head(source.container, name) for suffix, name in sorted(found.items()) if suffix != ".shp")
+    return tuple(blobs.head(source.container, name) for suffix, name in sorted(found.items()) if suffix != ".shp")
 
 
 def fetch_to(
-    ctx: TaskContext, parts: Sequence[Source], folder: Path, look: Callable[[Path], None] = lambda _: None
+    blobs: Blobs,
+    source: Source,
+    parts: Sequence[Source],
+    folder: Path,
+    *,
+    check: Callable[[], None],
+    look: Callable[[Path], None] = lambda _: None,
 ) -> None:
-    """Fetch the task's source and its parts into a folder, unpacked; `look` sees the file as it was fetched.
+    """Fetch a source and its parts into a folder, unpacked; `look` is called with the file as it was fetched.
 
     Raises what `fetched` raises.
     """
-    source = ctx.source
     known = format_of_source(source)
     path = folder / _FETCHED
-    ctx.blobs.download(source, path)
-    ctx.check()
+    blobs.download(source, path)
+    check()
     look(path)
     _check_head(source.blob, known, path)
     name = PurePosixPath(source.blob).stem
@@ -116,8 +122,8 @@ def fetch_to(
         else:
             path.rename(folder / members[0].file)
     for part in parts:
-        ctx.blobs.download(part, folder / "0" / f"data{PurePosixPath(part.blob).suffix.lower()}")
-    ready = [_prepare(ctx, folder, member) for member in members]
+        blobs.download(part, folder / "0" / f"data{PurePosixPath(part.blob).suffix.lower()}")
+    ready = [_prepare(source.blob, folder, member, check) for member in members]
     (folder / _MEMBERS).write_text(json.dumps([asdict(member) for member in ready]))
 
 
@@ -144,20 +150,20 @@ def _check_head(name: str, known: Format, path: Path) -> None:
         )
 
 
-def _prepare(ctx: TaskContext, folder: Path, member: Member) -> Member:
+def _prepare(blob: str, folder: Path, member: Member, check: Callable[[], None]) -> Member:
     """Check a file, and turn it into what can be read in pieces; what is wrong with it is noted."""
     known, path = format_of(member.file), folder / member.file
     if member.fault or known is None:
         return member
     try:
-        name = member.entry or ctx.source.blob
+        name = member.entry or blob
         _check_head(name, known, path)
         if known is SHAPEFILE:
             shapefile.check_parts(path, name)
         elif known is KML:
             kml_elements.check_safe(path)
         elif known is PARQUET:
-            geoparquet.convert(path, path.with_suffix(CONVERTED), ctx.check, MAX_UNPACKED_BYTES)
+            geoparquet.convert(path, path.with_suffix(CONVERTED), check, MAX_UNPACKED_BYTES)
     except PermanentError as exc:
         message = exc.message if member.entry in exc.message else f"{member.entry}: {exc.message}"
         return replace(member, fault=(exc.error_code, message, exc.remediation))

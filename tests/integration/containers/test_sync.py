@@ -13,8 +13,7 @@ from repositories.storage.blobs import BlobFacts
 from schema.jobs import Json
 from services.containers import batches
 from services.handlers import catalog as handlers
-from services.handlers import sync
-from services.stac import publish
+from services.handlers import items, sync
 from services.stac.ids import source_item_id
 from tests.integration.containers.syncing import failures, figures, happens_before, point
 from tests.integration.containers.world import CONTAINER, POINT, Containers
@@ -146,7 +145,7 @@ def test_an_id_that_is_taken_is_the_entry_of_its_file_alone(
         ['"other/a.geojson"', source_item_id(CONTAINER, "a.geojson")],
     )
     answers: list[Json] = [] if seen else [{}]
-    look = publish.taken_items
+    look = items.taken_items
     monkeypatch.setattr(handlers, "taken_items", lambda *args: answers.pop() if answers else look(*args))
     for name in ("a.geojson", "b.geojson"):
         world.put(name, point(3))

@@ -8,8 +8,8 @@ import pytest
 
 from schema.errors import PermanentError
 from schema.jobs import Json
+from services.handlers import raster
 from services.raster.output.outputs import Outputs
-from services.stac import publish
 from tests.integration.raster.world import World
 
 SMALL = {"target_tile_size_gb": 0.0001}
@@ -107,7 +107,7 @@ def test_an_item_that_came_meanwhile_is_not_replaced(world: World, monkeypatch: 
     name = world.put_raster("x-y.tif")
     with monkeypatch.context() as patch:
         # As if the other's item were not there yet when this job looks for it.
-        patch.setattr(publish, "check_items", lambda *_: None)
+        patch.setattr(raster, "check_items", lambda *_: None)
         with pytest.raises(PermanentError) as raised:
             world.run("process_raster", name, collection_id="meanwhile")
     assert raised.value.error_code == "item_taken"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from controllers.http.openapi import VERSION
 from schema import errors
 from schema.settings import EXPORTS, PREFIX, RESULTS, STORAGE_VARIABLE, Settings
+from schema.version import VERSION
 from tests.unit.conventions.source import PROJECT, modules
 
 PLATFORM_VARIABLES = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT", STORAGE_VARIABLE}

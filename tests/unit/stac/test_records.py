@@ -19,9 +19,9 @@ from services.raster.source.statistics import RasterStatistics
 from services.stac.boxes import union
 from services.stac.collections.collection import new_collection
 from services.stac.collections.extent import grown
-from services.stac.items.datetimes import Moment, moment_of
+from services.stac.items.datetimes import ItemDatetime, datetime_of
 from services.stac.items.footprint import extent_footprint
-from services.stac.items.item import Making, StoredFile, new_item, record_of
+from services.stac.items.item import Processing, StoredFile, href_of, new_item, record_of
 from services.stac.items.raster_item import (
     COG_TITLE,
     COG_TYPE,
@@ -31,7 +31,6 @@ from services.stac.items.raster_item import (
     make_raster_item,
 )
 from services.stac.items.vector_item import LayerContent, make_vector_item
-from services.stac.publish import href_of
 from tests.unit.raster.facts import facts
 from tests.unit.stac.schemas import EXTENSIONS, validate
 
@@ -42,8 +41,8 @@ UTM: dict[str, Any] = {"crs_wkt": CRS("EPSG:32632").to_wkt()}
 
 OUTPUT = StoredFile(
     item_id="a-v1", collection_id="bronze", href="/silver/bronze/a/v1.tif", source="bronze/a.tif", size=99,
-    checksum="1220" + "ab" * 32, moment=Moment(NOW, "metadata"), media_type=COG_TYPE, title=COG_TITLE,
-    making=Making(NOW, {"geostage": "0.1.0"}),
+    checksum="1220" + "ab" * 32, dated=ItemDatetime(NOW, "metadata"), media_type=COG_TYPE, title=COG_TITLE,
+    processing=Processing(NOW, {"geostage": "0.1.0"}),
 )  # fmt: skip
 
 
@@ -131,7 +130,7 @@ def test_a_raster_without_a_place_never_becomes_an_item(changes: dict[str, Any])
 
 SOURCE = StoredFile(
     item_id="a.tif-1", collection_id="bronze", href="/bronze/a.tif", source="bronze/a.tif", size=9,
-    moment=Moment(NOW, "blob"), media_type=TIFF_TYPE, title=TIFF_TITLE, properties={"geostage:etag": '"1"'},
+    dated=ItemDatetime(NOW, "blob"), media_type=TIFF_TYPE, title=TIFF_TITLE, properties={"geostage:etag": '"1"'},
 )  # fmt: skip
 
 
@@ -254,7 +253,7 @@ def test_boxes_are_joined_the_short_way_round(one: list[float], other: list[floa
     ],
 )  # fmt: skip
 def test_the_time_comes_from_metadata_file_name_or_blob(tags: dict[str, str], blob: str, at: str, origin: str) -> None:
-    assert moment_of(tags, blob, "2022-02-02T02:02:02+00:00", NOW) == Moment(datetime.fromisoformat(at), origin)  # type: ignore[arg-type]
+    assert datetime_of(tags, blob, "2022-02-02T02:02:02+00:00", NOW) == ItemDatetime(datetime.fromisoformat(at), origin)  # type: ignore[arg-type]
 
 
 def test_links_bear_no_key_and_are_escaped() -> None:
