@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,16 @@ class Module:
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{self.name}:{node.lineno} imports relatively"
                 yield node.module or ""
+
+    def imported_modules(self, known: Container[str]) -> Iterator[str]:
+        """Those of the known modules that are imported: `from a import b` names a.b if that is a module, else a."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names if alias.name in known)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    submodule = f"{node.module}.{alias.name}"
+                    yield from [name for name in (submodule, node.module) if name in known][:1]
 
 
 @cache
