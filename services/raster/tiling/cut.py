@@ -1,4 +1,9 @@
-"""Cutting: the pixels of one tile of an output grid, made of as little of a remote source as they need."""
+"""Cutting one tile: its pixels are made in the blocks of the whole output grid, from as little of a remote source as
+they need.
+
+A tile keeps its part of each block, so it is bit for bit what the whole raster has there, whatever its size: see
+warp.py.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from services.crs import parse_crs, transformer_between
@@ -27,33 +33,34 @@ from services.raster.tiling.reach import Reach, reach_of
 from services.raster.tiling.spool import SpooledFile
 from services.raster.tiling.striles import Range, Striles, missing_is_nodata, read_striles
 
-Reader = Callable[[Window], tuple[Pixels, Validity | None]]
-"""Gives the bands of a window of the output grid, and its mask where one says what is valid."""
-
 
 @dataclass(frozen=True)
 class Cut:
-    """One tile: the raster that it is of, its window of the output grid, and what it needs of the source."""
+    """One tile: its raster, its window of the output grid, and what it needs of the source."""
 
     label: str
     tile_id: str
     plan: RasterPlan
     window: Window
+    """In pixels of the output grid."""
     side: int
+    """Of the blocks, in pixels."""
     reach: Reach
     striles: Striles
+    """Those under the tile."""
     folder: Path
+    """On this disk, for files that are needed meanwhile."""
     check: Callable[[], None]
-    """May raise at every block."""
+    """Is called before each block, and raises to stop."""
 
     @property
     def grid(self) -> Grid:
-        """The tile's pixels."""
+        """The grid of the tile."""
         return output_grid(self.plan).part(self.window)
 
     @property
     def blocks(self) -> Iterator[tuple[int, int, Window]]:
-        """Row and column of each block that the tile has pixels of, and the block's window of the output grid."""
+        """Row and column, from 0, of each block that the tile has pixels of, and its window of the output grid."""
         around = aligned(self.window, self.side, output_grid(self.plan))
         for window in windows(int(around.width), int(around.height), self.side):
             row, col = int(window.row_off) // self.side, int(window.col_off) // self.side
@@ -61,7 +68,7 @@ class Cut:
             yield row, col, Window(*place, window.width, window.height)
 
     def is_empty(self, row: int, col: int) -> bool:
-        """Tell whether a block holds no pixel that counts, without reading it."""
+        """Whether a block has no valid pixel, as far as that is known without reading it."""
         box = self.reach.boxes[row, col]
         if not self.reach.sure:
             return False
@@ -79,9 +86,10 @@ def plan_cut(
     folder: Path,
     check: Callable[[], None],
 ) -> Cut:
-    """Find out what a tile needs; reads no more than the header."""
+    """Return what a tile needs of a source; only the header of `dataset` is read."""
     facts, warp = plan.facts, plan.warp
     grid = warp.grid if warp else None
+    # Control points have no inverse here: GDAL finds the pixels, and nothing is known before they are read.
     way = None
     if warp and facts.georeference != "gcps":
         way = transformer_between(label, parse_crs(warp.source_crs_wkt), plan.warp_crs)
@@ -90,7 +98,7 @@ def plan_cut(
 
 
 def aligned(window: Window, side: int, grid: Grid) -> Window:
-    """Give the window of all blocks of a grid that a window has pixels of."""
+    """Return the window of all blocks of a grid that a window has pixels of."""
     left, top = int(window.col_off) // side * side, int(window.row_off) // side * side
     right = min(grid.width, math.ceil((window.col_off + window.width) / side) * side)
     bottom = min(grid.height, math.ceil((window.row_off + window.height) / side) * side)
@@ -98,55 +106,63 @@ def aligned(window: Window, side: int, grid: Grid) -> Window:
 
 
 def output_grid(plan: RasterPlan) -> Grid:
-    """Give the grid of the whole output."""
+    """Return the grid of the whole output, which all tiles share."""
     if plan.warp:
         return plan.warp.grid
     return Grid(plan.native_crs_wkt or "", plan.facts.transform, plan.facts.width, plan.facts.height)
 
 
 def cut_tile(cut: Cut, dataset: DatasetReader, file: SpooledFile, target: Path) -> RasterStatistics:
-    """Write the pixels of a tile into a file; gives their statistics. Nothing is written of a tile without any.
+    """Write the pixels of a tile into a file, and return their statistics. Without a valid pixel no file is written.
+
+    Memory is that of a block, of GDAL's cache and of a warp; the disk is checked first.
 
     Raises
     ------
     PermanentError
-        Pixels that it needs cannot be read.
+        raster_damaged: pixels that the tile needs cannot be read.
     DiskFull
-        The disk has too little room for what it needs.
+        The disk has too little room for the tile's part of the source and for the pixels.
     """
-    statistics = RasterStatistics.empty(cut.plan.facts.count)
+    plan, warp, facts = cut.plan, cut.plan.warp, cut.plan.facts
+    statistics = RasterStatistics.empty(facts.count)
     empty = {(row, col) for row, col, _ in cut.blocks if cut.is_empty(row, col)}
     if all((row, col) in empty for row, col, _ in cut.blocks):
         return statistics
     needed = _needed(cut, empty)
     check_disk(cut.folder, _disk_bytes(cut, file.source.size, needed))
     file.fetch_ahead(needed)
-    with (
-        _pixels_of(cut, dataset) as read,
-        grid_writer(target, cut.plan.facts, cut.grid, cut.side) as writer,
-    ):
+    with ExitStack() as stack:
+        if needs_copy(facts, cut.reach):
+            dataset = stack.enter_context(_copied(cut, dataset))
+        warped = stack.enter_context(open_warped(dataset, plan, warp)) if warp else None
+        writer = stack.enter_context(grid_writer(target, facts, cut.grid, cut.side))
         for row, col, window in cut.blocks:
             cut.check()
-            block, mask = _nothing(cut, window) if (row, col) in empty else _read(cut, read, window)
+            if (row, col) in empty:
+                block, mask = _empty_block(cut, window)
+            else:
+                with _naming_the_tile(cut):
+                    block, mask = _read_block(plan, dataset, warped, window)
             block, mask, place = _own_part(cut.window, window, block, mask)
-            statistics.add(block, block_validity(cut.plan, block, mask))
+            statistics.add(block, block_validity(plan, block, mask))
             writer.write(block, mask, place)
     return statistics
 
 
 def needs_copy(facts: RasterFacts, reach: Reach) -> bool:
-    """Tell whether strips must first be cut into tiles: those under a row of blocks do not fit in the cache.
+    """Whether strips are copied into tiles first, since those under a row of blocks do not fit in GDAL's cache.
 
-    What is copied is what the blocks are sure to touch; where that is not known, GDAL reads the strips as it needs
-    them, again and again.
+    A strip is decoded as a whole, and would be decoded again for every block.
     """
+    # Where the reach is not sure, a copy could lack pixels.
     if facts.tiled or not reach.sure:
         return False
     return reach.row_span * facts.width * facts.pixel_bytes > CACHE_BYTES * 0.8
 
 
 def _needed(cut: Cut, empty: set[tuple[int, int]]) -> list[Range]:
-    """List the bytes under the blocks that are read, in the order in which rows of blocks need them."""
+    """Return the bytes under the blocks that are read, in the order in which rows of blocks need them."""
     rows, cols = cut.reach.boxes.shape[:2]
     found: list[Range] = []
     for row in range(rows):
@@ -155,25 +171,22 @@ def _needed(cut: Cut, empty: set[tuple[int, int]]) -> list[Range]:
     return list(dict.fromkeys(found))
 
 
-@contextmanager
-def _pixels_of(cut: Cut, dataset: DatasetReader) -> Iterator[Reader]:
-    with ExitStack() as stack:
-        if needs_copy(cut.plan.facts, cut.reach):
-            dataset = stack.enter_context(_copied(cut, dataset))
-        if cut.plan.warp:
-            warped = stack.enter_context(open_warped(dataset, cut.plan, cut.plan.warp))
-            yield lambda window: read_block(warped, cut.plan, window)
-        else:
-            yield lambda window: (dataset.read(window=window), _own_mask(dataset, cut.plan.facts, window))
-
-
-def _own_mask(dataset: DatasetReader, facts: RasterFacts, window: Window) -> Validity | None:
-    return None if facts.alpha_band else read_mask(dataset, facts, window)
+def _read_block(
+    plan: RasterPlan, dataset: DatasetReader, warped: WarpedVRT | None, window: Window
+) -> tuple[Pixels, Validity | None]:
+    """Return the pixels of a window of the output grid, and their mask, as warp.read_block does."""
+    if warped:
+        return read_block(warped, plan, window)
+    # An alpha band is among the pixels, and needs no mask beside it.
+    return dataset.read(window=window), None if plan.facts.alpha_band else read_mask(dataset, plan.facts, window)
 
 
 @contextmanager
 def _copied(cut: Cut, dataset: DatasetReader) -> Iterator[DatasetReader]:
-    """Copy what a tile needs into a file in tiles, of the source's size and mostly empty: places stay what they are."""
+    """Copy the strips under a tile into a file in tiles, and open it.
+
+    The file is sparse and has the size of the source, so that every position in it stays the same.
+    """
     facts, path = cut.plan.facts, cut.folder / "copied.tif"
     first_row, last_row, first_col, last_col = cut.reach.whole
     rows = chunk_shape(facts)[0]
@@ -181,7 +194,8 @@ def _copied(cut: Cut, dataset: DatasetReader) -> Iterator[DatasetReader]:
         for top in range(first_row // rows * rows, last_row, rows):
             cut.check()
             window = Window(first_col, top, last_col - first_col, min(rows, facts.height - top))
-            block, mask = _read(cut, lambda part: (dataset.read(window=part), read_mask(dataset, facts, part)), window)
+            with _naming_the_tile(cut):
+                block, mask = dataset.read(window=window), read_mask(dataset, facts, window)
             writer.write(block, mask, window)
     try:
         with reading(cut.label), open_tiff(path) as copied:
@@ -193,7 +207,10 @@ def _copied(cut: Cut, dataset: DatasetReader) -> Iterator[DatasetReader]:
 def _own_part(
     tile: Window, window: Window, block: Pixels, mask: Validity | None
 ) -> tuple[Pixels, Validity | None, Window]:
-    """Give what a tile has of a block, and where in the tile that is."""
+    """Return the tile's part of a block and of its mask, and the window of the tile where it belongs.
+
+    `tile` and `window` are windows of the output grid, that of the block being `window`.
+    """
     top, left = max(0, tile.row_off - window.row_off), max(0, tile.col_off - window.col_off)
     bottom = min(window.height, tile.row_off + tile.height - window.row_off)
     right = min(window.width, tile.col_off + tile.width - window.col_off)
@@ -204,8 +221,8 @@ def _own_part(
     return block[:, top:bottom, left:right], part, place
 
 
-def _nothing(cut: Cut, window: Window) -> tuple[Pixels, Validity | None]:
-    """Give what a block without pixels is when it is read: nodata, or zeros that a mask or alpha leaves out."""
+def _empty_block(cut: Cut, window: Window) -> tuple[Pixels, Validity | None]:
+    """Return what reading a block without valid pixels would: nodata, or zeros that mask or alpha mark as not valid."""
     facts, nodata = cut.plan.facts, cut.plan.nodata.nodata
     shape = int(window.height), int(window.width)
     block = np.full((facts.count, *shape), 0 if nodata is None else nodata, facts.dtype)
@@ -213,7 +230,7 @@ def _nothing(cut: Cut, window: Window) -> tuple[Pixels, Validity | None]:
 
 
 def _disk_bytes(cut: Cut, source_bytes: int, needed: list[Range]) -> int:
-    """Estimate the disk for a tile: its part of the source, a copy, the pixels and the COG; see plan.disk_bytes."""
+    """Return an estimate of the disk for a tile: part of the source, copy, pixels and COG, as plan.disk_bytes does."""
     facts = cut.plan.facts
     ratio = min(1.0, 1.5 * source_bytes / max(1, facts.raw_bytes))
     raw = 2.7 * cut.grid.width * cut.grid.height * facts.pixel_bytes
@@ -223,8 +240,10 @@ def _disk_bytes(cut: Cut, source_bytes: int, needed: list[Range]) -> int:
     return sum(end - begin for begin, end in needed) + math.ceil(raw * ratio)
 
 
-def _read(cut: Cut, read: Reader, window: Window) -> tuple[Pixels, Validity | None]:
+@contextmanager
+def _naming_the_tile(cut: Cut) -> Iterator[None]:
+    """Turn errors of reading into raster_damaged, which names the tile."""
     try:
-        return read(window)
+        yield
     except GDAL_ERRORS as exc:
         raise tile_damaged(label=cut.label, tile_id=cut.tile_id, reason=first_line(exc)) from exc

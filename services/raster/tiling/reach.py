@@ -1,7 +1,8 @@
-"""Reach: which pixels of a source each block of an output grid is made of, as sampled, with room to spare. Pure.
+"""Reach: the box of source pixels under each block of an output grid, by samples and with a margin. Pure.
 
-What is fetched ahead, copied and passed over is decided by it. What GDAL reads of a remote file beyond it is fetched
-when it is asked for, so that there an underestimate would cost time and no pixel.
+It decides which bytes are fetched ahead, which strips are copied, and which blocks are skipped as empty. For fetching,
+too small a box costs only time, since GDAL reads the rest of the remote file when it needs it. For copying and skipping
+it would cost pixels; hence the margins.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from services.raster.planning.georeference import Grid, Points, places
 from services.raster.source.facts import RasterFacts
 
 SAMPLES = 11
-"""Along each side of a block."""
+"""Along each side of a block, 121 in all."""
 MARGIN = 16.0
-"""Pixels of the source that are added on each side of what was sampled."""
+"""Pixels of the source that are added on each side of the sampled box."""
 KERNEL = 4.0
-"""Radius of the largest kernel, Lanczos, and one more, in pixels of the output."""
+"""Pixels of the output: the radius of the largest resampling kernel, that of Lanczos (3), and one more."""
 Boxes = npt.NDArray[np.int64]
-"""First row, last row + 1, first column, last column + 1 in the last axis; all zeros for an empty box."""
+"""Shape (..., 4): first row, last row + 1, first column, last column + 1, in pixels of the source; zeros: empty."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """The boxes of the source's pixels that the blocks of a window of the grid touch."""
+    """The boxes of source pixels under the blocks of a window of the grid."""
 
     boxes: Boxes
-    """Rows of blocks, columns of blocks, 4."""
+    """Shape (rows of blocks, columns of blocks, 4)."""
     sure: bool
-    """Every block could be sampled as a whole."""
+    """Whether all samples of every block have a position in the source's CRS."""
 
     @property
     def whole(self) -> tuple[int, int, int, int]:
@@ -43,15 +44,31 @@ class Reach:
 
     @property
     def row_span(self) -> int:
-        """Rows of the source that a row of blocks touches, at most."""
+        """The most rows of the source that lie under one row of blocks."""
         spans = [box_around(row) for row in self.boxes]
         return max(last - first for first, last, _, _ in spans)
 
 
 def reach_of(facts: RasterFacts, grid: Grid | None, to_target: Transformer | None, window: Window, side: int) -> Reach:
-    """Give the boxes of the blocks of a window. Without a grid, or a way to it, the pixels stay where they are.
+    """Return the boxes under the blocks of a window.
 
-    The box of a block that cannot be sampled as a whole holds what could be.
+    Parameters
+    ----------
+    facts
+        Of the source.
+    grid
+        Of the output; None when pixels stay where they are, and each box is its block.
+    to_target
+        From the CRS of the source to that of the grid; None as for `grid`.
+    window
+        Of the output grid, aligned to its blocks.
+    side
+        Of the blocks, in pixels.
+
+    Returns
+    -------
+    Reach
+        The box of a block that cannot be sampled as a whole holds the samples that have a position.
     """
     tops = np.arange(window.row_off, window.row_off + window.height, side)
     lefts = np.arange(window.col_off, window.col_off + window.width, side)
@@ -68,7 +85,7 @@ def reach_of(facts: RasterFacts, grid: Grid | None, to_target: Transformer | Non
 
 
 def box_around(boxes: Boxes) -> tuple[int, int, int, int]:
-    """Give the box around boxes, those that are empty left out."""
+    """Return the box around `boxes`, shape (n, 4), without the empty ones."""
     full = boxes[boxes[:, 1] > boxes[:, 0]]
     if not len(full):
         return 0, 0, 0, 0

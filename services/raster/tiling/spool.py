@@ -1,13 +1,15 @@
-"""A spool: a blob that is fetched piece by piece, in large requests and ahead of its reader, into a file on this disk.
+"""A spool: the parts of a blob that a tile needs, downloaded into a sparse file on this disk before GDAL reads them.
 
-GDAL asks for one block after another and waits for each. What a tile needs is known before it is read, so it is fetched
-by threads in the order in which it will be asked for, while the pixels before it are worked on.
+GDAL asks for one block at a time and waits for each. But the TIFF's index shows which bytes a tile needs before any
+pixel is read. Two threads download them, in the order in which GDAL will ask for them, in requests of up to 4 MB.
+Meanwhile the pixels that have arrived are warped. A read that was not foreseen is downloaded when it happens, so a
+wrong guess costs time and never a pixel.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,54 +21,62 @@ from services.raster.source.remote import RangeFile
 from services.raster.tiling.striles import Range
 
 PIECE_BYTES = 256 * 1024
-"""The file is fetched in multiples of this."""
+"""The blob is downloaded in multiples of this."""
 PIECES_AT_ONCE = 16
-"""Of one request: 4 MB."""
+"""The most of one request: 4 MB."""
 FETCHERS = 2
+"""Threads that download ahead. Together they hold 8 MB."""
 
 
 class SpooledFile(RangeFile):
-    """A blob as a file that is read by range requests into a sparse file of the same size."""
+    """A blob as a file, whose pieces are downloaded to their own places in a sparse file on disk."""
 
     def __init__(self, blobs: Blobs, source: Source, path: Path) -> None:
         super().__init__(blobs, source)
         self._disk = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        # The download of each piece by its number, done or under way. Only the reader's thread changes the dictionary.
         self._pieces: dict[int, Future[None]] = {}
         self._folder = path.parent
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="spool")
 
     @property
     def transferred(self) -> int:
-        """Bytes that were asked for."""
+        """Bytes that were requested so far."""
         return min(len(self._pieces) * PIECE_BYTES, self.source.size)
 
     def fetch_ahead(self, ranges: Iterable[Range]) -> None:
-        """Have ranges fetched in this order, as far as they are not there or on their way."""
+        """Start to download ranges, in this order; what has been requested before is left out."""
+        # The index of a damaged file may point beyond its end; GDAL will report that when it reads there.
         inside = ((begin, end) for begin, end in ranges if end <= self.source.size)
-        self._want((piece for begin, end in inside for piece in pieces(begin, end)), self._fetchers.submit)
+        for first, last in self._missing(piece for begin, end in inside for piece in pieces(begin, end)):
+            self._pieces |= dict.fromkeys(range(first, last), self._fetchers.submit(self._download, first, last))
 
     def end(self) -> None:
-        """Stop fetching. `close` will not do: GDAL closes a file whenever it has looked at it."""
+        """Stop downloading. `close` cannot do that: GDAL closes and reopens the file while it still needs it."""
         self._fetchers.shutdown(cancel_futures=True)
         os.close(self._disk)
 
     def _read(self, begin: int, end: int) -> bytes:
         wanted = pieces(begin, end)
-        # What nobody foresaw does not wait for what is queued.
-        self._want(wanted, _now)
+        # Not through the threads: what was not foreseen would wait behind all that is fetched ahead.
+        for first, last in self._missing(wanted):
+            self._download(first, last)
+            done: Future[None] = Future()
+            done.set_result(None)
+            self._pieces |= dict.fromkeys(range(first, last), done)
         for piece in wanted:
+            # Waits for a download that is under way, and raises what made it fail.
             self._pieces[piece].result()
         return os.pread(self._disk, end - begin, begin)
 
-    def _want(self, wanted: Iterable[int], submit: Callable[..., Future[None]]) -> None:
-        """See that pieces are fetched that nobody has asked for, in runs."""
+    def _missing(self, wanted: Iterable[int]) -> Iterator[Range]:
+        """Yield the pieces that nobody has requested, as first and last + 1 of requests of at most PIECES_AT_ONCE."""
         missing = [piece for piece in dict.fromkeys(wanted) if piece not in self._pieces]
         for begin, end in runs(missing):
             for first in range(begin, end, PIECES_AT_ONCE):
-                last = min(first + PIECES_AT_ONCE, end)
-                self._pieces |= dict.fromkeys(range(first, last), submit(self._take, first, last))
+                yield first, min(first + PIECES_AT_ONCE, end)
 
-    def _take(self, first: int, last: int) -> None:
+    def _download(self, first: int, last: int) -> None:
         offset = first * PIECE_BYTES
         with writing(self._folder):
             data = self._blobs.read_range(self.source, offset, (last - first) * PIECE_BYTES)
@@ -75,7 +85,7 @@ class SpooledFile(RangeFile):
 
 @contextmanager
 def spooled(blobs: Blobs, source: Source, path: Path) -> Iterator[SpooledFile]:
-    """Give a source that is fetched into a file, which is removed at the end of the block."""
+    """Spool a source into the file `path`, which is removed at the end of the block."""
     file = SpooledFile(blobs, source, path)
     try:
         yield file
@@ -84,20 +94,13 @@ def spooled(blobs: Blobs, source: Source, path: Path) -> Iterator[SpooledFile]:
         path.unlink()
 
 
-def _now(take: Callable[[int, int], None], first: int, last: int) -> Future[None]:
-    done: Future[None] = Future()
-    take(first, last)
-    done.set_result(None)
-    return done
-
-
 def pieces(begin: int, end: int) -> range:
-    """Give the pieces that a range of bytes lies in."""
+    """Return the numbers of the pieces that a range of bytes lies in; `end` is the last byte + 1."""
     return range(begin // PIECE_BYTES, -(-end // PIECE_BYTES))
 
 
 def runs(numbers: Iterable[int]) -> Iterator[Range]:
-    """Join numbers that follow one another: first, last + 1 of each run. The order is kept."""
+    """Yield runs of numbers that follow one another, as first and last + 1, in the given order."""
     first = last = -1
     for number in numbers:
         if number != last:

@@ -1,6 +1,16 @@
-"""Striles: the strips or tiles that a TIFF's pixels are stored in, where each lies in the file, and which are missing.
+"""Striles: where the pixels of a TIFF are stored, as far as a box of them needs.
 
-A missing one (SPARSE_OK) has neither offset nor bytes, and reads as the file's nodata value, or 0:
+A TIFF stores its pixels either in strips or in tiles. "Strile" is GDAL's and libtiff's word for both, and keeps them
+apart from the tiles that a raster is cut into here. The index of the file has two numbers for each strile, its offset
+and its bytes:
+
+    band 1   +--------+--------+--------+      index    offset   bytes
+             |   0    |   1    |   2    |        0         800   65536
+             +--------+--------+--------+        1           0       0   missing
+             |   3    |   4    |   5    |        2       66336   12020
+             +--------+--------+--------+        ...
+
+A missing strile (GDAL's SPARSE_OK) has an offset and a size of 0, and reads as the file's nodata value, or else as 0:
 https://gdal.org/en/stable/drivers/raster/gtiff.html#sparse-files
 """
 
@@ -19,28 +29,29 @@ from services.raster.source.facts import RasterFacts
 
 Range = tuple[int, int]
 """First byte, last byte + 1."""
-
-
 MAX_STRILES = 1_000_000
-"""With more of them in a box its index is left alone: nothing of it is fetched ahead or passed over."""
+"""GDAL returns the index one number at a time. That of a box with more striles is not read: nothing is fetched ahead
+then, nor skipped."""
 
 
 @dataclass(frozen=True)
 class Striles:
-    """The index of the striles that a box of pixels lies in."""
+    """The index of the striles under a box of pixels."""
 
     first_row: int
+    """Of the striles in the index, counted in striles."""
     first_col: int
     rows: int
     """Pixels of one strile."""
     cols: int
     longest: int
-    """Bytes that a strile can have; an index that says more is not believed."""
+    """The most bytes that a strile can have. An index with more is damaged, and would have the whole file fetched."""
     ranges: npt.NDArray[np.int64] | None
-    """Rows of striles, columns, bands that are stored apart, then begin and end; both 0 for a missing one."""
+    """Shape (rows of striles, columns of striles, bands that are stored apart, 2): first byte and last byte + 1; both 0
+    for a missing one. None for more than MAX_STRILES."""
 
     def bytes_of(self, box: npt.NDArray[np.int64]) -> Iterator[Range]:
-        """Give where the striles of a box are stored, those that are missing left out."""
+        """Return the bytes of the striles under a box, shape (4,) as reach.Boxes; missing ones are left out."""
         if self.ranges is None:
             return iter(())
         found = self._cut(self.ranges, box).reshape(-1, 2)
@@ -48,7 +59,7 @@ class Striles:
         return ((int(begin), int(end)) for begin, end in found[(sizes > 0) & (sizes <= self.longest)])
 
     def is_missing(self, box: npt.NDArray[np.int64]) -> bool:
-        """Tell whether no strile of a box is stored."""
+        """Whether all striles under a box, shape (4,) as reach.Boxes, are missing."""
         return self.ranges is not None and not bool(self._cut(self.ranges, box).any())
 
     def _cut(self, ranges: npt.NDArray[np.int64], box: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -59,14 +70,14 @@ class Striles:
 
 
 def read_striles(dataset: DatasetReader, facts: RasterFacts, box: tuple[int, int, int, int]) -> Striles:
-    """Read the index of the striles of a box from the header: two numbers for each."""
+    """Return the index of the striles under a box, as reach.Reach.whole has it, from the header of an open raster."""
     first_row, last_row, first_col, last_col = box
     rows, cols = facts.block_shape
     tops = range(first_row // rows, math.ceil(last_row / rows))
     lefts = range(first_col // cols, math.ceil(last_col / cols))
     bands = range(1, 2 if facts.interleave == "pixel" else facts.count + 1)
     apart = facts.count if len(bands) == 1 else 1
-    # What does not compress may grow a little.
+    # Pixels that do not compress may grow; nothing doubles them.
     longest = 2 * rows * cols * facts.item_bytes * apart + 1024
     ranges = None
     if len(tops) * len(lefts) * len(bands) <= MAX_STRILES:
@@ -82,10 +93,8 @@ def _range(dataset: DatasetReader, row: int, col: int, band: int) -> Range:
 
 
 def missing_is_nodata(plan: RasterPlan) -> bool:
-    """Tell whether missing striles read as pixels that do not count.
-
-    The index of a mask is not to be had, so one with a mask is read whatever is missing.
-    """
+    """Whether missing striles read as pixels that are not valid."""
+    # GDAL does not show the index of a mask band, so with a mask everything is read.
     fill = plan.facts.nodata if plan.facts.nodata is not None else 0.0
     nodata = plan.nodata.nodata
     if plan.nodata.validity == "alpha":
