@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controllers.base import Controller
-from controllers.jobs.catalog_file import CatalogFile, StacItemFull, StacItemQuick, StacItemSmart
+from controllers.jobs.catalog import (
+    CatalogFile,
+    ExtractMetadata,
+    SetupStacGeoSchema,
+    StacItemFull,
+    StacItemQuick,
+    StacItemSmart,
+)
 from controllers.jobs.catalog_queries import (
     ExportMetadata,
     GetCollectionDetails,
@@ -14,27 +21,18 @@ from controllers.jobs.catalog_queries import (
     ListItems,
     QuerySpatial,
 )
-from controllers.jobs.cog_conversion import CogConversion
-from controllers.jobs.database_queries import (
+from controllers.jobs.containers import ListContainer, SyncContainer
+from controllers.jobs.database import (
     DatabaseHealth,
     DescribeTable,
     GetDatabaseSummary,
     GetPostgisInfo,
     ListSchemas,
 )
-from controllers.jobs.extract_metadata import ExtractMetadata
-from controllers.jobs.generate_tiling_plan import GenerateTilingPlan
-from controllers.jobs.hello_world import HelloWorld
-from controllers.jobs.hello_world_sequential import HelloWorldSequential
-from controllers.jobs.list_container import ListContainer
-from controllers.jobs.process_large_raster import ProcessLargeRaster
-from controllers.jobs.process_raster import ProcessRaster
-from controllers.jobs.process_vector import ProcessVector
-from controllers.jobs.reproject_raster import ReprojectRaster
-from controllers.jobs.setup_stac_geo_schema import SetupStacGeoSchema
-from controllers.jobs.sync_container import SyncContainer
-from controllers.jobs.tile_raster import TileRaster
-from controllers.jobs.validate_raster import ValidateRaster
+from controllers.jobs.hello import HelloWorld, HelloWorldSequential
+from controllers.jobs.raster import CogConversion, ProcessRaster, ReprojectRaster, ValidateRaster
+from controllers.jobs.tiling import GenerateTilingPlan, ProcessLargeRaster, TileRaster
+from controllers.jobs.vector import ProcessVector
 
 CONTROLLERS: Mapping[str, Controller] = {
     controller.job_type: controller

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from controllers.jobs.hello_world import HelloWorld, percent
-from controllers.jobs.hello_world_sequential import HelloWorldSequential
+from controllers.jobs.hello import HelloWorld, HelloWorldSequential, percent
 from schema.jobs import Job, JobStatus, Json, TaskResult, TaskStatus, task_id_of
 from tests.unit.factories import JOB_ID, make_job
 

@@ -6,7 +6,7 @@ import pytest
 
 from controllers.base import JobOutcome
 from controllers.engine.dispatch import MAX_RESULT_BYTES
-from controllers.jobs.generate_tiling_plan import GenerateTilingPlan
+from controllers.jobs.tiling import GenerateTilingPlan
 from repositories.storage.errors import StorageUnavailable
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controllers.jobs.tile_raster import TileRaster
+from controllers.jobs.tiling import TileRaster
 from schema.errors import PermanentError
 from schema.jobs import Job, JobStatus, Json, task_id_of
 from services.context import TaskContext

@@ -8,13 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from controllers.jobs.cog_conversion import CogConversion
-from controllers.jobs.generate_tiling_plan import GenerateTilingPlan
-from controllers.jobs.process_large_raster import ProcessLargeRaster
-from controllers.jobs.process_raster import ProcessRaster
-from controllers.jobs.raster_parameters import RasterController
-from controllers.jobs.tile_raster import TileRaster
-from controllers.jobs.validate_raster import ValidateRaster
+from controllers.jobs.raster import CogConversion, ProcessRaster, RasterController, ValidateRaster
+from controllers.jobs.tiling import GenerateTilingPlan, ProcessLargeRaster, TileRaster
 from repositories.postgres import Database
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Job, JobStatus, Json, Source, Task, TaskResult, TaskSpec, TaskStatus, new_job_id, task_id_of

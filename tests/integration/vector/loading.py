@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from controllers.jobs.process_vector import ProcessVector
+from controllers.jobs.vector import ProcessVector
 from repositories.postgres import Database
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Job, JobStatus, Json, Source, Stage, Task, TaskResult, TaskSpec, TaskStatus, new_job_id

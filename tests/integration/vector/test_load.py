@@ -9,7 +9,7 @@ import pytest
 import shapely
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, box
 
-from controllers.jobs.process_vector import ProcessVector
+from controllers.jobs.vector import ProcessVector
 from schema.errors import TaskInterrupted
 from services.context import TaskContext
 from tests.fixtures.vector import BOWTIE, boxes, features, frame, geojson, gpkg, shapefile

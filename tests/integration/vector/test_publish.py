@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from shapely.geometry import Point, box
 
-from controllers.jobs.process_vector import ProcessVector
+from controllers.jobs.vector import ProcessVector
 from repositories.postgres import Database
 from schema.errors import PermanentError, Unavailable
 from services.context import TaskContext

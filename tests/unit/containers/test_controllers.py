@@ -8,10 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from controllers import CONTROLLERS
-from controllers.jobs.catalog_file import FileParameters
-from controllers.jobs.list_container import ListContainer, ListContainerParameters
-from controllers.jobs.reproject_raster import ReprojectParameters
-from controllers.jobs.sync_container import SyncContainer, SyncContainerParameters
+from controllers.jobs.catalog import FileParameters
+from controllers.jobs.containers import ListContainer, ListContainerParameters, SyncContainer, SyncContainerParameters
+from controllers.jobs.raster import ReprojectParameters
 from schema.jobs import Json, TaskResult, TaskStatus
 from tests.unit.factories import make_job
 

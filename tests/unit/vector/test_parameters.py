@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from controllers.jobs.process_vector import ProcessVector, ProcessVectorParameters
+from controllers.jobs.vector import ProcessVector, ProcessVectorParameters
 from schema.errors import PermanentError
 from schema.jobs import TaskResult, TaskStatus
 from schema.settings import Settings

@@ -1,4 +1,4 @@
-"""catalog_file and its forms: a file as it is gets its record in the catalogue."""
+"""Files in the STAC catalog as they are, and the schema that the catalog lives in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from controllers.base import Container, Controller, JobOutcome, JobParameters
-from controllers.jobs.raster_parameters import CollectionName
+from controllers.jobs.raster import CollectionName
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from services.containers.details import Detail
 from services.containers.kinds import CATALOGUED, kind_of
@@ -85,3 +85,33 @@ class StacItemSmart(CatalogFile):
 
     job_type = "stac_item_smart"
     detail = "smart"
+
+
+class ExtractMetadata(FileController):
+    """Report what a file says about itself and where it lies; nothing is written."""
+
+    job_type = "extract_metadata"
+    stages = (Stage("execute", queue="vector"),)
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """One task."""
+        del stage, previous
+        return [TaskSpec("extract_metadata", {"collection_id": self.collection_of(job)})]
+
+
+class SetupStacGeoSchema(Controller):
+    """Apply the database migrations that are missing, Geostage's and pgSTAC's."""
+
+    job_type = "setup_stac_geo_schema"
+    # In a child process: pgSTAC's package sets JSON for all of psycopg while it is imported.
+    stages = (Stage("execute", queue="vector"),)
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """One task."""
+        del stage, job, previous
+        return [TaskSpec("setup_stac_geo_schema")]
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """The job's result is its task's."""
+        del job
+        return JobOutcome(dict(results[0].result or {}))

@@ -1,4 +1,4 @@
-"""Parameters that the job types for single rasters share, and how their one task's result becomes the job's."""
+"""Single rasters: validated, converted to a COG, processed into one CRS with a STAC item."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from controllers.base import Container, Controller, JobOutcome, JobParameters
-from schema.jobs import Job, Json, Stage, TaskResult
+from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from schema.settings import Settings
 
 MAX_BLOB_NAME = 1024
@@ -163,3 +163,73 @@ class RasterController(Controller):
         result: dict[str, Any] = dict(results[0].result or {})
         warnings = result.pop("warnings", [])
         return JobOutcome(result, warnings=warnings)
+
+
+class ValidateRaster(RasterController):
+    """Read a raster, and report what it is and what process_raster would make of it."""
+
+    job_type = "validate_raster"
+    Parameters = ValidationParameters
+    example: ClassVar[Json] = {"dataset_id": "bronze", "resource_id": "jacksboro_dem.tif", "target_crs": "EPSG:32616"}
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Everything is done in one task."""
+        del stage, previous
+        return [TaskSpec("validate_raster", self.task_parameters(job))]
+
+
+class CogConversion(RasterController):
+    """Write a raster as a Cloud Optimized GeoTIFF, with the same pixels in the same place."""
+
+    job_type = "cog_conversion"
+    Parameters = ConversionParameters
+    example: ClassVar[Json] = {
+        "dataset_id": "bronze",
+        "resource_id": "jacksboro_dem.tif",
+        "version_id": "as-it-is",
+        "profile": "zstd",
+    }
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Everything is done in one task."""
+        del stage, previous
+        return [TaskSpec("cog_conversion", {**self.task_parameters(job), "optimize": "none"})]
+
+
+class ProcessRaster(RasterController):
+    """Reproject a raster, write it as a Cloud Optimized GeoTIFF, and catalogue it."""
+
+    job_type = "process_raster"
+    Parameters = ProcessParameters
+    example: ClassVar[Json] = {"dataset_id": "bronze", "resource_id": "jacksboro_dem.tif", "resampling": "cubic"}
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """Everything is done in one task."""
+        del stage, previous
+        return [TaskSpec("process_raster", self.task_parameters(job))]
+
+
+class ReprojectParameters(ProcessParameters):
+    """What process_raster takes, with a target."""
+
+    target_crs: str = Field(
+        pattern=CRS_PATTERN, description="CRS of the output, as the code of an authority.", examples=["EPSG:3857"]
+    )
+
+
+class ReprojectRaster(RasterController):
+    """Do what process_raster does, in a CRS that must be named."""
+
+    job_type = "reproject_raster"
+    Parameters = ReprojectParameters
+    example: ClassVar[Json] = {
+        "dataset_id": "bronze",
+        "resource_id": "jacksboro_dem.tif",
+        "version_id": "utm",
+        "target_crs": "EPSG:32616",
+    }
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """It is process_raster, in a CRS that must be named."""
+        del stage, previous
+        return [TaskSpec("process_raster", self.task_parameters(job))]

@@ -1,4 +1,4 @@
-"""What the job types for rasters in tiles share: parameters, stages, and how their tasks' results become the job's."""
+"""Rasters in tiles: the plan, the tiles on one grid, the collection and the mosaics that open them as one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 from pydantic import Field, model_validator
 
 from controllers.base import JobOutcome
-from controllers.jobs.raster_parameters import (
+from controllers.jobs.raster import (
     CollectionName,
     RasterController,
     RasterParameters,
@@ -171,3 +171,54 @@ def _fail(failed: Sequence[TaskResult], count: int) -> NoReturn:
 def _origin(error: Json) -> Json:
     """Tell which try of which task an error is of."""
     return {key: error.get(key) for key in ("task_id", "attempt")}
+
+
+class GenerateTilingPlan(RasterController):
+    """Plan the tiles that a raster would be cut into, from its header alone."""
+
+    job_type = "generate_tiling_plan"
+    Parameters = PlanParameters
+    example: ClassVar[Json] = {
+        "dataset_id": "bronze",
+        "resource_id": "jacksboro_dem.tif",
+        "target_tile_size_gb": 0.0001,
+    }
+    stages = (Stage("plan", queue="raster"),)
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """The header says it all."""
+        del stage, previous
+        return [TaskSpec("raster_plan_tiles", {**self.task_parameters(job), "list_tiles": True})]
+
+
+class TileRaster(TilingController):
+    """Cut a raster of any size into tiles on one grid, with a STAC item for each and mosaics of all.
+
+    Stages: plan (1) -> tiles (one per tile) -> collect (1).
+    """
+
+    job_type = "tile_raster"
+    example: ClassVar[Json] = {
+        "dataset_id": "bronze",
+        "resource_id": "jacksboro_dem.tif",
+        "version_id": "tiles",
+        "target_tile_size_gb": 0.0001,
+    }
+
+
+class ProcessLargeRaster(TilingController):
+    """Do what process_raster does in tiles, with a raster that is too large for one task.
+
+    Stages: plan (1) -> tiles (one per tile) -> collect (1).
+    """
+
+    job_type = "process_large_raster"
+    Parameters = LargeParameters
+    only_large = True
+    example: ClassVar[Json] = {
+        "dataset_id": "bronze",
+        "resource_id": "jacksboro_dem.tif",
+        "version_id": "large",
+        "max_raster_size_gb": 0.0001,
+        "target_tile_size_gb": 0.0001,
+    }

@@ -1,15 +1,57 @@
-"""hello_world_sequential: greetings, their validation, and an answer to each: how stages hand on to one another."""
+"""Greetings: the smallest job type, a probe of a whole deployment, and one whose stages hand on to one another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictInt, field_validator
 
 from controllers.base import Controller, JobOutcome, JobParameters
-from controllers.jobs.hello_world import percent
-from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec, TaskStatus
+from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec, TaskStatus
+
+
+class HelloWorldParameters(JobParameters):
+    """How many greetings, and what they say."""
+
+    n: StrictInt = Field(default=1, ge=1, le=1000, description="How many tasks, each with one greeting.", examples=[2])
+    message: str = Field(
+        default="Hello World", max_length=1000, description="What each of them says.", examples=["Hello"]
+    )
+
+
+class HelloWorld(Controller):
+    """Say n greetings, each in a task of its own: the smallest job, to try a deployment with."""
+
+    job_type = "hello_world"
+    Parameters = HelloWorldParameters
+    example: ClassVar[Json] = {"n": 2, "message": "Hello"}
+    stages = (Stage("execute", queue="light", on_failure="finish_all"),)
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        """One task a greeting."""
+        del stage, previous
+        message = job.parameters["message"]
+        return [TaskSpec("hello", {"hello_number": i, "message": message}) for i in range(1, job.parameters["n"] + 1)]
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """Count the greetings and list them."""
+        said = [r.result["message"] for r in results if r.status is TaskStatus.COMPLETED and r.result]
+        requested = job.parameters["n"]
+        statistics = {
+            "hellos_requested": requested,
+            "hellos_successful": len(said),
+            "hellos_failed": requested - len(said),
+            "success_rate": percent(len(said), requested),
+        }
+        partly = JobStatus.COMPLETED_WITH_ERRORS if said else JobStatus.FAILED
+        status = JobStatus.COMPLETED if len(said) == requested else partly
+        return JobOutcome({"hello_statistics": statistics, "messages": said}, status)
+
+
+def percent(part: int, whole: int) -> str:
+    """Say a share in percent, without decimals that say nothing."""
+    return f"{100 * part / whole:.4g}%"
 
 
 class HelloWorldSequentialParameters(JobParameters):
