@@ -7,13 +7,54 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec
-from schema.settings import Settings
+from schema.settings import SYSTEM_CONTAINER_PREFIX, Settings
 from schema.words import clip
 
-Container = Annotated[str, Field(min_length=1, max_length=63, examples=["bronze"])]
+
+def settings_of(info: ValidationInfo) -> Settings | None:
+    """Return the deployment's settings, which a POST gives to the validators; None where a model is made without."""
+    return info.context["settings"] if info.context else None
+
+
+def _not_reserved(container: str, info: ValidationInfo) -> str:
+    settings = settings_of(info)
+    work = settings.work_container if settings else None
+    if container == work or container.startswith(SYSTEM_CONTAINER_PREFIX):
+        raise ValueError(f"{container} is reserved for Geostage's own files; name a container that holds yours")
+    return container
+
+
+def _stays_in_its_container(blob: str) -> str:
+    # HTTP clients resolve such parts before they ask, so that the name could lead into another container.
+    if {".", ".."} & set(blob.replace("\\", "/").split("/")):
+        raise ValueError("must not have '.' or '..' between its slashes")
+    return blob
+
+
+def _allowed_schema(schema: str, info: ValidationInfo) -> str:
+    # Other schemas may hold what is not the callers' business.
+    settings = settings_of(info)
+    if settings and schema not in settings.target_schemas:
+        allowed = ", ".join(settings.target_schemas)
+        raise ValueError(f"{clip(schema)!r} is not one of the allowed schemas: {allowed}")
+    return schema
+
+
+def fault(field: str, message: str) -> PydanticCustomError:
+    """Return the error of one field, to raise where a validator of the whole model finds it."""
+    # Pydantic formats the message with its context, so braces in it are doubled.
+    return PydanticCustomError("fault", message.replace("{", "{{").replace("}", "}}"), {"field": field})
+
+
+Container = Annotated[str, Field(min_length=1, max_length=63, examples=["bronze"]), AfterValidator(_not_reserved)]
+BlobName = Annotated[str, AfterValidator(_stays_in_its_container)]
+"""The name of a blob in a container; add a length to it."""
+AllowedSchema = AfterValidator(_allowed_schema)
+"""Refuses a schema that is not one of GEOSTAGE_TARGET_SCHEMAS."""
 _Label = Annotated[str | None, Field(min_length=1, max_length=1024)]
 
 
@@ -70,14 +111,6 @@ class Controller:
         """Return what the job type does, in a sentence: the first line of its docstring."""
         return (inspect.getdoc(type(self)) or self.job_type).partition("\n")[0]
 
-    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Judge what depends on the deployment's settings; each fault is {"field", "message"}.
-
-        A field that is not valid in itself is None.
-        """
-        del parameters, settings
-        return []
-
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the container and the blob that the job works on, if any; the POST looks whether it exists."""
         del parameters
@@ -105,9 +138,22 @@ class Controller:
         raise NotImplementedError
 
 
-def schema_faults(schema: str | None, settings: Settings) -> list[Json]:
-    """Refuse a target_schema that is none of this deployment's: others may hold what is not the callers' business."""
-    if schema is None or schema in settings.target_schemas:
-        return []
-    allowed = ", ".join(settings.target_schemas)
-    return [{"field": "target_schema", "message": f"{clip(schema)!r} is not one of the allowed schemas: {allowed}"}]
+class SingleTask(Controller):
+    """A job of one task, named like the job type unless `task_type` says otherwise; its result is the job's."""
+
+    stages: ClassVar[tuple[Stage, ...]] = (Stage("execute", queue="light"),)
+    task_type: ClassVar[str] = ""
+
+    def task_parameters(self, job: Job) -> Json:
+        """Return what the task is told: the parameters without the labels."""
+        return {name: value for name, value in job.parameters.items() if name not in JobParameters.model_fields}
+
+    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
+        del stage, previous
+        return [TaskSpec(self.task_type or self.job_type, self.task_parameters(job))]
+
+    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
+        """Return the task's result, with its warnings moved to the job."""
+        del job
+        result = dict(results[0].result or {})
+        return JobOutcome(result, warnings=result.pop("warnings", []))

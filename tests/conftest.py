@@ -6,6 +6,7 @@ Without PostgreSQL or Azurite such tests are skipped on a laptop; under CI=true 
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from local.cli import REQUIRE_STACK
@@ -16,6 +17,12 @@ from services.vector import gdal
 
 # Tests read files with GeoPandas, too, whose import of pyogrio would load GDAL with every driver: ours comes first.
 assert gdal.ALLOWED_DRIVERS
+
+# How long an example takes says how busy the machine is, and nothing about what the test holds.
+hypothesis.settings.register_profile(
+    "geostage", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("geostage")
 
 
 def must_run() -> bool:

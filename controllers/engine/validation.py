@@ -13,7 +13,7 @@ from controllers.base import Controller, JobParameters
 from schema.errors import InvalidRequest, TooLarge
 from schema.jobs import Json, Source
 from schema.jsonb import has_nul
-from schema.settings import SYSTEM_CONTAINER_PREFIX, Settings
+from schema.settings import Settings
 from schema.words import clip
 
 MAX_BODY_BYTES = 1_000_000
@@ -54,14 +54,9 @@ def parse_body(body: bytes) -> Json:
 def validate(controller: Controller, body: Json, settings: Settings) -> JobParameters:
     """Validate parameters against the model of the job type and the settings. Raises InvalidRequest with all faults."""
     try:
-        parameters = controller.Parameters.model_validate(body)
+        return controller.Parameters.model_validate(body, context={"settings": settings})
     except ValidationError as exc:
-        faults = faults_of(exc)
-        raise _invalid(controller, [*faults, *_other_faults(controller, body, faults, settings)]) from exc
-    faults = [*_container_faults(controller, parameters, settings), *controller.check_parameters(parameters, settings)]
-    if faults:
-        raise _invalid(controller, faults)
-    return parameters
+        raise _invalid(controller, faults_of(exc)) from exc
 
 
 def dedup_key(job_type: str, parameters: Json, source: Source | None) -> str:
@@ -93,29 +88,6 @@ def faults_of(error: ValidationError) -> list[Json]:
     return [_fault(fault) for fault in error.errors(include_url=False)]
 
 
-def _other_faults(controller: Controller, body: Json, faults: list[Json], settings: Settings) -> list[Json]:
-    """Judge by the settings what is valid in itself, so that the caller sees every fault at once."""
-    faulty = {fault["field"].partition(".")[0] for fault in faults}
-    valid = {name: value for name, value in body.items() if name not in faulty}
-    parameters = controller.Parameters.model_construct(None, **{**dict.fromkeys(faulty), **valid})
-    found = controller.check_parameters(parameters, settings)
-    if not {"dataset_id", "resource_id"} & faulty:
-        found = [*_container_faults(controller, parameters, settings), *found]
-    return [fault for fault in found if fault["field"] not in faulty]
-
-
-def _container_faults(controller: Controller, parameters: JobParameters, settings: Settings) -> list[Json]:
-    container, blob = controller.source(parameters) or (controller.container(parameters), "")
-    if container is None:
-        return []
-    if container == settings.work_container or container.startswith(SYSTEM_CONTAINER_PREFIX):
-        return [{"field": "dataset_id", "message": f"{container} is reserved and never a source"}]
-    # HTTP clients resolve such parts before they ask, so that the name could lead into another container.
-    if {".", ".."} & set(blob.replace("\\", "/").split("/")):
-        return [{"field": "resource_id", "message": "must not have '.' or '..' between its slashes"}]
-    return []
-
-
 def _invalid(controller: Controller, faults: list[Json]) -> InvalidRequest:
     listed = "; ".join(f"{fault['field'] or 'body'}: {fault['message']}" for fault in faults[:MAX_FAULTS])
     more = f" ({len(faults)} faults; the first {MAX_FAULTS} are listed)" if len(faults) > MAX_FAULTS else ""
@@ -136,7 +108,8 @@ def _invalid_json(fault: str) -> InvalidRequest:
 
 
 def _fault(error: Any) -> Json:
-    field = clip(".".join(str(part) for part in error["loc"]))
+    # A validator of the whole model names the field in the context of its error: see controllers.base.fault.
+    field = clip(".".join(str(part) for part in error["loc"]) or error.get("ctx", {}).get("field", ""))
     if error["type"] == "extra_forbidden":
         return {"field": field, "message": "there is no such parameter"}
     if error["type"] == "missing":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from controllers.base import Container, Controller, JobOutcome, JobParameters
+from controllers.base import BlobName, Container, JobParameters, SingleTask
 from controllers.jobs.raster import CollectionName
-from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
+from schema.jobs import Job, Json, Stage
 from services.containers.details import Detail
 from services.containers.kinds import CATALOGUED, kind_of
 from services.stac.ids import collection_id
@@ -25,7 +24,7 @@ class FileParameters(JobParameters):
     """Which file, and which collection it belongs to."""
 
     dataset_id: Container = Field(description="Container of the file.")
-    resource_id: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_readable)] = Field(
+    resource_id: Annotated[BlobName, Field(min_length=1, max_length=1024), AfterValidator(_readable)] = Field(
         description="Name of the file's blob in the container, with its folders: a GeoTIFF, or a file that "
         "process_vector takes.",
         examples=["surveys/2024/roads.gpkg"],
@@ -33,7 +32,7 @@ class FileParameters(JobParameters):
     collection_id: CollectionName = None
 
 
-class FileController(Controller):
+class FileController(SingleTask):
     """A job of one task on one file of any kind."""
 
     Parameters = FileParameters
@@ -43,27 +42,20 @@ class FileController(Controller):
         """Name the file."""
         return parameters.dataset_id or "", parameters.resource_id or ""
 
-    def collection_of(self, job: Job) -> str:
-        """Give the collection that the file belongs to."""
-        return collection_id(job.parameters["dataset_id"], job.parameters["collection_id"])
-
-    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
-        """The job's result is its task's."""
-        del job
-        return JobOutcome(dict(results[0].result or {}))
+    def task_parameters(self, job: Job) -> Json:
+        return {"collection_id": collection_id(job.parameters["dataset_id"], job.parameters["collection_id"])}
 
 
 class CatalogFile(FileController):
     """Catalogue a file by its header, or by one pass over its rows where the format has none."""
 
     job_type = "catalog_file"
+    task_type = "catalog_file"
     stages = (Stage("catalog", queue="vector"),)
     detail: ClassVar[Detail] = "header"
 
-    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
-        """One task."""
-        del stage, previous
-        return [TaskSpec("catalog_file", {"collection_id": self.collection_of(job), "detail": self.detail})]
+    def task_parameters(self, job: Job) -> Json:
+        return {**super().task_parameters(job), "detail": self.detail}
 
 
 class StacItemQuick(CatalogFile):
@@ -93,25 +85,10 @@ class ExtractMetadata(FileController):
     job_type = "extract_metadata"
     stages = (Stage("execute", queue="vector"),)
 
-    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
-        """One task."""
-        del stage, previous
-        return [TaskSpec("extract_metadata", {"collection_id": self.collection_of(job)})]
 
-
-class SetupStacGeoSchema(Controller):
+class SetupStacGeoSchema(SingleTask):
     """Apply the database migrations that are missing, Geostage's and pgSTAC's."""
 
     job_type = "setup_stac_geo_schema"
     # In a child process: pgSTAC's package sets JSON for all of psycopg while it is imported.
     stages = (Stage("execute", queue="vector"),)
-
-    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
-        """One task."""
-        del stage, job, previous
-        return [TaskSpec("setup_stac_geo_schema")]
-
-    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
-        """The job's result is its task's."""
-        del job
-        return JobOutcome(dict(results[0].result or {}))

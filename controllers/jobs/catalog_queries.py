@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from controllers.base import JobParameters
-from controllers.jobs.metadata import MetadataController
+from controllers.base import JobParameters, SingleTask
 from controllers.jobs.search_parameters import (
     CURSOR_HELP,
     PAGE,
@@ -17,10 +16,9 @@ from controllers.jobs.search_parameters import (
     Limit,
     Point,
     SearchParameters,
-    cursor_faults,
+    check_cursor,
 )
 from schema.jobs import Json, Stage
-from schema.settings import Settings
 from services.stac.search.areas import HALF_WAY_ROUND
 from services.stac.search.filters import place_kinds, search_of
 
@@ -34,18 +32,18 @@ class ListCollectionsParameters(JobParameters):
     limit: Limit = PAGE
     cursor: CursorText | None = Field(default=None, description=CURSOR_HELP, examples=CURSOR_EXAMPLES)
 
+    @model_validator(mode="after")
+    def _continues_this_search(self) -> Self:
+        check_cursor({}, self.cursor, ("id",))
+        return self
 
-class ListCollections(MetadataController):
+
+class ListCollections(SingleTask):
     """List the STAC collections, with the number of their items."""
 
     job_type = "list_collections"
     Parameters = ListCollectionsParameters
     example: ClassVar[Json] = {"limit": 10}
-
-    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Refuse a cursor that no page gave out."""
-        del settings
-        return cursor_faults({}, getattr(parameters, "cursor", None), ("id",))
 
 
 class CollectionParameters(JobParameters):
@@ -54,7 +52,7 @@ class CollectionParameters(JobParameters):
     collection_id: CollectionId = Field(description="Id of the collection.", examples=["bronze"])
 
 
-class GetCollectionDetails(MetadataController):
+class GetCollectionDetails(SingleTask):
     """Show a STAC collection: its record, its items in figures, and its size."""
 
     job_type = "get_collection_details"
@@ -68,19 +66,19 @@ class ListItemsParameters(SearchParameters):
     limit: Limit = PAGE
     cursor: CursorText | None = Field(default=None, description=CURSOR_HELP, examples=CURSOR_EXAMPLES)
 
+    @model_validator(mode="after")
+    def _continues_this_search(self) -> Self:
+        search = search_of(self.model_dump(mode="json"))
+        check_cursor(search, self.cursor, place_kinds(search))
+        return self
 
-class ListItems(MetadataController):
+
+class ListItems(SingleTask):
     """List STAC items, newest first."""
 
     job_type = "list_items"
     Parameters = ListItemsParameters
     example: ClassVar[Json] = {"collection_id": "bronze", "bbox": [-85, 36, -84, 37]}
-
-    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Refuse a cursor of another search."""
-        del settings
-        search = search_of(parameters.model_dump(mode="json", warnings=False))
-        return cursor_faults(search, getattr(parameters, "cursor", None), place_kinds(search))
 
 
 _ONE_AREA: Json = {
@@ -147,7 +145,7 @@ class GetStatisticsParameters(JobParameters):
     )
 
 
-class GetStatistics(MetadataController):
+class GetStatistics(SingleTask):
     """Count STAC items by collection, month, file type and CRS."""
 
     job_type = "get_statistics"
@@ -166,7 +164,7 @@ class ExportMetadataParameters(SearchParameters):
     )
 
 
-class ExportMetadata(MetadataController):
+class ExportMetadata(SingleTask):
     """Write the catalogue, or a part of it, into one file in blob storage."""
 
     job_type = "export_metadata"

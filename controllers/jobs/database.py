@@ -6,34 +6,32 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from controllers.base import JobParameters, schema_faults
-from controllers.jobs.metadata import MetadataController
+from controllers.base import AllowedSchema, JobParameters, SingleTask
 from schema.jobs import Json
-from schema.settings import Settings
 
 Identifier = Annotated[str, Field(min_length=1, max_length=63)]
 """What PostgreSQL keeps of a name. Tables that others made may have any."""
 
 
-class DatabaseHealth(MetadataController):
+class DatabaseHealth(SingleTask):
     """Check the database: connections, locks, bloat, migrations, versions, and the age of the sweep."""
 
     job_type = "database_health"
 
 
-class GetDatabaseSummary(MetadataController):
+class GetDatabaseSummary(SingleTask):
     """Show tables, catalogue and jobs in figures."""
 
     job_type = "get_database_summary"
 
 
-class ListSchemas(MetadataController):
+class ListSchemas(SingleTask):
     """List the schemas with their tables, views and size."""
 
     job_type = "list_schemas"
 
 
-class GetPostgisInfo(MetadataController):
+class GetPostgisInfo(SingleTask):
     """Show the versions of PostGIS and its libraries, and the geometry columns by type."""
 
     job_type = "get_postgis_info"
@@ -42,19 +40,15 @@ class GetPostgisInfo(MetadataController):
 class DescribeTableParameters(JobParameters):
     """Which table."""
 
-    target_schema: Identifier = Field(
+    target_schema: Annotated[Identifier, AllowedSchema] = Field(
         default="geo", description="Schema of the table, one of GEOSTAGE_TARGET_SCHEMAS.", examples=["planning"]
     )
     target_table: Identifier = Field(description="The table or view to describe.", examples=["us_counties"])
 
 
-class DescribeTable(MetadataController):
+class DescribeTable(SingleTask):
     """Describe a table: columns, geometries, indexes, constraints, size and bounds."""
 
     job_type = "describe_table"
     Parameters = DescribeTableParameters
     example: ClassVar[Json] = {"target_table": "us_counties"}
-
-    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Describe what jobs load, and nothing else."""
-        return schema_faults(getattr(parameters, "target_schema", None), settings)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from controllers.base import Container, Controller, JobOutcome, JobParameters
-from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
-from schema.settings import Settings
+from controllers.base import BlobName, Container, JobParameters, SingleTask, fault
+from schema.jobs import Job, Json, Stage
 
 MAX_BLOB_NAME = 1024
 COLLECTION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$"
@@ -83,7 +81,7 @@ class RasterParameters(JobParameters):
     """Which raster, what to know about it that the file does not say, and how its pixels are written."""
 
     dataset_id: Container = Field(description="Container of the file.")
-    resource_id: Annotated[str, Field(min_length=1, max_length=900), AfterValidator(_plain_blob)] = Field(
+    resource_id: Annotated[BlobName, Field(min_length=1, max_length=900), AfterValidator(_plain_blob)] = Field(
         description="Name of the file's blob in the container, with its folders: a GeoTIFF.",
         examples=["surveys/2024/dem.tif"],
     )
@@ -110,10 +108,19 @@ class RasterParameters(JobParameters):
     )
 
 
-class ConversionParameters(RasterParameters):
-    """What cog_conversion takes."""
+class OutputParameters(RasterParameters):
+    """Which version of the output is written."""
 
+    longest_ending: ClassVar[str] = ".tif"
+    """What the name of an output has at most behind its version."""
     version_id: Version = None
+
+    @model_validator(mode="after")
+    def _fits_a_blob_name(self) -> Self:
+        parts = (self.dataset_id, self.resource_id, self.version_id or "v1")
+        if sum(len(part) + 1 for part in parts) + len(self.longest_ending) > MAX_BLOB_NAME:
+            raise fault("resource_id", f"makes an output name of more than {MAX_BLOB_NAME} characters")
+        return self
 
 
 class ValidationParameters(RasterParameters):
@@ -124,30 +131,16 @@ class ValidationParameters(RasterParameters):
     max_raster_size_gb: SizeLimit = None
 
 
-class ProcessParameters(ValidationParameters):
+class ProcessParameters(OutputParameters, ValidationParameters):
     """What process_raster takes."""
 
-    version_id: Version = None
     collection_id: CollectionName = None
 
 
-class RasterController(Controller):
+class RasterController(SingleTask):
     """A job of one task on one raster."""
 
     stages: ClassVar[tuple[Stage, ...]] = (Stage("execute", queue="raster"),)
-    longest_ending: ClassVar[str] = ".tif"
-    """What the name of an output has at most behind its version."""
-
-    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Refuse names that would make an output's name longer than a blob's may be."""
-        del settings
-        # A type that has no use for a version writes no output.
-        if "version_id" in self.Parameters.labels():
-            return []
-        parts = (parameters.dataset_id, parameters.resource_id, parameters.version_id or "v1")
-        if sum(len(part or "") + 1 for part in parts) + len(self.longest_ending) <= MAX_BLOB_NAME:
-            return []
-        return [{"field": "resource_id", "message": f"makes an output name of more than {MAX_BLOB_NAME} characters"}]
 
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the file."""
@@ -157,13 +150,6 @@ class RasterController(Controller):
         """Give everything but the labels that name the source."""
         return {key: value for key, value in job.parameters.items() if key not in LABELS}
 
-    def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
-        """The job's result is its task's; warnings stand on the job."""
-        del job
-        result: dict[str, Any] = dict(results[0].result or {})
-        warnings = result.pop("warnings", [])
-        return JobOutcome(result, warnings=warnings)
-
 
 class ValidateRaster(RasterController):
     """Read a raster, and report what it is and what process_raster would make of it."""
@@ -172,17 +158,12 @@ class ValidateRaster(RasterController):
     Parameters = ValidationParameters
     example: ClassVar[Json] = {"dataset_id": "bronze", "resource_id": "jacksboro_dem.tif", "target_crs": "EPSG:32616"}
 
-    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
-        """Everything is done in one task."""
-        del stage, previous
-        return [TaskSpec("validate_raster", self.task_parameters(job))]
-
 
 class CogConversion(RasterController):
     """Write a raster as a Cloud Optimized GeoTIFF, with the same pixels in the same place."""
 
     job_type = "cog_conversion"
-    Parameters = ConversionParameters
+    Parameters = OutputParameters
     example: ClassVar[Json] = {
         "dataset_id": "bronze",
         "resource_id": "jacksboro_dem.tif",
@@ -190,10 +171,8 @@ class CogConversion(RasterController):
         "profile": "zstd",
     }
 
-    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
-        """Everything is done in one task."""
-        del stage, previous
-        return [TaskSpec("cog_conversion", {**self.task_parameters(job), "optimize": "none"})]
+    def task_parameters(self, job: Job) -> Json:
+        return {**super().task_parameters(job), "optimize": "none"}
 
 
 class ProcessRaster(RasterController):
@@ -202,11 +181,6 @@ class ProcessRaster(RasterController):
     job_type = "process_raster"
     Parameters = ProcessParameters
     example: ClassVar[Json] = {"dataset_id": "bronze", "resource_id": "jacksboro_dem.tif", "resampling": "cubic"}
-
-    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
-        """Everything is done in one task."""
-        del stage, previous
-        return [TaskSpec("process_raster", self.task_parameters(job))]
 
 
 class ReprojectParameters(ProcessParameters):
@@ -221,6 +195,7 @@ class ReprojectRaster(RasterController):
     """Do what process_raster does, in a CRS that must be named."""
 
     job_type = "reproject_raster"
+    task_type = "process_raster"
     Parameters = ReprojectParameters
     example: ClassVar[Json] = {
         "dataset_id": "bronze",
@@ -228,8 +203,3 @@ class ReprojectRaster(RasterController):
         "version_id": "utm",
         "target_crs": "EPSG:32616",
     }
-
-    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
-        """It is process_raster, in a CRS that must be named."""
-        del stage, previous
-        return [TaskSpec("process_raster", self.task_parameters(job))]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, WithJsonSchema
 
-from controllers.base import JobParameters
+from controllers.base import JobParameters, fault
 from controllers.jobs.geojson import TYPES, check_geometry, is_number
 from schema.jobs import Json
 from services.stac.search.cursors import MAX_CURSOR_LENGTH, CursorError, decode
@@ -97,12 +97,11 @@ class SearchParameters(JobParameters):
     )
 
 
-def cursor_faults(search: Json, cursor: str | None, kinds: tuple[str, ...]) -> list[Json]:
-    """Judge a cursor against the search that it is sent with."""
+def check_cursor(search: Json, cursor: str | None, kinds: tuple[str, ...]) -> None:
+    """Check that a page of the same search gave the cursor. Raises a fault of the field `cursor`."""
     if cursor is None:
-        return []
+        return
     try:
         decode(search, cursor, kinds)
     except CursorError as exc:
-        return [{"field": "cursor", "message": f"{exc}; send `cursor` as the page before gave it"}]
-    return []
+        raise fault("cursor", f"{exc}; send `cursor` as the page before gave it") from exc

@@ -10,16 +10,14 @@ from pydantic import Field, model_validator
 from controllers.base import JobOutcome
 from controllers.jobs.raster import (
     CollectionName,
+    OutputParameters,
     RasterController,
     RasterParameters,
     SizeLimit,
     TargetCrs,
-    Version,
 )
 from schema.errors import PermanentError, TransientError
 from schema.jobs import JOB_ID_PATTERN, Job, Json, Stage, TaskResult, TaskSpec, TaskStatus
-
-LONGEST_ENDING = "/tiles/r9999c9999.tif"
 
 
 class TilesFailed(TransientError):
@@ -58,10 +56,10 @@ class PlanParameters(GridParameters):
     )
 
 
-class TileParameters(GridParameters):
+class TileParameters(OutputParameters, GridParameters):
     """What tile_raster takes: the grid, or a plan that has decided it."""
 
-    version_id: Version = None
+    longest_ending: ClassVar[str] = "/tiles/r9999c9999.tif"
     collection_id: CollectionName = None
     plan_id: str | None = Field(
         default=None,
@@ -94,7 +92,6 @@ class TilingController(RasterController):
     """plan (1) -> tiles (one per tile) -> collect (1)."""
 
     Parameters = TileParameters
-    longest_ending = LONGEST_ENDING
     stages = (
         Stage("plan", queue="raster"),
         # Tiles that failed are all there is to do again.
@@ -185,10 +182,10 @@ class GenerateTilingPlan(RasterController):
     }
     stages = (Stage("plan", queue="raster"),)
 
-    def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
-        """The header says it all."""
-        del stage, previous
-        return [TaskSpec("raster_plan_tiles", {**self.task_parameters(job), "list_tiles": True})]
+    task_type = "raster_plan_tiles"
+
+    def task_parameters(self, job: Job) -> Json:
+        return {**super().task_parameters(job), "list_tiles": True}
 
 
 class TileRaster(TilingController):

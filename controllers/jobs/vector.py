@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
-from controllers.base import Container, Controller, JobOutcome, JobParameters, schema_faults
+from controllers.base import AllowedSchema, BlobName, Container, Controller, JobOutcome, JobParameters, fault
 from schema.errors import PermanentError
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
-from schema.settings import Settings
 from services.vector import chunks
 from services.vector.formats import EXTENSIONS, format_of
 from services.vector.load import row_accounting
@@ -77,7 +76,7 @@ class ProcessVectorParameters(JobParameters):
     """Which file, and which table it becomes."""
 
     dataset_id: Container = Field(description="Container of the file.")
-    resource_id: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_check_extension)] = Field(
+    resource_id: Annotated[BlobName, Field(min_length=1, max_length=1024), AfterValidator(_check_extension)] = Field(
         description="Name of the file's blob in the container, with its folders. Its extension tells the format.",
         examples=["surveys/2024/roads.gpkg"],
     )
@@ -89,7 +88,7 @@ class ProcessVectorParameters(JobParameters):
         examples=["roads"],
         json_schema_extra=_without_default,
     )
-    target_schema: Identifier = Field(
+    target_schema: Annotated[Identifier, AllowedSchema] = Field(
         default="geo", description="Schema of the table, one of GEOSTAGE_TARGET_SCHEMAS.", examples=["planning"]
     )
     load_method: Literal["replace", "append"] = Field(
@@ -174,6 +173,12 @@ class ProcessVectorParameters(JobParameters):
             filled["max_rejected"] = DEFAULT_MAX_REJECTED.get(method)
         return filled
 
+    @model_validator(mode="after")
+    def _not_a_table_of_our_own(self) -> Self:
+        if (self.target_schema, self.target_table) in OWN_TABLES:
+            raise fault("target_table", f"{self.target_schema}.{self.target_table} is a table of Geostage's own")
+        return self
+
 
 class ProcessVector(Controller):
     """Load a file of features into a PostGIS table.
@@ -185,13 +190,6 @@ class ProcessVector(Controller):
     Parameters = ProcessVectorParameters
     example: ClassVar[Json] = {"dataset_id": "bronze", "resource_id": "counties_usa.zip", "target_table": "us_counties"}
     stages = (Stage("preprocess", queue="vector"), Stage("upload", queue="vector"), Stage("publish", queue="vector"))
-
-    def check_parameters(self, parameters: JobParameters, settings: Settings) -> list[Json]:
-        """Refuse a schema that this deployment does not load into, and a table of our own."""
-        schema, table = (getattr(parameters, name, None) for name in ("target_schema", "target_table"))
-        if (schema, table) in OWN_TABLES:
-            return [{"field": "target_table", "message": f"{schema}.{table} is a table of Geostage's own"}]
-        return schema_faults(schema, settings)
 
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the file."""

@@ -173,10 +173,34 @@ def test_every_type_accepts_the_labels(job_type: str) -> None:
     assert {"dataset_id", "resource_id", "version_id", "system"} <= set(fields)
 
 
+WITH_A_CONTAINER = [name for name, controller in CONTROLLERS.items() if "dataset_id" in controller.example]
+WITH_A_BLOB = [name for name in WITH_A_CONTAINER if "resource_id" in CONTROLLERS[name].example]
+
+
+@pytest.mark.parametrize("job_type", WITH_A_CONTAINER)
 @pytest.mark.parametrize("container", ["geostage-work", "azure-webjobs-hosts", "azure-webjobs-secrets"])
-def test_reserved_containers_are_never_a_source(container: str) -> None:
-    listed = faults(SourceController(), {"dataset_id": container, "resource_id": "a.zip"})
-    assert listed == {"dataset_id": f"{container} is reserved and never a source"}
+def test_reserved_containers_are_never_a_source(job_type: str, container: str) -> None:
+    controller = CONTROLLERS[job_type]
+    listed = faults(controller, {**controller.example, "dataset_id": container})
+    assert listed["dataset_id"].startswith(f"{container} is reserved")
+
+
+@pytest.mark.parametrize("job_type", WITH_A_BLOB)
+@pytest.mark.parametrize("folder", ["../", "a/./", "a\\..\\"])
+def test_no_blob_name_leads_out_of_its_container(job_type: str, folder: str) -> None:
+    controller = CONTROLLERS[job_type]
+    listed = faults(controller, {**controller.example, "resource_id": f"{folder}a.tif"})
+    assert set(listed) >= {"resource_id"}
+
+
+def test_every_job_type_with_a_source_says_so_in_its_example() -> None:
+    named = {
+        name
+        for name, controller in CONTROLLERS.items()
+        if (parameters := controller.Parameters.model_validate(controller.example))
+        and (controller.source(parameters) or controller.container(parameters))
+    }
+    assert named == set(WITH_A_CONTAINER)
 
 
 SOURCE = Source("bronze", "a.zip", etag='"1"', size=3)

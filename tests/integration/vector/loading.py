@@ -14,6 +14,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from controllers.engine.validation import validate
 from controllers.jobs.vector import ProcessVector
 from repositories.postgres import Database
 from repositories.storage.fake_blobs import FakeBlobs
@@ -51,8 +52,7 @@ class Loader:
 
     def job(self, name: str, **parameters: Any) -> Job:
         controller = ProcessVector()
-        checked = controller.Parameters(dataset_id=CONTAINER, resource_id=name, **parameters)
-        assert not controller.check_parameters(checked, self.settings)
+        checked = validate(controller, {"dataset_id": CONTAINER, "resource_id": name, **parameters}, self.settings)
         return _job(checked.model_dump(mode="json"))
 
     def run_stages(self, job: Job) -> list[TaskResult]:

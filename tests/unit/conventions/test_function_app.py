@@ -11,8 +11,8 @@ import sys
 
 import function_app
 from controllers import CONTROLLERS
+from controllers.base import SingleTask
 from controllers.http.openapi import document
-from controllers.jobs.metadata import MetadataController
 from local.host import hostjson, rules
 from local.host.functions import HostedFunction
 from schema.messages import QUEUES, RESERVED_KEYS, JobMessage, TaskMessage
@@ -92,9 +92,7 @@ def test_importing_the_app_loads_no_gdal_reads_no_setting_and_opens_no_connectio
 
 
 def test_questions_are_answered_without_gdal() -> None:
-    light = [
-        c.job_type for c in CONTROLLERS.values() if isinstance(c, MetadataController) and c.stages[0].queue == "light"
-    ]
+    light = [c.job_type for c in CONTROLLERS.values() if isinstance(c, SingleTask) and c.stages[0].queue == "light"]
     code = f"import json, sys; from services import resolve_handler; [resolve_handler(t) for t in {light}]"
     command = [sys.executable, "-c", f"{code}; print(json.dumps(sorted(sys.modules)))"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)

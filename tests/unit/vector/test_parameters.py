@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from controllers.engine.validation import validate
 from controllers.jobs.vector import ProcessVector, ProcessVectorParameters
-from schema.errors import PermanentError
+from schema.errors import InvalidRequest, PermanentError
 from schema.jobs import TaskResult, TaskStatus
 from schema.settings import Settings
 from tests.unit.factories import make_job
@@ -50,9 +51,11 @@ def test_layers_and_chunks_beyond_what_a_row_holds_fail_the_job_and_are_not_left
 
 @pytest.mark.parametrize("table", ["tiles", "tiling_plans"])
 def test_the_tables_of_geostage_itself_are_no_targets(table: str) -> None:
-    parameters = ProcessVectorParameters(dataset_id="bronze", resource_id="a.zip", target_table=table)
-    (fault,) = ProcessVector().check_parameters(parameters, Settings(postgres_dsn="postgresql://nowhere"))
-    assert fault == {"field": "target_table", "message": f"geo.{table} is a table of Geostage's own"}
+    body = {"dataset_id": "bronze", "resource_id": "a.zip", "target_table": table}
+    with pytest.raises(InvalidRequest) as caught:
+        validate(ProcessVector(), body, Settings(postgres_dsn="postgresql://nowhere"))
+    message = f"geo.{table} is a table of Geostage's own"
+    assert caught.value.errors == [{"field": "target_table", "message": message}]
 
 
 @pytest.mark.parametrize("name", ["", "1a", "_a", "A", "a-b", "a b", "a.b", "ä", "a;", "a" * 51, "a__rejects"])
