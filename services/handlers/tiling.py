@@ -93,6 +93,7 @@ def make_tile(ctx: TaskContext) -> Json:
         if pixels.statistics.covered:
             made = _publish(ctx, steps, pixels, tile)
     stats = steps.as_json()
+    # The time of all steps is known only now.
     made = replace(made, seconds=stats["total"])
     # Another job may have taken the plan over while the tile was made; the lock keeps it until the commit.
     check_held(ctx.transaction, tiling, ctx.job_id)
@@ -165,6 +166,7 @@ def _take_over(ctx: TaskContext, plan_id: str) -> TilingPlan:
         planned = f"{tiling.container}/{tiling.blob}"
         planned = "the file that it replaced" if planned == source.label else planned
         raise errors.plan_of_another_source(plan_id=plan_id, label=source.label, planned=planned)
+    # The folder before the plan: see tiles.take_output.
     _check_large(ctx, Options(**tiling.options), tiling.raw_bytes / 1e9)
     _take_output(ctx, tiling)
     holder = tiles.take_plan(ctx.transaction, plan_id, ctx.job_id)
@@ -222,6 +224,7 @@ def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
     # From here on no other job begins to write there.
     outputs_of(ctx).check_folder(folder)
     places = itertools.product(range(tiling.rows), range(tiling.cols))
+    # All ids of a plan at once, before the first tile is made: a taken one would fail the job hours later.
     names = [f"r{row}c{col}" for row, col in places]
     items = {tile_item_id(source.blob, version, name): tile_blob(folder, name) for name in names}
     check_items(ctx, collection_id(source.container, ctx.parameters.get("collection_id")), items)

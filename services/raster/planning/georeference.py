@@ -141,6 +141,7 @@ def _geographic_grid(facts: RasterFacts, crs: CRS, to_target: Transformer) -> Su
     known = np.isfinite(lon) & np.isfinite(lat)
     if known.sum() < 3:
         return None
+    # Around a pole every longitude occurs, and those of the samples say nothing about the width.
     pole = pole_inside(facts.width, facts.height, facts.affine, to_target)
     if pole:
         return _polar_grid(facts, lat[known], pole, to_target)
