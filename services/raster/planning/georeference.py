@@ -59,7 +59,7 @@ class SourceCrs:
     warnings: tuple[Json, ...] = ()
 
 
-def source_crs(label: str, facts: RasterFacts, wished: str | None) -> SourceCrs:
+def source_crs(label: str, facts: RasterFacts, requested: str | None) -> SourceCrs:
     """Return the caller's CRS, else the file's.
 
     Raises
@@ -68,13 +68,13 @@ def source_crs(label: str, facts: RasterFacts, wished: str | None) -> SourceCrs:
         crs_missing, crs_unknown, or not_georeferenced: neither a geotransform nor control points give a position.
     """
     own = CRS.from_wkt(facts.crs_wkt) if facts.crs_wkt else None
-    crs = parse_crs(wished) if wished else own
+    crs = parse_crs(requested) if requested else own
     if crs is None:
         raise errors.crs_missing(label=label)
     if facts.georeference in ("none", "rpcs"):
         raise errors.not_georeferenced(label=label)
-    if own and wished and not same_crs(own, crs):
-        message = f"The file says {crs_label(own)}; it was taken to be in {crs_label(crs)}, as source_crs asks."
+    if own and requested and not same_crs(own, crs):
+        message = f"The CRS of the file, {crs_label(own)}, was overridden by source_crs, {crs_label(crs)}."
         return SourceCrs(crs, ({"code": "source_crs_overridden", "message": message, "count": 1},))
     return SourceCrs(crs)
 
