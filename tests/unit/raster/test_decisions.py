@@ -142,7 +142,7 @@ def test_what_kind_of_data_it_is(changes: dict[str, Any], span: tuple[Any, Any],
         ("continuous", "cubic_spline", "cubic_spline", "CUBICSPLINE"),
     ],
 )
-def test_resampling_fits_the_data_unless_it_is_named(kind: Any, requested: str | None, warp: str, overview: str) -> None:
+def test_resampling_fits_the_data_unless_named(kind: Any, requested: str | None, warp: str, overview: str) -> None:
     assert (warp_method(kind, requested), overview_method(kind, requested)) == (warp, overview)
 
 
