@@ -14,8 +14,9 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _SHAPES = b"\x00\x00\x27\x0a"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# Of GeoJSONSeq as RFC 8142 has it.
 _RECORD_SEPARATOR = b"\x1e"
-"""Of GeoJSONSeq as RFC 8142 has it."""
+# Control characters that texts do not have, in whatever encoding.
 _NOT_TEXT = frozenset(range(9)) | {11, *range(14, 27), 28, 29}
 
 
@@ -52,6 +53,7 @@ ZIP = Format("zip archive", None, (".zip",), "blob")
 FORMATS = (ZIP, SHAPEFILE, GEOPACKAGE, GEOJSON, GEOJSONSEQ, KML, KMZ, CSV, TSV, FLATGEOBUF, PARQUET)
 EXTENSIONS = tuple(extension for known in FORMATS for extension in known.extensions)
 
+# One format is loaded and not all, because a CSV or KML beside a shapefile mostly explains it.
 INSIDE_ARCHIVES = (SHAPEFILE, GEOPACKAGE, FLATGEOBUF, PARQUET, GEOJSON, GEOJSONSEQ, KML, CSV, TSV)
 """Formats in zip archives: files of the first that is found are loaded, and others are not."""
 ARCHIVES = (".zip", ".kmz", ".7z", ".rar", ".gz", ".tgz", ".tar", ".bz2", ".xz")
@@ -74,5 +76,6 @@ def looks_right(known: Format, head: bytes) -> bool:
     if known is KML:
         return text.startswith(b"<")
     if known in (CSV, TSV):
+        # Everything without such bytes is text; GeoJSON and XML would only make rows without coordinates.
         return head.startswith(_UTF16) or not (_NOT_TEXT & set(head) or text.startswith((b"{", b"<?xml", b"<OGRVRT")))
     return text.removeprefix(_RECORD_SEPARATOR).startswith(b"{")

@@ -83,6 +83,7 @@ def detect(path: Path) -> Encoding:
         if found.wrong:
             raise _invalid(found.first_wrong_line)
         return Encoding(UTF8, "byte order mark")
+    # The byte order mark of UTF-32, which is not supported, begins with that of UTF-16.
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not head.startswith(codecs.BOM_UTF32_LE):
         return Encoding(UTF16, "byte order mark")
     found = _count(path)

@@ -55,23 +55,20 @@ def stated_count(path: Path, file_format: Format, layer: str | None) -> int | No
         with path.with_suffix(".shx").open("rb") as file:
             header = file.read(_SHX_HEADER)
         records = (2 * int.from_bytes(header[24:28], "big") - _SHX_HEADER) // _SHX_ENTRY
-        return records - _count_deleted(path.with_suffix(".dbf"))
+        dbf = path.with_suffix(".dbf")
+        with dbf.open("rb") as file:
+            header = file.read(32)
+        start, length = int.from_bytes(header[8:10], "little"), int.from_bytes(header[10:12], "little")
+        if not length or dbf.stat().st_size <= start:
+            return records
+        # GDAL leaves out records that are marked as deleted.
+        marks = np.memmap(dbf, np.uint8, "r", offset=start)[::length][: int.from_bytes(header[4:8], "little")]
+        return records - int((marks == _DELETED).sum())
     if file_format is GEOPACKAGE and layer:
         return geopackage.count_rows(path, layer)
     if file_format is FLATGEOBUF:
-        # A writer that did not know the number has left zero, which GDAL returns as -1.
+        # A file that is cut off still has its header. A writer that did not know the number has left zero, which GDAL
+        # returns as -1.
         stated = int(pyogrio.read_info(path)["features"])
         return stated if stated > 0 else None
     return None
-
-
-def _count_deleted(dbf: Path) -> int:
-    """Return the number of records that are marked as deleted, which GDAL leaves out."""
-    with dbf.open("rb") as file:
-        header = file.read(32)
-    records, start = int.from_bytes(header[4:8], "little"), int.from_bytes(header[8:10], "little")
-    length = int.from_bytes(header[10:12], "little")
-    if not length or dbf.stat().st_size <= start:
-        return 0
-    marks = np.memmap(dbf, np.uint8, "r", offset=start)[::length][:records]
-    return int((marks == _DELETED).sum())

@@ -27,6 +27,7 @@ from services.vector.readers.source_layer import SourceBatch, SourceLayer
 MAX_BATCH_ROWS = 5_000
 # By the average size of a feature in the file; a few batches are in memory at a time.
 BATCH_BYTES = 16 * 2**20
+# GeoJSON states no number of features: it is estimated from the first of them.
 _SAMPLE_BYTES = 4 * 2**20
 _SQLITE_ERROR = re.compile(r"sqlite3_|malformed|disk image|disk I/O")
 """What GDAL's messages about a damaged GeoPackage contain, beside the statement that failed."""
@@ -120,6 +121,7 @@ def _open(
         layer=info.get("layer_name"),
         encoding=encoding.name.upper() if encoding else None,
         columns=[] if geometry_only else None,
+        # With them a chunk finds its rows again, and curves are read one by one.
         return_fids=True,
         batch_size=min(rows, chunk.rows) if chunk else rows,
         use_pyarrow=True,

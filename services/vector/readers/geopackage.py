@@ -77,6 +77,7 @@ def _damaged(layer: str, offset: int | None = None) -> PermanentError:
 
 @contextmanager
 def _opened(path: Path, layer: str) -> Iterator[sqlite3.Connection]:
+    # immutable: several processes read the file, and none may leave a -wal or a lock beside it.
     with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as db:
         # Messages of SQLite may quote overwritten bytes that are not UTF-8.
         db.text_factory = lambda data: data.decode(errors="replace")

@@ -92,6 +92,7 @@ def _parse_column(columns: dict[str, dict[str, Any]], column: str, schema: pa.Sc
         raise ValueError(
             f"column {shown!r} has the type {clip(str(kind))}, which does not fit the encoding {about['encoding']}"
         )
+    # A struct of four columns that only speeds up filters.
     covering = about.get("covering", {}).get("bbox", {}).get("xmin", [])
     crs = about.get("crs", _DEFAULT_CRS)
     # PROJJSON in the file; WKT in the rest of the program.
@@ -170,6 +171,7 @@ def open_converted(
     With `geometry_only` the batches have no attributes, and the layer names no fields.
     """
     about = read_geometry_column(path)
+    # Mapped, so that the processes of an instance share its pages.
     with pa.memory_map(str(converted)) as source, pa.ipc.open_file(source) as reader:
         schema = reader.schema
         places = [] if geometry_only else list(range(1, len(schema)))
@@ -198,6 +200,7 @@ def _batches(reader: pa.RecordBatchFileReader, places: list[int], chunk: Chunk |
 
 def _fits(kind: pa.DataType, encoding: str) -> bool:
     """Whether a column has the type that its encoding demands."""
+    # Writers may mark the column as geoarrow.wkb, which is a name for binary.
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
     if encoding == _WKB:
@@ -216,7 +219,9 @@ def _as_wkb(values: pa.Array, encoding: str) -> pa.Array:
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if encoding == _WKB:
+        # From large_binary or binary_view: the rest of the program reads 32-bit offsets.
         return values.cast(pa.binary())
+    # shapely does not read nested lists of coordinates; geopandas does, by the name of the extension type.
     values = _without_m(values)
     named = pa.field("geometry", values.type, metadata={"ARROW:extension:name": f"geoarrow.{encoding}"})
     frame = gpd.GeoDataFrame.from_arrow(pa.Table.from_arrays([values], schema=pa.schema([named])))

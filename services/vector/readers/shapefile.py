@@ -12,8 +12,6 @@ from schema.errors import PermanentError
 
 _MAGIC = b"\x00\x00\x27\x0a"
 _HEADER = 100
-_LENGTH = slice(24, 28)
-"""Of the file, in 16-bit words, big-endian."""
 _DBF_HEADER = 32
 _REMEDY = "Check that the shapefile opens in QGIS, and upload all of its parts again."
 
@@ -36,7 +34,8 @@ def _check_length(path: Path, name: str) -> None:
         raise PermanentError(f"{name} is empty (0 bytes).", remediation=_REMEDY, code="file_empty")
     if len(header) < _HEADER or not header.startswith(_MAGIC):
         raise _damaged(f"{name} does not begin with the header of a shapefile.")
-    stated = 2 * int.from_bytes(header[_LENGTH], "big")
+    # The length of the file is at byte 24, in 16-bit words.
+    stated = 2 * int.from_bytes(header[24:28], "big")
     if stated > size:
         raise _damaged(f"{name} was cut off: it has {size} bytes, but its header states {stated}.")
 
@@ -46,6 +45,7 @@ def _check_table(path: Path, name: str) -> None:
         header = file.read(_DBF_HEADER)
     if not header:
         raise PermanentError(f"{name} is empty (0 bytes).", remediation=_REMEDY, code="file_empty")
+    # dBASE III: number of records at byte 4, length of the header at 8, of a record at 10, all little-endian.
     start, length = int.from_bytes(header[8:10], "little"), int.from_bytes(header[10:12], "little")
     if len(header) < _DBF_HEADER or start <= _DBF_HEADER or not length:
         raise _damaged(f"{name} does not begin with the header of a dBASE table.")

@@ -18,11 +18,11 @@ from services.vector.formats import ARCHIVES, INSIDE_ARCHIVES, KML, SHAPEFILE, F
 MAX_ENTRIES = 10_000
 MAX_DIRECTORY_BYTES = 4 * 2**20
 MAX_UNPACKED_BYTES = 20 * 2**30
+# Unpacked to packed bytes. Deflate cannot exceed 1,032; a real DBF, whose text fields are mostly blank, may reach
+# some hundreds.
 MAX_RATIO = 1_000
-"""Unpacked to packed bytes. Deflate cannot exceed 1,032; a real DBF, whose text fields are mostly blank, may reach some
-hundreds."""
+# Archives that unpack to no more than this are accepted whatever their ratio.
 _HARMLESS_BYTES = 2**28
-"""Archives that unpack to no more than this are accepted whatever their ratio."""
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 REQUIRED_PARTS = (".shp", ".shx", ".dbf")
@@ -130,6 +130,7 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
     """Refuse archives made to do harm; return the entries without folders and without what file managers add."""
     if len(entries) > MAX_ENTRIES:
         raise _refused(f"The archive has {len(entries)} entries; {MAX_ENTRIES} are allowed.", _FEWER)
+    # By the directory, which may lie: zipfile stops at the size that it states, and fails on the checksum.
     packed, unpacked = sum(e.compress_size for e in entries), sum(e.file_size for e in entries)
     if unpacked > MAX_UNPACKED_BYTES or unpacked > max(_HARMLESS_BYTES, MAX_RATIO * packed):
         raise _refused(
@@ -192,6 +193,7 @@ def _choose(entries: list[zipfile.ZipInfo]) -> list[_Found]:
 def _find_parts(name: str, main: zipfile.ZipInfo, known: Format, entries: list[zipfile.ZipInfo]) -> _Found:
     if known is not SHAPEFILE:
         return _Found(name, known, {known.extensions[0]: main}, None)
+    # Windows writes ROADS.SHP beside roads.dbf.
     stem = main.filename[:-4].lower()
     parts = {
         entry.filename[-4:].lower(): entry

@@ -13,8 +13,8 @@ from services.vector.readers.encodings import Encoding
 
 _HEAD_BYTES = 256 * 1024
 SAMPLE_ROWS = 200
+# Stands for the delimiter of a file with one column: a byte that no text has.
 NO_DELIMITER = "\x1f"
-"""Stands for the delimiter of a file with one column: a byte that no text has."""
 _DELIMITERS = (",", ";", "\t", "|", ":")
 
 

@@ -46,8 +46,8 @@ _SHAPE = re.compile(
 )
 _CURVE_OR_SURFACE = re.compile(r"CIRC|COMPOUND|CURVE|MULTIC|MULTIS|TIN|TRIANGLE|POLYH", re.IGNORECASE)
 """How the WKT of types begins that shapely cannot read."""
+# Share of rows that must be impossible as named before the axes count as swapped; fewer are rows with errors.
 _SWAPPED_SHARE = 0.1
-"""Share of rows that must be impossible as named before the axes count as swapped; fewer are rows with errors."""
 
 
 @dataclass(frozen=True)
@@ -297,6 +297,7 @@ def _split_srid(text: str | None) -> tuple[str | None, int]:
         return text, 0
     head, _, rest = text.partition(";")
     number = head[5:].strip()
+    # SRIDs have up to six digits: PostGIS allows 998,999.
     return rest.strip(), int(number) if number.isdecimal() and len(number) < 7 else 0
 
 

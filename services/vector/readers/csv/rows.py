@@ -33,15 +33,15 @@ from services.vector.chunks import Chunk, FilePart
 from services.vector.readers.csv.dialect import Dialect
 from services.vector.readers.csv.split import PART_ROWS, CsvSplit
 
+# pyarrow's block where a part is not parsed in one go: a row of several lines must fit into one.
 _BLOCK_BYTES = 2**23
-"""pyarrow's block where a part is not parsed in one go: a row of several lines must fit into one."""
 _LARGEST_BLOCK = 512 * 2**20
 MAX_RAW = 10_000
 """Characters of a faulty row that are kept."""
+# Rows of a file of up to this size are kept in memory from the first pass to the second.
 _KEPT_BYTES = 16 * 2**20
-"""Rows of a file of up to this size are kept in memory from the first pass to the second."""
+# The last part of a file, which may be all of it, is parsed in one go up to this size; other parts always are.
 _AT_ONCE_BYTES = 16 * 2**20
-"""The last part of a file, which may be all of it, is parsed in one go up to this size; other parts always are."""
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ PART_BYTES = 2**19
 """A part with quotation marks ends with the line that reaches this size, unless a value is open there."""
 PART_ROWS = 10_000
 """A part of plain lines ends with a multiple of this."""
+# A part of plain lines that reaches this size ends with any of them: rows may be long, and a part is parsed whole.
 _LARGEST_PART = 4 * PART_BYTES
-"""A part of plain lines that reaches this size ends with any of them: rows may be long, and a part is parsed whole."""
+# A longer line is read in pieces, so that memory has a limit; the file is not split behind it.
 _LARGEST_LINE = 32 * 2**20
-"""A longer line is read in pieces, so that memory has a limit; the file is not split behind it."""
 _MULTI_BYTE = frozenset(
     ("cp932", "cp936", "cp949", "cp950", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr")
 )

@@ -42,11 +42,11 @@ _FEW = 20
 _NULL_WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
 """In a column of text they are text."""
 
+# Leading zeros make a code, such as a postal one, and not a number: they would be lost.
 _CODE = r"^[-+]?0[0-9xX]"
-"""Leading zeros make a code, such as a postal one, and not a number: they would be lost."""
 _LONG_DIGITS = 16
+# More digits than a double has; bigint may hold them.
 _LONG = r"^[-+]?[0-9]{16,}$"
-"""More digits than a double has; bigint may hold them."""
 _WITH_COMMA = r"^[-+]?[0-9]+(,[0-9]+)?$"
 _THOUSANDS = r"^[-+]?[0-9]{1,3},[0-9]{3}$|^[-+]?[0-9]+$"
 
@@ -73,7 +73,14 @@ class ColumnTyper:
         trimmed = _trim(values)
         if trimmed.null_count == len(trimmed):
             return
-        found = self._type_of(trimmed)
+        found: ColumnType
+        if self._found and _reads(trimmed, self._found):
+            # A narrower type would be joined with that of the batches before to the same.
+            found = self._found
+        else:
+            # pyarrow writes an error text for each value that it cannot read, so a few values are tried first.
+            few = trimmed.slice(0, _FEW)
+            found = next((kind for kind in COLUMN_TYPES if _reads(few, kind) and _reads(trimmed, kind)), "text")
         if found == "bigint" and not self._has_long:
             self._has_long = _has_long(trimmed)
         if found == "decimal_comma" and not self._sure_of_comma:
@@ -81,14 +88,6 @@ class ColumnTyper:
         if self._found not in (None, found):
             found = _JOINED.get(frozenset((self._found, found)), "text")
         self._found = found
-
-    def _type_of(self, trimmed: pa.Array) -> ColumnType:
-        # A narrower type than that of the batches before would be joined to the same.
-        if self._found and _reads(trimmed, self._found):
-            return self._found
-        # pyarrow writes an error text for each value that it cannot read, so a few values are tried first.
-        few = trimmed.slice(0, _FEW)
-        return next((kind for kind in COLUMN_TYPES if _reads(few, kind) and _reads(trimmed, kind)), "text")
 
     @property
     def column_type(self) -> ColumnType:

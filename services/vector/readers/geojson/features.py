@@ -18,8 +18,8 @@ _BEFORE = 256
 """Bytes before an array in which its name is looked for."""
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _QUOTE, _COMMA, _OPEN, _CLOSE = ord('"'), ord(","), ord("["), ord("]")
+# A larger element is not parsed only to name it in a message.
 _MAX_PARSED = 64 * 2**20
-"""A larger element is not parsed only to name it in a message."""
 
 
 def check_count(path: Path, rows: int, check: Callable[[], None]) -> None:
@@ -28,7 +28,12 @@ def check_count(path: Path, rows: int, check: Callable[[], None]) -> None:
     As a rule there is one "geometry" for each row, which is counted at 2 GB a second. Only otherwise are the elements
     themselves counted, at 50 MB a second.
     """
-    if _count_keys(path) == rows:
+    keys, tail = 0, b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            keys += (tail + block).count(_KEY)
+            tail = block[1 - len(_KEY) :]
+    if keys == rows:
         return
     elements = sum(1 for _ in find_features(path, check))
     if elements > rows:
@@ -90,15 +95,6 @@ def _blocks(path: Path) -> Iterator[bytes]:
             while (len(block) - len(block.rstrip(b"\\"))) % 2 and (more := file.read(1)):
                 block += more
             yield block
-
-
-def _count_keys(path: Path) -> int:
-    found, tail = 0, b""
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            found += (tail + block).count(_KEY)
-            tail = block[1 - len(_KEY) :]
-    return found
 
 
 def _first_wrong(path: Path, check: Callable[[], None]) -> str:

@@ -7,14 +7,14 @@ from pathlib import Path
 from schema.errors import PermanentError
 from services.vector.readers.geojson.features import type_of
 
+# RFC 8142 puts it before each text; most files have line breaks alone.
 _SEPARATOR = b"\x1e"
-"""RFC 8142 puts it before each text; most files have line breaks alone."""
 _AROUND = _SEPARATOR + b" \r\n"
+# GDAL makes a row of a bare geometry too.
 _TYPES = (
     *("Feature", "Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"),
     "GeometryCollection",
 )
-"""GDAL makes a row of a bare geometry too."""
 _COLLECTION = b'"FeatureCollection"'
 _REMEDY = "Correct or complete the file, so that each line is one GeoJSON Feature, and upload it again."
 

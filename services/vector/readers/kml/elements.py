@@ -17,12 +17,13 @@ from xml.parsers import expat
 from schema.errors import PermanentError
 from services.vector.readers.kml.geometry import Shapes
 
+# Elements within elements; real files stay below 20.
 MAX_DEPTH = 100
-"""Elements within elements; real files stay below 20."""
 _BLOCK = 256 * 1024
 _HEAD = 64 * 1024
 _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
 _ROOT = re.compile(rb"<([\w.-]+:)?kml[\s/>]")
+# Of the encodings that expat knows, those in which `<!DOCTYPE` has its ASCII bytes. UTF-16 would hide it.
 _SAFE_ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1")
 _TEXTS = frozenset(("name", "description", "address", "phoneNumber", "begin", "end", "when"))
 _GEOMETRIES = frozenset(("Point", "LineString", "LinearRing", "Polygon", "MultiGeometry", "Track", "MultiTrack"))
@@ -55,7 +56,10 @@ def check_safe(path: Path) -> None:
     declared = _ENCODING.search(head.partition(b"?>")[0]) if head.lstrip().startswith(b"<?xml") else None
     if declared and declared[1].decode("latin-1").lower() not in _SAFE_ENCODINGS:
         raise _refused(f"The file's encoding is {declared[1].decode('latin-1')[:40]!r}, which is not supported in KML.")
-    root = _skip_prologue(head)
+    root = head.lstrip()
+    # Declarations and comments may come before the first element.
+    while root.startswith((b"<?", b"<!--")):
+        root = root.partition(b"?>" if root.startswith(b"<?") else b"-->")[2].lstrip()
     if root.startswith(b"<!"):
         raise _refused("The file declares a document type or entities, which are not allowed in KML files here.")
     if not root.startswith(b"<"):
@@ -66,17 +70,6 @@ def check_safe(path: Path) -> None:
             remediation="Give the file the extension of its real format, and upload it again.",
             code="wrong_format",
         )
-
-
-def _skip_prologue(head: bytes) -> bytes:
-    """Cut off declarations and comments before the first element."""
-    rest = head.lstrip()
-    while rest.startswith((b"<?", b"<!--")):
-        _, found, rest = rest.partition(b"?>" if rest.startswith(b"<?") else b"-->")
-        if not found:
-            return b""
-        rest = rest.lstrip()
-    return rest
 
 
 def read_placemarks(path: Path, check: Callable[[], None], *, geometries: bool = True) -> Iterator[Placemark]:
@@ -134,6 +127,7 @@ class _Reader:
         raise _refused("The file declares a document type or entities, which are not allowed in KML files here.")
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        # Namespaces of KML 2.0 to 2.3 differ, and names do not.
         name = tag.rpartition(" ")[2]
         self._path.append(name)
         self._words.clear()
