@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from local.cli import REQUIRE_STACK
 from local.errors import MissingServer
@@ -16,6 +17,10 @@ from services.vector import gdal
 
 # Tests read files with GeoPandas, too, whose import of pyogrio would load GDAL with every driver: ours comes first.
 assert gdal.ALLOWED_DRIVERS
+
+# An example may take any time on a busy machine; pytest-timeout ends a test that hangs.
+settings.register_profile("geostage", deadline=None)
+settings.load_profile("geostage")
 
 
 def must_run() -> bool:

@@ -83,7 +83,7 @@ def open_layer(
         fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in columns.fields)
         reading = {"encoding": encoding.name, "encoding_from": encoding.found_in} if encoding else {}
         bounds: Bounds | None = None
-        # GDAL has infinite bounds for a layer without rows.
+        # Bounds of a layer without rows may be infinite.
         if info.get("total_bounds") is not None and np.isfinite(info["total_bounds"]).all():
             west, south, east, north = map(float, info["total_bounds"])
             bounds = (west, south, east, north)

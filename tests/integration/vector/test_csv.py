@@ -1,4 +1,4 @@
-"""Delimited text: columns of coordinates and of shapes, the types of the others, and rows that do not fit."""
+"""CSV files: columns of coordinates and of shapes, the types of the others, and rows that do not fit."""
 
 from __future__ import annotations
 

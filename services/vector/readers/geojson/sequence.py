@@ -28,7 +28,7 @@ def check_count(path: Path, rows: int) -> None:
         stripped = ((number, line.strip(_AROUND)) for number, line in enumerate(file, start=1))
         wrong = next((number for number, line in stripped if line and type_of(line) not in _TYPES), None)
     where = f"; the first one that is not a Feature is line {wrong}" if wrong else ""
-    raise _unreadable(f"The file has {lines} lines with features, but {rows} features were read{where}.")
+    raise _unreadable(f"The file has {lines} lines with features, but only {rows} of them can be read{where}.")
 
 
 def _count_lines(path: Path) -> int:
