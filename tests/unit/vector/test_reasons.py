@@ -9,7 +9,7 @@ import pytest
 from services.vector.geometry import reasons
 from services.vector.load import batch
 
-HTTP = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
+DOCUMENTED = (Path(__file__).parents[3] / "docs" / "vector.md").read_text()
 REASONS = (
     reasons.NULL, reasons.EMPTY, reasons.UNREADABLE, reasons.NOT_FINITE, reasons.NOT_PROJECTABLE,
     reasons.TOO_LARGE, reasons.COLLAPSED, reasons.NOT_REPAIRABLE, reasons.OTHER_TYPE, reasons.UNSUPPORTED,
@@ -20,4 +20,4 @@ REASONS = (
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_is_in_the_documentation(reason: str) -> None:
-    assert f"`{reason}`" in HTTP
+    assert f"`{reason}`" in DOCUMENTED
