@@ -6,8 +6,8 @@ Without PostgreSQL or Azurite such tests are skipped on a laptop; under CI=true 
 import os
 from collections.abc import Iterator
 
-import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.cli import REQUIRE_STACK
 from local.errors import MissingServer
@@ -18,11 +18,9 @@ from services.vector import gdal
 # Tests read files with GeoPandas, too, whose import of pyogrio would load GDAL with every driver: ours comes first.
 assert gdal.ALLOWED_DRIVERS
 
-# How long an example takes says how busy the machine is, and nothing about what the test holds.
-hypothesis.settings.register_profile(
-    "geostage", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
-)
-hypothesis.settings.load_profile("geostage")
+# An example may take any time on a busy machine; pytest-timeout ends a test that hangs.
+settings.register_profile("geostage", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("geostage")
 
 
 def must_run() -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NoReturn
+from collections.abc import Sequence
+from typing import ClassVar, Literal, NoReturn
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,7 @@ from controllers.jobs.raster import (
 )
 from schema.errors import PermanentError, TransientError
 from schema.jobs import JOB_ID_PATTERN, Job, Json, Stage, TaskResult, TaskSpec, TaskStatus
+from services.raster.tiling.tasks import TileResult, TileTask
 
 
 class TilesFailed(TransientError):
@@ -111,7 +112,8 @@ class TilingController(RasterController):
         common = {"plan_id": plan["plan_id"], **kept}
         if stage.name == "tiles":
             places = [(row, col) for row in range(plan["rows"]) for col in range(plan["cols"])]
-            return [TaskSpec("raster_tile", {**common, "row": row, "col": col}) for row, col in places]
+            tasks = [TileTask(row=row, col=col, **common) for row, col in places]
+            return [TaskSpec("raster_tile", task.as_json()) for task in tasks]
         stats = {"plan": plan["processing_stats"], "tiles": job.stage_data["tiles"]["processing_stats"]}
         return [TaskSpec("raster_collect", {**common, "processing_stats": stats})]
 
@@ -125,7 +127,7 @@ class TilingController(RasterController):
         failed = [result for result in results if result.status is not TaskStatus.COMPLETED]
         if failed:
             _fail(failed, len(results))
-        return {"tiles": _sums([result.result or {} for result in results])}
+        return {"tiles": _sums([TileResult.from_json(result.result or {}) for result in results])}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """The job's result is the collection's; warnings are those of the plan, and what the tiles show."""
@@ -137,15 +139,15 @@ class TilingController(RasterController):
         return JobOutcome(dict(results[0].result or {}), warnings=warnings)
 
 
-def _sums(results: Sequence[Mapping[str, Any]]) -> Json:
+def _sums(results: Sequence[TileResult]) -> Json:
     seconds: dict[str, float] = {}
     for result in results:
-        for name, value in result["processing_stats"].items():
+        for name, value in result.processing_stats.items():
             seconds[name] = round(seconds.get(name, 0.0) + value, 3)
-    read = sum(result["bytes_read"] for result in results)
+    read = sum(result.bytes_read for result in results)
     return {
-        "created": sum(not result["skipped"] for result in results),
-        "skipped": sum(bool(result["skipped"]) for result in results),
+        "created": sum(not result.skipped for result in results),
+        "skipped": sum(result.skipped for result in results),
         "processing_stats": {**seconds, "bytes_read": read},
     }
 

@@ -31,6 +31,7 @@ from services.raster.source.remote import open_remote
 from services.raster.source.statistics import RasterStatistics
 from services.raster.tiling.cut import Cut, cut_tile, output_grid, plan_cut
 from services.raster.tiling.spool import spooled
+from services.raster.tiling.tasks import TileResult, TileTask
 from services.raster.tiling.tile_sizes import OutputSize, tile_shape
 from services.stac.ids import collection_id, tile_item_id
 from services.stac.items.item import record_of
@@ -81,9 +82,9 @@ def make_tile(ctx: TaskContext) -> Json:
     and the transaction of each tile would otherwise take the catalog's lock.
     """
     steps = Steps()
-    tiling, (row, col) = held_plan(ctx), (ctx.parameters["row"], ctx.parameters["col"])
+    task, tiling = TileTask.from_json(ctx.parameters), held_plan(ctx)
     with ctx.database.connection() as conn:
-        tile = tiles.get_tile(conn, tiling.plan_id, row, col)
+        tile = tiles.get_tile(conn, task.plan_id, task.row, task.col)
     if tile is None:
         raise errors.plan_not_found(plan_id=tiling.plan_id)
     with gdal_environment():
@@ -91,23 +92,25 @@ def make_tile(ctx: TaskContext) -> Json:
             pixels = _cut(ctx, tiling, tile)
         made = MadeTile(0.0)
         if pixels.statistics.covered:
-            made = _publish(ctx, steps, pixels, tile)
+            made = _publish(ctx, steps, pixels, tile, task.version_id)
     stats = steps.as_json()
+    # The time of all steps is known only now.
     made = replace(made, seconds=stats["total"])
     # Another job may have taken the plan over while the tile was made; the lock keeps it until the commit.
     check_held(ctx.transaction, tiling, ctx.job_id)
     tiles.record_tile(ctx.transaction, tiling.plan_id, tile, made)
-    return {
-        "tile_id": tile.tile_id,
-        "row": tile.row,
-        "col": tile.col,
-        "skipped": made.cog_path is None,
-        "cog_path": made.cog_path,
-        "stac_id": made.stac_id,
-        "valid_pixels": pixels.statistics.covered,
-        "bytes_read": pixels.transferred,
-        "processing_stats": stats,
-    }
+    result = TileResult(
+        tile_id=tile.tile_id,
+        row=tile.row,
+        col=tile.col,
+        skipped=made.cog_path is None,
+        cog_path=made.cog_path,
+        stac_id=made.stac_id,
+        valid_pixels=pixels.statistics.covered,
+        bytes_read=pixels.transferred,
+        processing_stats=stats,
+    )
+    return result.as_json()
 
 
 def held_plan(ctx: TaskContext) -> TilingPlan:
@@ -165,6 +168,7 @@ def _take_over(ctx: TaskContext, plan_id: str) -> TilingPlan:
         planned = f"{tiling.container}/{tiling.blob}"
         planned = "the file that it replaced" if planned == source.label else planned
         raise errors.plan_of_another_source(plan_id=plan_id, label=source.label, planned=planned)
+    # The folder before the plan: see tiles.take_output.
     _check_large(ctx, Options(**tiling.options), tiling.raw_bytes / 1e9)
     _take_output(ctx, tiling)
     holder = tiles.take_plan(ctx.transaction, plan_id, ctx.job_id)
@@ -222,6 +226,7 @@ def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
     # From here on no other job begins to write there.
     outputs_of(ctx).check_folder(folder)
     places = itertools.product(range(tiling.rows), range(tiling.cols))
+    # All ids of a plan at once, before the first tile is made: a taken one would fail the job hours later.
     names = [f"r{row}c{col}" for row, col in places]
     items = {tile_item_id(source.blob, version, name): tile_blob(folder, name) for name in names}
     check_items(ctx, collection_id(source.container, ctx.parameters.get("collection_id")), items)
@@ -243,8 +248,8 @@ def _cut(ctx: TaskContext, tiling: TilingPlan, tile: Tile) -> CutPixels:
     return CutPixels(plan, cut, statistics, file.transferred)
 
 
-def _publish(ctx: TaskContext, steps: Steps, pixels: CutPixels, tile: Tile) -> MadeTile:
-    source, version, outputs = ctx.source, ctx.parameters.get("version_id"), outputs_of(ctx)
+def _publish(ctx: TaskContext, steps: Steps, pixels: CutPixels, tile: Tile, version: str | None) -> MadeTile:
+    source, outputs = ctx.source, outputs_of(ctx)
     blob = tile_blob(version_folder(source.container, source.blob, version), tile.tile_id)
     target, cog = ctx.work_folder / "cog.tif", plan_tile_cog(pixels.plan, pixels.cut.grid)
     with steps.step("create_cog"):

@@ -16,7 +16,10 @@ from schema.errors import PermanentError, TransientError
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 FULL_BYTES = 8_000_000
-"""With less free space than this a failed write is put down to a full disk."""
+"""A failed write with less free space than this counts as a full disk, since errors of GDAL have no errno."""
+
+
+_MORE_DISK = "Add temporary storage to the worker, or run fewer tasks at once on it."
 
 
 class DiskFull(TransientError):
@@ -83,7 +86,7 @@ crs_missing = ErrorKind(
 )
 not_on_earth = ErrorKind(
     "not_on_earth",
-    "{label} lies outside the Earth: its georeference gives coordinates that {crs} does not have.",
+    "{label} does not lie on Earth: the coordinates that its georeference gives do not exist in {crs}.",
     "Correct its geotransform (gdal_edit.py -a_ullr) or its CRS (gdal_edit.py -a_srs), and upload it again.",
 )
 not_georeferenced = ErrorKind(
@@ -149,18 +152,18 @@ nodata_out_of_range = ErrorKind(
 
 
 def check_disk(folder: Path, needed_bytes: int) -> None:
-    """See that a folder's disk has room. Raises DiskFull."""
+    """Check that a folder's disk has room. Raises DiskFull."""
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise DiskFull(
             f"The task needs about {needed_bytes / 1e9:.2f} GB of disk; {free / 1e9:.2f} GB are free.",
-            remediation="Give the worker more temporary storage, or run fewer tasks at once on it.",
+            remediation=_MORE_DISK,
         )
 
 
 @contextmanager
 def reading(label: str) -> Iterator[None]:
-    """Turn GDAL's errors into one for the source's owner."""
+    """Turn GDAL's errors within the block into raster_unreadable, which names the source."""
     try:
         yield
     except GDAL_ERRORS as exc:
@@ -169,24 +172,24 @@ def reading(label: str) -> Iterator[None]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn errors of writing into DiskFull or OutputFailed: the source was read before, so they are not its own."""
+    """Turn errors of writing within the block into DiskFull or OutputFailed."""
     try:
         yield
     except (*GDAL_ERRORS, OSError) as exc:
         if getattr(exc, "errno", None) == errno.ENOSPC or shutil.disk_usage(folder).free < FULL_BYTES:
             raise DiskFull(
                 "The worker's disk is full.",
-                remediation="Give the worker more temporary storage, or run fewer tasks at once on it.",
+                remediation=_MORE_DISK,
             ) from exc
         raise OutputFailed(
             f"An output could not be written: {first_line(exc)}.",
-            remediation="It is tried again; if it keeps happening, look at the worker's disk and memory.",
+            remediation="The task is retried; if it keeps failing, check the worker's disk and memory.",
         ) from exc
 
 
 def first_line(exc: BaseException) -> str:
-    """Give the first line of what GDAL said."""
-    # Paths of the work folder say nothing to the reader.
+    """Return the first line of an error of GDAL, without a full stop."""
+    # rasterio raises "Read failed. See previous exception for details." from the error of GDAL that has the reason.
     cause = exc.__cause__ or exc
     text = str(cause).strip().splitlines()
     return (text[0] if text else type(cause).__name__).rstrip(".")[:300]

@@ -30,12 +30,12 @@ class Origin:
     """The file's name in its archive."""
 
     def as_json(self) -> Json:
-        """Give the origin as JSON."""
+        """Return the origin as JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Json) -> Origin:
-        """Read what as_json gave."""
+        """Read what as_json returned."""
         return cls(**{**data, "parts": tuple(Source(**part) for part in data["parts"])})
 
     @property
@@ -47,7 +47,7 @@ class Origin:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Have an error of the block say which layer and which entry of an archive it is about."""
+        """Name the layer, and its file in an archive, in the message of an error that the block raises."""
         try:
             yield
         except PermanentError as exc:

@@ -134,7 +134,12 @@ def test_no_name_of_a_source_is_a_fault_of_ours(api: Api, field: str, name: str)
 def test_containers_of_the_deployment_are_no_source(api: Api, container: str) -> None:
     given = {"dataset_id": container, "resource_id": "a.gpkg"}
     body = problem_of(api.post("jobs/process_vector", json=given), 400, "invalid_parameters")
-    assert body["errors"] == [{"field": "dataset_id", "message": f"{container} is reserved for Geostage's own files; name a container that holds yours"}]
+    assert body["errors"] == [
+        {
+            "field": "dataset_id",
+            "message": f"{container} is reserved for Geostage's own files; name a container that holds yours",
+        }
+    ]
 
 
 @pytest.mark.parametrize(

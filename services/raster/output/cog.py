@@ -80,18 +80,25 @@ def _header(plan: RasterPlan, size: tuple[int, int], place: Transform | None) ->
         with_mask=plan.nodata.validity == "mask" or (plan.nodata.validity == "all" and warp is not None),
         palette=facts.palette,
         tags=facts.tags,
+        # The pixels of a warped grid are areas, whatever those of the source were.
         area_or_point="Area" if warp else facts.area_or_point,
     )
 
 
 def _cog(plan: RasterPlan, header: OutputHeader, overviews: str) -> CogPlan:
-    profile, warnings = _profile(plan.options.profile, header.dtype)
+    profile: Profile = plan.options.profile
+    warnings: tuple[Json, ...] = ()
+    if profile == "lerc" and header.dtype not in _LERC_TYPES:
+        profile = "deflate"
+        message = f"LERC does not support the data type {header.dtype}; the COG is compressed with deflate."
+        warnings = ({"code": "profile_changed", "message": message, "count": 1},)
     item_bytes = ITEM_BYTES.get(header.dtype, plan.facts.item_bytes)
     return CogPlan(header, profile, overviews, block_side(item_bytes * plan.facts.count), warnings)
 
 
 def write_cog(cog: CogPlan, pixels: Path, target: Path) -> None:
     """Write a COG from the pixels of a file of the same size. Raises DiskFull, OutputFailed."""
+    # The header is written with the pixels: see vrt.py.
     bridge = target.with_suffix(".vrt")
     bridge.write_text(vrt_text(cog.header, pixels), encoding="utf-8")
     with (
@@ -110,13 +117,16 @@ def creation_options(cog: CogPlan) -> dict[str, str]:
         "OVERVIEW_COMPRESS": compression,
         "BLOCKSIZE": str(stored_side(cog)),
         **overview_options(cog),
+        # GDAL cannot know the size of a compressed file before it is written; 4 GB is the end of a classic TIFF.
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": threads(),
+        # Blocks of nodata take no space, and readers skip them.
         "SPARSE_OK": "YES",
     }
     # LERC keeps every value only with an allowed error of 0; it takes no predictor.
     if cog.profile == "lerc":
         return {**options, "MAX_Z_ERROR": "0"}
+    # GDAL has no predictor for complex numbers.
     predictor = "NO" if cog.header.dtype.startswith("complex") else "YES"
     return {**options, "PREDICTOR": predictor, "OVERVIEW_PREDICTOR": predictor}
 
@@ -126,6 +136,7 @@ def overview_options(cog: CogPlan) -> dict[str, str]:
     count = overview_count(cog)
     if not count:
         return {"OVERVIEWS": "NONE"}
+    # Existing ones may be made with another resampling, or of pixels before they were warped.
     return {"OVERVIEWS": "IGNORE_EXISTING", "OVERVIEW_COUNT": str(count), "OVERVIEW_RESAMPLING": cog.overviews}
 
 
@@ -161,10 +172,3 @@ def check_cog(path: Path) -> Json:
             remediation="The task is retried; if it keeps failing, this is a bug in Geostage: please report it.",
         )
     return found
-
-
-def _profile(requested: Profile, dtype: str) -> tuple[Profile, tuple[Json, ...]]:
-    if requested != "lerc" or dtype in _LERC_TYPES:
-        return requested, ()
-    message = f"LERC does not support the data type {dtype}; the COG is compressed with deflate."
-    return "deflate", ({"code": "profile_changed", "message": message, "count": 1},)

@@ -25,8 +25,10 @@ _LIGHT = {
     "driver": "GTiff",
     "tiled": True,
     "compress": "zstd",
+    # Read once and then deleted: speed counts.
     "zstd_level": 1,
     "bigtiff": "IF_SAFER",
+    # Blocks that are never written take no space: a copy for one tile has the size of the whole source.
     "sparse_ok": True,
 }
 
@@ -55,6 +57,7 @@ def copy_writer(path: Path, facts: RasterFacts) -> Iterator[TileWriter]:
     points = [GroundControlPoint(g.row, g.col, g.x, g.y, g.z) for g in facts.gcps]
     place = {"gcps": points} if facts.georeference == "gcps" else {"transform": facts.affine}
     with _create(path, facts, facts.width, facts.height, strip_side(facts), crs=facts.crs_wkt, **place) as writer:
+        # Without it GDAL would take an alpha band for one more value.
         if facts.alpha_band:
             writer.dataset.colorinterp = [ColorInterp[band.color] for band in facts.bands]
         yield writer
@@ -74,6 +77,7 @@ def _create(
 ) -> Iterator[TileWriter]:
     # Up to four bands are mostly a picture, whose bands are read together; of more a reader wants some.
     interleave = "pixel" if facts.count <= 4 else "band"
+    # TIFF wants multiples of 16; narrower tiles than 256 would be very many in a wide raster.
     blocks = {"blockxsize": max(side, 256), "blockysize": side}
     size = {"width": width, "height": height, "count": facts.count, "dtype": facts.dtype}
     # Closing writes the last blocks, so its errors are those of writing too.

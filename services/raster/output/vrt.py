@@ -8,7 +8,6 @@ Format: https://gdal.org/en/stable/drivers/raster/vrt.html
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -93,6 +92,7 @@ def _place(root: ET.Element, header: OutputHeader) -> None:
         # Without an axis mapping GDAL takes x before y, which is how transforms are written here.
         ET.SubElement(root, "SRS").text = header.crs_wkt
     if header.transform:
+        # GDAL's order of a geotransform, not affine's.
         a, b, c, d, e, f = header.transform
         ET.SubElement(root, "GeoTransform").text = ", ".join(repr(float(v)) for v in (c, a, b, f, d, e))
 
@@ -110,7 +110,10 @@ def _band(header: OutputHeader, band: BandFacts, number: int, sources: Sequence[
     if band.description:
         ET.SubElement(element, "Description").text = _NO_XML.sub("", band.description)
     if header.nodata is not None:
-        ET.SubElement(element, "NoDataValue").text = _number(header.nodata, header.dtype)
+        # Integers without a decimal point, since GDAL reads 64-bit nodata as text and a float would round it.
+        whole = not header.dtype.startswith("float") and float(header.nodata).is_integer()
+        text = str(int(header.nodata)) if whole else repr(float(header.nodata))
+        ET.SubElement(element, "NoDataValue").text = text
     if band.color in _COLORS:
         ET.SubElement(element, "ColorInterp").text = _COLORS[band.color]
     if band.color == "palette" and header.palette:
@@ -119,6 +122,7 @@ def _band(header: OutputHeader, band: BandFacts, number: int, sources: Sequence[
             ET.SubElement(table, "Entry", {f"c{n}": str(v) for n, v in enumerate(color, start=1)})
     if band.unit:
         ET.SubElement(element, "UnitType").text = _NO_XML.sub("", band.unit)
+    # Written out, the defaults would count as a scale that the band has.
     if (band.scale, band.offset) != (1.0, 0.0):
         ET.SubElement(element, "Offset").text = repr(band.offset)
         ET.SubElement(element, "Scale").text = repr(band.scale)
@@ -128,6 +132,7 @@ def _band(header: OutputHeader, band: BandFacts, number: int, sources: Sequence[
 
 
 def _simple_source(parent: ET.Element, source: Placed, band: str, data_type: str) -> None:
+    # A SimpleSource copies pixels; a ComplexSource would convert each through nodata and scale.
     element = ET.SubElement(parent, "SimpleSource")
     beside = source.block_side is not None
     ET.SubElement(element, "SourceFilename", relativeToVRT=str(int(beside))).text = source.name
@@ -139,9 +144,3 @@ def _simple_source(parent: ET.Element, source: Placed, band: str, data_type: str
         ET.SubElement(element, "SourceProperties", {**raster, "BlockXSize": side, "BlockYSize": side})
     ET.SubElement(element, "SrcRect", {"xOff": "0", "yOff": "0", **size})
     ET.SubElement(element, "DstRect", {"xOff": str(source.col), "yOff": str(source.row), **size})
-
-
-def _number(value: float, dtype: str) -> str:
-    if math.isnan(value):
-        return "nan"
-    return str(int(value)) if not dtype.startswith("float") and float(value).is_integer() else repr(float(value))

@@ -23,6 +23,7 @@ from services.raster.source.gdal import threads
 from services.raster.source.statistics import Pixels, RasterStatistics, Validity, validity_of
 
 WARP_MEMORY_MB = 64
+"""GDAL's default. A block needs less, unless the warp shrinks a raster very much; then GDAL splits it."""
 TOLERANCE_PIXELS = 0.01
 """Allowed error of GDAL's approximation of the transformation. At its default of 0.125 one pixel in forty gets its
 neighbor's value; the smaller one costs no time that can be measured."""
@@ -52,6 +53,7 @@ def open_warped(dataset: DatasetReader, plan: RasterPlan, warp: WarpPlan) -> Ite
 
 def adds_alpha(plan: RasterPlan) -> bool:
     """Whether a warp needs a band of its own for valid pixels: the source has neither nodata nor alpha."""
+    # Corners that a warp leaves empty must not count as pixels of 0, so a raster of valid pixels only gets a mask too.
     return plan.nodata.validity in ("mask", "all")
 
 

@@ -59,7 +59,7 @@ class SourceCrs:
     warnings: tuple[Json, ...] = ()
 
 
-def source_crs(label: str, facts: RasterFacts, wished: str | None) -> SourceCrs:
+def source_crs(label: str, facts: RasterFacts, requested: str | None) -> SourceCrs:
     """Return the caller's CRS, else the file's.
 
     Raises
@@ -68,13 +68,13 @@ def source_crs(label: str, facts: RasterFacts, wished: str | None) -> SourceCrs:
         crs_missing, crs_unknown, or not_georeferenced: neither a geotransform nor control points give a position.
     """
     own = CRS.from_wkt(facts.crs_wkt) if facts.crs_wkt else None
-    crs = parse_crs(wished) if wished else own
+    crs = parse_crs(requested) if requested else own
     if crs is None:
         raise errors.crs_missing(label=label)
     if facts.georeference in ("none", "rpcs"):
         raise errors.not_georeferenced(label=label)
-    if own and wished and not same_crs(own, crs):
-        message = f"The file says {crs_label(own)}; it was taken to be in {crs_label(crs)}, as source_crs asks."
+    if own and requested and not same_crs(own, crs):
+        message = f"The CRS of the file, {crs_label(own)}, was overridden by source_crs, {crs_label(crs)}."
         return SourceCrs(crs, ({"code": "source_crs_overridden", "message": message, "count": 1},))
     return SourceCrs(crs)
 
@@ -110,14 +110,19 @@ def plan_grid(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, 
     """
     to_target = transformer_between(label, crs, target)
     check_longitudes(label, facts, crs)
-    own = None
+    found = None
     if target.is_geographic and facts.georeference != "gcps":
-        own = _geographic_grid(facts, crs, to_target)
+        found = _geographic_grid(facts, crs, to_target)
     if crs.is_geographic and facts.georeference == "north_up" and is_mercator(target):
-        own = _mercator_grid(facts, target, to_target)
-    if own is None:
-        own = _suggested(label, dataset, crs, target)
-    transform, width, height = own
+        found = _mercator_grid(facts, target, to_target)
+    if found is None:
+        try:
+            with WarpedVRT(dataset, src_crs=crs.to_wkt(), crs=target.to_wkt()) as vrt:
+                found = tuple(vrt.transform)[:6], vrt.width, vrt.height
+        except errors.GDAL_ERRORS as exc:
+            raise crs_not_transformable(label, crs, target) from exc
+    transform, width, height = found
+    # PROJ answers with infinity outside the area where a projection is defined.
     if not (width > 0 and height > 0 and np.isfinite(transform).all()):
         raise crs_not_transformable(label, crs, target)
     return Grid(target.to_wkt(), transform, width, height)
@@ -126,23 +131,17 @@ def plan_grid(label: str, dataset: DatasetReader, facts: RasterFacts, crs: CRS, 
 Suggestion = tuple[Transform, int, int]
 
 
-def _suggested(label: str, dataset: DatasetReader, crs: CRS, target: CRS) -> Suggestion:
-    try:
-        with WarpedVRT(dataset, src_crs=crs.to_wkt(), crs=target.to_wkt()) as vrt:
-            return tuple(vrt.transform)[:6], vrt.width, vrt.height
-    except errors.GDAL_ERRORS as exc:
-        raise crs_not_transformable(label, crs, target) from exc
-
-
 def _geographic_grid(facts: RasterFacts, crs: CRS, to_target: Transformer) -> Suggestion | None:
     if crs.is_geographic and facts.georeference == "north_up":
         return None
     # GDAL's suggestion for a raster over the antimeridian spans all 360 degrees, in as few columns as it has.
     cols, rows = sample_pixels(facts.width, facts.height)
     lon, lat = (np.asarray(v) for v in to_target.transform(*places(facts.affine, cols, rows)))
+    # Three points are the least that have an area.
     known = np.isfinite(lon) & np.isfinite(lat)
     if known.sum() < 3:
         return None
+    # Around a pole every longitude occurs, and those of the samples say nothing about the width.
     pole = pole_inside(facts.width, facts.height, facts.affine, to_target)
     if pole:
         return _polar_grid(facts, lat[known], pole, to_target)
@@ -168,6 +167,7 @@ def check_longitudes(label: str, facts: RasterFacts, crs: CRS) -> None:
         return
     lons = [(facts.affine @ corner)[0] for corner in ((0, 0), (facts.width, 0), (0, facts.height))]
     pixel = math.hypot(facts.transform[0], facts.transform[1])
+    # A world raster may end up to a pixel beyond, when its positions are those of the pixels' centers.
     if min(lons) < -180 - pixel or max(lons) > 180 + pixel:
         raise errors.longitudes_beyond_180(label=label, longitude=max(lons))
 
@@ -205,6 +205,7 @@ def _polar_grid(facts: RasterFacts, lat: Points, pole: int, to_target: Transform
 
 def _grid_of(bounds: tuple[float, float, float, float], size: float) -> Suggestion:
     west, south, east, north = bounds
+    # Less than a millionth of a pixel is a rounding error, and no pixel of its own.
     width, height = math.ceil((east - west) / size - 1e-6), math.ceil((north - south) / size - 1e-6)
     return (size, 0.0, west, 0.0, -size, north), max(1, width), max(1, height)
 
@@ -236,7 +237,7 @@ def pole_inside(width: int, height: int, affine: Affine, to_geographic: Transfor
 
     `to_geographic` leads from the raster's CRS to longitude and latitude.
     """
-    inverse = ~affine
+    inverse, lons = ~affine, np.array([0.0, 90.0, 180.0, -90.0])
     for pole in (1, -1):
         try:
             x, y = to_geographic.transform(0.0, 90.0 * pole, direction="INVERSE")
@@ -244,17 +245,14 @@ def pole_inside(width: int, height: int, affine: Affine, to_geographic: Transfor
         except ProjError:
             continue
         col, row = inverse @ (x, y)
-        # In cylindrical projections a pole is a line, or at infinity: the way there and back does not return to it.
-        one_point = math.isfinite(lon) and abs(lat - 90.0 * pole) < 1e-6 and _is_one_point(to_geographic, pole)
+        # In cylindrical projections a pole is a line, or at infinity: the way there and back does not return to it, and
+        # each longitude has a pole of its own.
+        xs, ys = to_geographic.transform(lons, np.full(4, 90.0 * pole), direction="INVERSE")
+        one_point = bool(np.isfinite(xs).all() and np.ptp(xs) < 1.0 and np.ptp(ys) < 1.0)
+        one_point = one_point and math.isfinite(lon) and abs(lat - 90.0 * pole) < 1e-6
         if one_point and 0 <= col <= width and 0 <= row <= height:
             return pole
     return 0
-
-
-def _is_one_point(to_geographic: Transformer, pole: int) -> bool:
-    lons = np.array([0.0, 90.0, 180.0, -90.0])
-    x, y = to_geographic.transform(lons, np.full(4, 90.0 * pole), direction="INVERSE")
-    return bool(np.isfinite(x).all() and np.ptp(x) < 1.0 and np.ptp(y) < 1.0)
 
 
 def row_span(facts: RasterFacts, grid: Grid, to_target: Transformer, side: int) -> float:

@@ -22,7 +22,9 @@ _OPTIONS = {
     # No file beside the named one is looked for, read or written: no .ovr, .aux.xml, .msk or world file.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
+    # Otherwise a mask would be written into a .msk file beside the raster.
     "GDAL_TIFF_INTERNAL_MASK": "YES",
+    # The VRT from which a COG is made must not promise overviews that its source has and that will be made again.
     "VRT_VIRTUAL_OVERVIEWS": "NO",
 }
 
@@ -33,18 +35,13 @@ def gdal_environment(cache_bytes: int = CACHE_BYTES) -> Iterator[None]:
     with warnings.catch_warnings():
         # Whether a raster is georeferenced is decided in facts.py.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        _trim_heap()
+        # glibc keeps what each of GDAL's threads had in an arena of its own, and the process would grow step by step.
+        # musl and macOS have no malloc_trim.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim:
+            trim(0)
         with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **_OPTIONS):
             yield
-
-
-def _trim_heap() -> None:
-    """Return freed memory to the system."""
-    # glibc keeps what each of GDAL's threads had in an arena of its own, and the process would grow step by step. musl
-    # and macOS have no malloc_trim.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
 
 
 def threads() -> str:

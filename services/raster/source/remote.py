@@ -27,6 +27,18 @@ KEPT_PARTS = 64
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """TIFF and BigTIFF, in both byte orders."""
 _NAME = "source.tif"
+_FORMATS = {
+    b"<VRTDataset": "a GDAL virtual raster (VRT)",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\0\0\0\x0cjP": "a JPEG 2000 image",
+    b"\x89HDF": "an HDF5 or NetCDF file",
+    b"CDF": "a NetCDF file",
+    b"PK\x03\x04": "a ZIP archive",
+    b"SQLite format 3": "a GeoPackage",
+    b"<": "XML or HTML",
+}
+"""What other files begin with, to name them in the error; in this order, since "<" begins a VRT too."""
 
 
 class RangeFile:
@@ -77,22 +89,18 @@ class RangeFile:
             return b""
 
     def _read(self, begin: int, end: int) -> bytes:
+        # Pixels are read once, and would push the header out of the kept parts.
         if end - begin > PART_BYTES:
-            return self._fetch(begin, end - begin)
+            return self._blobs.read_range(self.source, begin, end - begin)
         first, last = begin // PART_BYTES, (end - 1) // PART_BYTES
-        data = b"".join(self._part(number) for number in range(first, last + 1))
+        for number in range(first, last + 1):
+            if number not in self._parts:
+                self._parts[number] = self._blobs.read_range(self.source, number * PART_BYTES, PART_BYTES)
+            self._parts.move_to_end(number)
+        data = b"".join(self._parts[number] for number in range(first, last + 1))
+        while len(self._parts) > KEPT_PARTS:
+            self._parts.popitem(last=False)
         return data[begin - first * PART_BYTES : end - first * PART_BYTES]
-
-    def _part(self, number: int) -> bytes:
-        if number not in self._parts:
-            self._parts[number] = self._fetch(number * PART_BYTES, PART_BYTES)
-            if len(self._parts) > KEPT_PARTS:
-                self._parts.popitem(last=False)
-        self._parts.move_to_end(number)
-        return self._parts[number]
-
-    def _fetch(self, offset: int, length: int) -> bytes:
-        return self._blobs.read_range(self.source, offset, length)
 
 
 class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
@@ -180,23 +188,8 @@ def check_magic(label: str, head: bytes) -> None:
     """Check that a file begins like a TIFF. Raises PermanentError file_empty, wrong_format."""
     if not head:
         raise errors.file_empty(label=label)
-    if not head.startswith(MAGIC):
-        raise errors.not_a_geotiff(label=label, found=_looks_like(head))
-
-
-def _looks_like(head: bytes) -> str:
-    known = {
-        b"<VRTDataset": "a GDAL virtual raster (VRT)",
-        b"\x89PNG": "a PNG image",
-        b"\xff\xd8\xff": "a JPEG image",
-        b"\0\0\0\x0cjP": "a JPEG 2000 image",
-        b"\x89HDF": "an HDF5 or NetCDF file",
-        b"CDF": "a NetCDF file",
-        b"PK\x03\x04": "a ZIP archive",
-        b"SQLite format 3": "a GeoPackage",
-        b"<": "XML or HTML",
-    }
-    found = next((name for magic, name in known.items() if head.lstrip().startswith(magic)), None)
-    if found:
-        return found
-    return "text" if head.isascii() and b"\0" not in head else "an unknown binary format"
+    if head.startswith(MAGIC):
+        return
+    text = "text" if head.isascii() and b"\0" not in head else "an unknown binary format"
+    found = next((name for magic, name in _FORMATS.items() if head.lstrip().startswith(magic)), text)
+    raise errors.not_a_geotiff(label=label, found=found)

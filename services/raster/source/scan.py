@@ -65,7 +65,13 @@ def scan(
             _take(dataset, facts, nodata, window, found, sink)
         except GDAL_ERRORS:
             # Block by block, to name the damaged ones and count the rest of the chunk.
-            _take_parts(dataset, facts, nodata, window, found)
+            for part in parts(window, facts.block_shape):
+                try:
+                    _take(dataset, facts, nodata, part, found, None)
+                except GDAL_ERRORS:
+                    found.damaged += 1
+                    if len(found.first_damaged) < LISTED_BLOCKS:
+                        found.first_damaged.append(part)
         found.blocks += sum(1 for _ in parts(window, facts.block_shape))
     return found
 
@@ -86,16 +92,6 @@ def _take(
     found.statistics.add(block, validity_of(block, nodata, mask))
     if sink:
         sink(block, mask, window)
-
-
-def _take_parts(dataset: DatasetReader, facts: RasterFacts, nodata: float | None, window: Window, found: Scan) -> None:
-    for part in parts(window, facts.block_shape):
-        try:
-            _take(dataset, facts, nodata, part, found, None)
-        except GDAL_ERRORS:
-            found.damaged += 1
-            if len(found.first_damaged) < LISTED_BLOCKS:
-                found.first_damaged.append(part)
 
 
 def block_name(window: Window, facts: RasterFacts) -> str:

@@ -35,11 +35,24 @@ class BandStatistics:
         """Add a block of one band, shape (rows, columns). `valid` has its shape; None means every pixel."""
         self.total += values.size
         kept = values if valid is None else values[valid]
-        if kept.dtype.kind == "f":
-            kept = self._without_nans(kept)
-        if kept.size:
-            self.valid += kept.size
-            self._extend(kept)
+        # The sum of a block is NaN if any value is, and costs far less than a mask of its NaNs.
+        if kept.dtype.kind == "f" and not np.isfinite(kept.sum(dtype=np.float64)):
+            missing = np.isnan(kept)
+            self.nans += int(missing.sum())
+            kept = kept[~missing]
+        if not kept.size:
+            return
+        self.valid += kept.size
+        # Complex numbers have no order.
+        if kept.dtype.kind == "c":
+            return
+        low, high = kept.min().item(), kept.max().item()
+        self.minimum = low if self.minimum is None else min(self.minimum, low)
+        self.maximum = high if self.maximum is None else max(self.maximum, high)
+        # Integers are added as integers: a float64 would round sums beyond 2^53.
+        self.sum += float(kept.sum(dtype=np.float64 if kept.dtype.kind == "f" else None))
+        if self.whole and kept.dtype.kind == "f":
+            self.whole = bool(np.isfinite(low) and np.isfinite(high) and (np.rint(kept) == kept).all())
 
     def as_json(self) -> Json:
         """Return the statistics as results show them."""
@@ -54,25 +67,6 @@ class BandStatistics:
     def mean(self) -> float | None:
         """Mean of the valid values."""
         return self.sum / self.valid if self.valid and self.minimum is not None else None
-
-    def _without_nans(self, kept: Pixels) -> Pixels:
-        # The sum of a block is NaN if any value is, and costs far less than a mask of its NaNs.
-        if np.isfinite(kept.sum(dtype=np.float64)):
-            return kept
-        missing = np.isnan(kept)
-        self.nans += int(missing.sum())
-        return kept[~missing]
-
-    def _extend(self, kept: Pixels) -> None:
-        if kept.dtype.kind == "c":
-            return
-        low, high = kept.min().item(), kept.max().item()
-        self.minimum = low if self.minimum is None else min(self.minimum, low)
-        self.maximum = high if self.maximum is None else max(self.maximum, high)
-        # Integers are added as integers: a float64 would round sums beyond 2^53.
-        self.sum += float(kept.sum(dtype=np.float64 if kept.dtype.kind == "f" else None))
-        if self.whole and kept.dtype.kind == "f":
-            self.whole = bool(np.isfinite(low) and np.isfinite(high) and (np.rint(kept) == kept).all())
 
 
 @dataclass
@@ -125,6 +119,7 @@ def validity_of(block: Pixels, nodata: float | None, mask: Validity | None) -> V
     """
     valid = None
     if nodata is not None:
+        # In the block's own type: comparing with a float64 would convert every block of pixels first.
         valid = ~np.isnan(block) if np.isnan(nodata) else block != block.dtype.type(nodata)
     if mask is None:
         return valid

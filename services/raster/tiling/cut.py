@@ -70,6 +70,7 @@ class Cut:
     def is_empty(self, row: int, col: int) -> bool:
         """Whether a block has no valid pixel, as far as that is known without reading it."""
         box = self.reach.boxes[row, col]
+        # A block may cover pixels that were not sampled.
         if not self.reach.sure:
             return False
         outside = self.plan.warp is not None and box[1] <= box[0]
@@ -164,6 +165,7 @@ def needs_copy(facts: RasterFacts, reach: Reach) -> bool:
 def _needed(cut: Cut, empty: set[tuple[int, int]]) -> list[Range]:
     """Return the bytes under the blocks that are read, in the order in which rows of blocks need them."""
     rows, cols = cut.reach.boxes.shape[:2]
+    # Sorted within a row of blocks, so that neighbors in the file are fetched by one request.
     found: list[Range] = []
     for row in range(rows):
         boxes = (cut.reach.boxes[row, col] for col in range(cols) if (row, col) not in empty)

@@ -75,21 +75,22 @@ def read_striles(dataset: DatasetReader, facts: RasterFacts, box: tuple[int, int
     rows, cols = facts.block_shape
     tops = range(first_row // rows, math.ceil(last_row / rows))
     lefts = range(first_col // cols, math.ceil(last_col / cols))
+    # With pixel interleaving a strile holds all bands, and band 1 has the index of all.
     bands = range(1, 2 if facts.interleave == "pixel" else facts.count + 1)
     apart = facts.count if len(bands) == 1 else 1
     # Pixels that do not compress may grow; nothing doubles them.
     longest = 2 * rows * cols * facts.item_bytes * apart + 1024
     ranges = None
     if len(tops) * len(lefts) * len(bands) <= MAX_STRILES:
-        ranges = np.array([[[_range(dataset, r, c, b) for b in bands] for c in lefts] for r in tops], np.int64)
-        ranges = ranges.reshape(len(tops), len(lefts), len(bands), 2)
+        ranges = np.zeros((len(tops), len(lefts), len(bands), 2), np.int64)
+        for place in np.ndindex(ranges.shape[:3]):
+            col, row, band = lefts[place[1]], tops[place[0]], bands[place[2]]
+            # Names of GDAL's GTiff driver; a missing strile has neither tag.
+            offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
+            size = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
+            if offset and size:
+                ranges[place] = int(offset), int(offset) + int(size)
     return Striles(tops.start, lefts.start, rows, cols, longest, ranges)
-
-
-def _range(dataset: DatasetReader, row: int, col: int, band: int) -> Range:
-    offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
-    size = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)
-    return (int(offset), int(offset) + int(size)) if offset and size else (0, 0)
 
 
 def missing_is_nodata(plan: RasterPlan) -> bool:

@@ -106,6 +106,7 @@ def _shape(size: OutputSize, pixels: float, *, wide: bool) -> TileShape:
     cols, rows, units = math.ceil(size.width / unit), math.ceil(size.height / unit), max(1, int(pixels / unit**2))
     if units >= cols * rows:
         return TileShape(cols * unit, rows * unit)
+    # Only when a tile can hold a whole row of units; else strips are decoded more than once, whatever the shape.
     if wide and units >= cols:
         return _even(TileShape(cols * unit, units // cols * unit), cols, rows, unit)
     # Widths of tiles that are not far from square.

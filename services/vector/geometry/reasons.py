@@ -14,6 +14,14 @@ OTHER_TYPE = "other_geometry_type"
 UNSUPPORTED = "unsupported_geometry_type"
 """A surface of faces (TIN, PolyhedralSurface, Triangle), or a curve where GDAL does not linearise it."""
 
+COORDINATES_UNREADABLE = "coordinates_unreadable"
+"""Text that is not a number, a pair of numbers, WKT or WKB."""
+OUT_OF_RANGE = "coordinates_out_of_range"
+"""Numbers that cannot be longitude and latitude in degrees."""
+RAGGED = "wrong_number_of_values"
+"""A row of a CSV file with more or fewer values than the header has names."""
+ONE_POINT = "line_of_one_point"
+
 MULTI = "multi_geometry_in_table_of_single_ones"
 MISSING = frozenset((NULL, EMPTY))
 """Reasons that are no fault of the geometry: there is none."""

@@ -1,4 +1,4 @@
-"""Encodings of text: the names that users may give, and what is found in text files and DBF files."""
+"""Encodings of text: the names that users may write, and what is found in text files and DBF files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ _LEGACY = (
     "koi8-r", "koi8-u", "mac-roman", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr",
 )  # fmt: skip
 NAMES = frozenset(codecs.lookup(name).name for name in _LEGACY)
-"""Python's names of the encodings that are taken; Python has others, which are no encodings of files."""
+"""Python's names of the supported encodings. Python has codecs that no text file has, such as zip, idna or hex."""
 
 _BLOCK = 2**20
 _HEAD = 64
 _ESCAPED = re.compile("[\udc80-\udcff]+")
 _NOT_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
+_UNDEFINED = frozenset("\udc81\udc8d\udc8f\udc90\udc9d")
+"""Bytes that Windows-1252 leaves undefined, escaped."""
 
 _DBF_PAGES = {
     0x01: "cp437", 0x02: "cp850", 0x03: "cp1252", 0x04: "mac-roman", 0x08: "cp865", 0x09: "cp437", 0x0A: "cp850",
@@ -41,15 +43,16 @@ _DBF_PAGES = {
 
 @dataclass(frozen=True)
 class Encoding:
-    """An encoding, and what spoke for it."""
+    """An encoding, and where it was found."""
 
     name: str
+    """Python's name."""
     found_in: str
     """parameter, byte order mark, .cpg file, language byte, content, or default."""
 
 
 def known_name(name: str) -> str | None:
-    """Give Python's name of an encoding, however it is written; None when it is not one that is taken."""
+    """Return Python's name of an encoding, however it is written; None when it is not supported."""
     text = name.strip().lower()
     page = re.fullmatch(r"(?:ansi|windows|oem|cp|ibm)?[ _-]?(\d{3,5})", text)
     if page:
@@ -63,28 +66,37 @@ def known_name(name: str) -> str | None:
     return {"utf-8-sig": UTF8}.get(found, found) if found in NAMES | {"utf-8-sig"} else None
 
 
+def from_parameter(name: str) -> Encoding:
+    """Return the encoding that the user has named."""
+    return Encoding(known_name(name) or name, "parameter")
+
+
 def detect(path: Path) -> Encoding:
     """Find the encoding of a text file: UTF-8, UTF-16 with a byte order mark, or Windows-1252. Reads all of it.
 
-    Raises PermanentError when it is none of these; the message names the first line that is wrong.
+    Raises PermanentError when it is none of these; the message names the first line that is not valid UTF-8.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(codecs.BOM_UTF8):
-        _refuse_unless_utf8(path)
+        found = _count(path)
+        if found.wrong:
+            raise _invalid(found.first_wrong_line)
         return Encoding(UTF8, "byte order mark")
+    # The byte order mark of UTF-32, which is not supported, begins with that of UTF-16.
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not head.startswith(codecs.BOM_UTF32_LE):
         return Encoding(UTF16, "byte order mark")
     found = _count(path)
     if not found.wrong:
         return Encoding(UTF8, "content" if found.right else "default")
+    # Valid UTF-8 beside invalid bytes means two encodings or a damaged file, and hardly Windows-1252.
     if not found.right and not found.undefined:
         return Encoding(WINDOWS, "content")
-    raise _unknown(found.first_wrong_line)
+    raise _invalid(found.first_wrong_line)
 
 
 def check(path: Path, name: str) -> None:
-    """Check that a text file can be read in an encoding. Raises PermanentError naming the line that cannot."""
+    """Check that a text file is valid in an encoding. Raises PermanentError naming the first line that is not."""
     decoder = codecs.getincrementaldecoder(name)()
     line = 1
     with path.open("rb") as file:
@@ -94,7 +106,7 @@ def check(path: Path, name: str) -> None:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as exc:
                 line += exc.object.count(b"\n", 0, exc.start)
-                raise _unknown(line, name) from exc
+                raise _invalid(line, name) from exc
             if not block:
                 return
             line += text.count("\n")
@@ -111,7 +123,7 @@ def of_dbf(dbf: Path, cpg: Path) -> Encoding:
     if len(header) == 32 and header[29] in _DBF_PAGES:
         return Encoding(_DBF_PAGES[header[29]], "language byte")
     found = _count(dbf, skip=int.from_bytes(header[8:10], "little"))
-    # A field may be cut within a character, so a few broken ones do not count.
+    # Programs cut values at the width of their field, and so in the middle of a character.
     if found.right > 10 * found.wrong:
         return Encoding(UTF8, "content")
     return Encoding(WINDOWS, "content" if found.wrong else "default")
@@ -124,7 +136,7 @@ class _Counts:
     wrong: int = 0
     """Runs of bytes that are not."""
     undefined: bool = False
-    """A byte that Windows-1252 does not have is among them."""
+    """One of them has a byte that Windows-1252 leaves undefined."""
     first_wrong_line: int = 0
 
 
@@ -137,29 +149,19 @@ def _count(path: Path, skip: int = 0) -> _Counts:
             block = file.read(_BLOCK)
             text = decoder.decode(block, final=not block)
             if not text.isascii():
-                _count_text(counts, text, lines)
+                # surrogateescape turns a byte that is not valid into U+DC00 and the byte.
+                wrong = list(_ESCAPED.finditer(text))
+                if wrong and not counts.wrong:
+                    counts.first_wrong_line = lines + text.count("\n", 0, wrong[0].start())
+                counts.right += len(_NOT_ASCII.findall(text))
+                counts.wrong += len(wrong)
+                counts.undefined |= bool(_UNDEFINED & {char for run in wrong for char in run[0]})
             if not block:
                 return counts
             lines += text.count("\n")
 
 
-def _count_text(counts: _Counts, text: str, line: int) -> None:
-    wrong = list(_ESCAPED.finditer(text))
-    counts.right += len(_NOT_ASCII.findall(text))
-    if wrong and not counts.wrong:
-        counts.first_wrong_line = line + text.count("\n", 0, wrong[0].start())
-    counts.wrong += len(wrong)
-    bytes_found = {ord(char) - 0xDC00 for run in wrong for char in run[0]}
-    counts.undefined |= bool(bytes_found & {0x81, 0x8D, 0x8F, 0x90, 0x9D})
-
-
-def _refuse_unless_utf8(path: Path) -> None:
-    found = _count(path)
-    if found.wrong:
-        raise _unknown(found.first_wrong_line)
-
-
-def _unknown(line: int, name: str = UTF8) -> PermanentError:
+def _invalid(line: int, name: str = UTF8) -> PermanentError:
     return PermanentError(
         f"Line {line} of the file is not valid {name.upper()}.",
         remediation='Write the file as UTF-8, or name its encoding with "encoding", such as "cp1250".',

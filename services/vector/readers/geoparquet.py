@@ -1,7 +1,8 @@
-"""GeoParquet: turned into an Arrow file beside the source, once per instance, in which any row is found at once.
+"""GeoParquet, converted to an Arrow file beside the source, once per instance, in which any row is found at once.
 
-A Parquet file can be read from the start of a row group only, and writers make groups of up to a million rows; each
-task would decode a group for its few thousand. Format: geoparquet.org, versions 1.0 and 1.1.
+A Parquet file can be read from the start of a row group only, and groups of a million rows are common: each task would
+decode a group for its few thousand. It is read without GDAL, because the GDAL of pyogrio's wheel has no Parquet driver.
+Format: geoparquet.org, versions 1.0 and 1.1.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _GEO = b"geo"
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """What the file's metadata says of the geometries that are loaded."""
+class GeometryColumn:
+    """The column of the geometries that are loaded, by the file's metadata."""
 
     column: str
     encoding: str
@@ -48,8 +49,14 @@ class Geometry:
     """Columns that only speed up filters, and further geometries."""
 
 
-def read_geometry(path: Path) -> Geometry:
-    """Read the `geo` metadata. Raises PermanentError: no Parquet file, no metadata, or not as the format says."""
+def read_geometry_column(path: Path) -> GeometryColumn:
+    """Read the `geo` metadata.
+
+    Raises
+    ------
+    PermanentError
+        The file is not Parquet, has no such metadata, or they are not as the format demands.
+    """
     try:
         with pq.ParquetFile(path) as file:
             schema, raw = file.schema_arrow, (file.metadata.metadata or {}).get(_GEO)
@@ -57,48 +64,63 @@ def read_geometry(path: Path) -> Geometry:
         raise _unreadable(exc) from exc
     if raw is None:
         raise PermanentError(
-            "The Parquet file has no geo metadata, so nothing says which column holds geometries. "
+            "The Parquet file has no geo metadata, which say which column holds the geometries. "
             f"Its columns are: {listed(schema.names)}.",
             remediation="Write it as GeoParquet, for instance with geopandas' to_parquet or with ogr2ogr.",
             code="geo_metadata_missing",
         )
     try:
         geo = json.loads(raw)
-        column = geo["primary_column"]
-        return _geometry_of(geo["columns"], column, schema)
+        return _parse_column(geo["columns"], geo["primary_column"], schema)
     except (ValueError, KeyError, TypeError, AttributeError, CRSError) as exc:
         raise PermanentError(
-            f"The geo metadata of the Parquet file cannot be understood: {_what(exc)}.",
-            remediation="Write the file again as GeoParquet 1.0 or 1.1, and upload it anew.",
+            f"The geo metadata of the Parquet file are not valid: {_explain(exc)}.",
+            remediation="Write the file again as GeoParquet 1.0 or 1.1, and upload it.",
             code="geo_metadata_invalid",
         ) from exc
 
 
-def _geometry_of(columns: dict[str, dict[str, Any]], column: str, schema: pa.Schema) -> Geometry:
+def _parse_column(columns: dict[str, dict[str, Any]], column: str, schema: pa.Schema) -> GeometryColumn:
     about = columns[column]
     if column not in schema.names:
         raise KeyError(column)
     shown = clip(column)
     if about["encoding"] not in (_WKB, *_NATIVE):
-        raise ValueError(f"column {shown!r} has the encoding {clip(str(about['encoding']))!r}, which is not known")
+        raise ValueError(f"column {shown!r} has the unknown encoding {clip(str(about['encoding']))!r}")
     kind = schema.field(column).type
     if not _fits(kind, about["encoding"]):
-        raise ValueError(f"column {shown!r} is of type {clip(str(kind))}, which is not encoded as {about['encoding']}")
+        raise ValueError(
+            f"column {shown!r} has the type {clip(str(kind))}, which does not fit the encoding {about['encoding']}"
+        )
+    # A struct of four columns that only speeds up filters.
     covering = about.get("covering", {}).get("bbox", {}).get("xmin", [])
     crs = about.get("crs", _DEFAULT_CRS)
-    # PROJJSON; WKT is what the rest of the program passes around.
+    # PROJJSON in the file; WKT in the rest of the program.
     text = pyproj.CRS.from_user_input(crs).to_wkt() if crs is not None else None
     box = about.get("bbox")
     bounds: Bounds | None = None
     if box and len(box) in (4, 6):
         half = len(box) // 2
         bounds = (float(box[0]), float(box[1]), float(box[half]), float(box[half + 1]))
-    return Geometry(column, about["encoding"], text, bounds, (*covering[:1], *(set(columns) - {column})))
+    return GeometryColumn(column, about["encoding"], text, bounds, (*covering[:1], *(set(columns) - {column})))
 
 
 def convert(path: Path, into: Path, check: Callable[[], None], limit: int) -> None:
-    """Write the columns to an Arrow file, geometries first as WKB. Raises PermanentError."""
-    about = read_geometry(path)
+    """Write the columns to an Arrow file, the geometries first, as WKB.
+
+    Parameters
+    ----------
+    check
+        Called for each batch of BATCH_ROWS rows; may raise.
+    limit
+        Bytes that the Arrow file may have.
+
+    Raises
+    ------
+    PermanentError
+        The file is not valid, has no rows, or the Arrow file exceeds the limit.
+    """
+    about = read_geometry_column(path)
     try:
         with pq.ParquetFile(path, memory_map=True) as file, pa.OSFile(str(into), "wb") as sink:
             names = [name for name in file.schema_arrow.names if name != about.column and name not in about.left_out]
@@ -110,7 +132,7 @@ def convert(path: Path, into: Path, check: Callable[[], None], limit: int) -> No
 
 def _write(
     parts: Iterator[pa.RecordBatch],
-    about: Geometry,
+    about: GeometryColumn,
     names: list[str],
     sink: pa.NativeFile,
     check: Callable[[], None],
@@ -121,13 +143,15 @@ def _write(
     for part in parts:
         check()
         geometry = _as_wkb(part.column(about.column), about.encoding)
-        columns = [_decoded(part.column(name)) for name in names]
+        columns = [part.column(name) for name in names]
+        # An Arrow file allows one dictionary per column; each row group of Parquet may have its own.
+        columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in columns]
         batch = pa.RecordBatch.from_arrays([geometry, *columns], names=["", *names])
         writer = writer or pa.ipc.new_file(sink, batch.schema, options=options)
         writer.write_batch(batch)
         if sink.tell() > limit:
             raise PermanentError(
-                f"The Parquet file holds more than {limit} bytes once it is read.",
+                f"The Parquet file takes more than {limit} bytes when it is decompressed.",
                 remediation="Split it into several files.",
                 code="archive_refused",
             )
@@ -142,8 +166,12 @@ def _write(
 def open_converted(
     path: Path, converted: Path, name: str, *, chunk: Chunk | None, geometry_only: bool
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
-    """Open what `convert` wrote for one pass over its rows, or over those of a chunk."""
-    about = read_geometry(path)
+    """Open what `convert` wrote, for one pass over its rows, or over those of a chunk.
+
+    With `geometry_only` the batches have no attributes, and the layer names no fields.
+    """
+    about = read_geometry_column(path)
+    # Mapped, so that the processes of an instance share its pages.
     with pa.memory_map(str(converted)) as source, pa.ipc.open_file(source) as reader:
         schema = reader.schema
         places = [] if geometry_only else list(range(1, len(schema)))
@@ -154,7 +182,7 @@ def open_converted(
 
 
 def _batches(reader: pa.RecordBatchFileReader, places: list[int], chunk: Chunk | None) -> Iterator[SourceBatch]:
-    # Every batch but the last has the same number of rows.
+    # `convert` wrote BATCH_ROWS rows into every batch but the last: so a row's batch is known without an index.
     number, start = divmod(chunk.first_row - 1, BATCH_ROWS) if chunk else (0, 0)
     left = chunk.rows if chunk else None
     while number < reader.num_record_batches and left != 0:
@@ -171,7 +199,8 @@ def _batches(reader: pa.RecordBatchFileReader, places: list[int], chunk: Chunk |
 
 
 def _fits(kind: pa.DataType, encoding: str) -> bool:
-    """Tell whether a column has the type that its encoding asks for."""
+    """Whether a column has the type that its encoding demands."""
+    # Writers may mark the column as geoarrow.wkb, which is a name for binary.
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
     if encoding == _WKB:
@@ -190,7 +219,9 @@ def _as_wkb(values: pa.Array, encoding: str) -> pa.Array:
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if encoding == _WKB:
+        # From large_binary or binary_view: the rest of the program reads 32-bit offsets.
         return values.cast(pa.binary())
+    # shapely does not read nested lists of coordinates; geopandas does, by the name of the extension type.
     values = _without_m(values)
     named = pa.field("geometry", values.type, metadata={"ARROW:extension:name": f"geoarrow.{encoding}"})
     frame = gpd.GeoDataFrame.from_arrow(pa.Table.from_arrays([values], schema=pa.schema([named])))
@@ -198,7 +229,7 @@ def _as_wkb(values: pa.Array, encoding: str) -> pa.Array:
 
 
 def _without_m(values: pa.Array) -> pa.Array:
-    """Call the M of XYM Z, which geopandas can read; a load drops and counts both alike."""
+    """Rename the M of XYM to Z, which geopandas can read: a load drops and counts M and Z alike."""
     kind = values.type
     if pa.types.is_struct(kind):
         if [field.name for field in kind] != _DIMENSIONS[2]:
@@ -212,22 +243,17 @@ def _without_m(values: pa.Array) -> pa.Array:
     return pa.Array.from_buffers(outer, len(values), values.buffers()[:2], offset=values.offset, children=[inside])
 
 
-def _decoded(values: pa.Array) -> pa.Array:
-    # An Arrow file allows one dictionary per column; each row group of Parquet may have its own.
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-
-
-def _what(exc: Exception) -> str:
+def _explain(exc: Exception) -> str:
     if isinstance(exc, KeyError):
-        return f"there is no {clip(str(exc.args[0]))!r}"
+        return f"{clip(str(exc.args[0]))!r} is missing"
     if isinstance(exc, TypeError | AttributeError):
-        return "it is not laid out as GeoParquet says"
+        return "their structure is not that of GeoParquet"
     return str(exc)[:200].rstrip(".")
 
 
 def _unreadable(exc: Exception) -> PermanentError:
     return PermanentError(
-        f"The Parquet file is damaged or was cut off: {str(exc).splitlines()[0][:200].rstrip('.')}.",
-        remediation="Write the file again, and upload it anew.",
+        f"The Parquet file is damaged or cut off: {str(exc).splitlines()[0][:200].rstrip('.')}.",
+        remediation="Write the file again, and upload it.",
         code="source_unreadable",
     )

@@ -1,4 +1,4 @@
-"""Zip archives from users: what is inside is judged before anything is unpacked."""
+"""Zip archives from users: their entries are checked before anything is unpacked."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from services.vector.formats import ARCHIVES, INSIDE_ARCHIVES, KML, SHAPEFILE, F
 MAX_ENTRIES = 10_000
 MAX_DIRECTORY_BYTES = 4 * 2**20
 MAX_UNPACKED_BYTES = 20 * 2**30
+# Unpacked to packed bytes. Deflate cannot exceed 1,032; a real DBF, whose text fields are mostly blank, may reach
+# some hundreds.
 MAX_RATIO = 1_000
-"""Unpacked to packed. Deflate ends at 1,032; text fields that are mostly blank bring a real DBF to some hundreds."""
+# Archives that unpack to no more than this are accepted whatever their ratio.
 _HARMLESS_BYTES = 2**28
-"""Archives that unpack to this much are taken whatever their ratio."""
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 REQUIRED_PARTS = (".shp", ".shx", ".dbf")
 _END_BYTES = 22 + 65_535
-_FEWER = "Upload an archive that holds nothing but the files of the layers."
+"""The last record of an archive, with the longest comment that it can have."""
+_FEWER = "Upload an archive with only the files of the layers."
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Member:
     file: str
     """Path below the folder of the unpacked source."""
     entry: str = ""
-    """Where it stood in its archive."""
+    """Its name in the archive."""
     fault: tuple[str, str, str] | None = None
-    """Error code, message and remedy, when it cannot be loaded; it matters only if this member is chosen."""
+    """Error code, message and remedy, if it cannot be loaded: an error only when this member is chosen."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,12 @@ class _Found:
 
 
 def unpack(archive: Path, folder: Path) -> list[Member]:
-    """Unpack the layers of an archive, each into a folder of its own below the given one. Raises PermanentError."""
+    """Unpack the layers of an archive, each into a folder of its own below the given one.
+
+    Raises PermanentError when the archive is damaged, refused, or has no layer.
+    """
     with _opened(archive) as opened:
-        found = _choose(_judge(opened.infolist()))
+        found = _choose(_check_entries(opened.infolist()))
         for number, one in enumerate(found):
             (folder / str(number)).mkdir()
             for suffix, entry in one.parts.items():
@@ -66,12 +71,17 @@ def unpack(archive: Path, folder: Path) -> list[Member]:
 
 
 def unpack_kmz(archive: Path, into: Path) -> str:
-    """Take the document out of a KMZ: doc.kml, else its first .kml; gives its name. Raises PermanentError."""
+    """Unpack the document of a KMZ, which is doc.kml or else its first .kml, and return its name.
+
+    Raises PermanentError.
+    """
     with _opened(archive) as opened:
-        entries = [entry for entry in _judge(opened.infolist()) if format_of(entry.filename) is KML]
+        entries = [entry for entry in _check_entries(opened.infolist()) if format_of(entry.filename) is KML]
         if not entries:
             raise PermanentError(
-                "The KMZ holds no KML document.", remediation="Export it anew, and upload that.", code="layer_missing"
+                "The KMZ contains no KML document.",
+                remediation="Export it again, and upload that.",
+                code="layer_missing",
             )
         main = next((entry for entry in entries if entry.filename.lower() == "doc.kml"), entries[0])
         _extract(opened, main, into)
@@ -86,14 +96,17 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
             yield opened
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError) as exc:
         raise PermanentError(
-            f"The zip archive is damaged, was cut off, or is packed in an unusual way: {exc}.",
-            remediation="Make the archive again, check that it opens, and upload it anew.",
+            f"The zip archive is damaged, cut off, or uses an unsupported compression: {exc}.",
+            remediation="Create the archive again, check that it opens, and upload it.",
             code="archive_damaged",
         ) from exc
 
 
 def _check_directory(archive: Path) -> None:
-    """Refuse a table of contents that would take long to read, by its size in the archive's last record."""
+    """Refuse a central directory that would take long to read, by its size in the archive's last record.
+
+    `zipfile` reads all of it when it opens the archive.
+    """
     size = archive.stat().st_size
     with archive.open("rb") as file:
         file.seek(max(0, size - _END_BYTES))
@@ -103,11 +116,9 @@ def _check_directory(archive: Path) -> None:
         return
     entries, length = int.from_bytes(record[10:12], "little"), int.from_bytes(record[12:16], "little")
     if length > MAX_DIRECTORY_BYTES:
-        # Of more than 65,535 entries this record says only that there are as many.
+        # 65,535 stands for that many or more.
         at_least = "at least " if entries == 0xFFFF else ""
-        raise _refused(
-            f"The archive's table of contents names {at_least}{entries} entries; {MAX_ENTRIES} are allowed.", _FEWER
-        )
+        raise _refused(f"The archive has {at_least}{entries} entries; {MAX_ENTRIES} are allowed.", _FEWER)
 
 
 def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> None:
@@ -115,80 +126,74 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> Non
         shutil.copyfileobj(packed, file, 1024 * 1024)
 
 
-def _judge(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """Refuse what is no honest archive, and leave out folders and what file managers add."""
+def _check_entries(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    """Refuse archives made to do harm; return the entries without folders and without what file managers add."""
     if len(entries) > MAX_ENTRIES:
         raise _refused(f"The archive has {len(entries)} entries; {MAX_ENTRIES} are allowed.", _FEWER)
+    # By the directory, which may lie: zipfile stops at the size that it states, and fails on the checksum.
     packed, unpacked = sum(e.compress_size for e in entries), sum(e.file_size for e in entries)
     if unpacked > MAX_UNPACKED_BYTES or unpacked > max(_HARMLESS_BYTES, MAX_RATIO * packed):
         raise _refused(
             f"The archive would unpack from {packed} to {unpacked} bytes.",
-            f"Leave out what is no layer, or split it: {MAX_UNPACKED_BYTES} bytes are allowed, {MAX_RATIO} times what "
-            "is packed.",
+            f"Leave out files that are not layers, or split the archive: up to {MAX_UNPACKED_BYTES} bytes are allowed, "
+            f"and {MAX_RATIO} times its packed size.",
         )
     for entry in entries:
-        _judge_entry(entry)
-    kept = [entry for entry in entries if not entry.is_dir() and not _is_clutter(entry.filename)]
-    # Of entries of one name the last one counts, as for every program that unpacks archives.
+        _check_entry(entry)
+    kept = []
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        # macOS adds a folder __MACOSX, and ._a.shp beside a.shp.
+        if not (entry.is_dir() or "__MACOSX" in path.parts or path.name.startswith(".")):
+            kept.append(entry)
+    # Of entries with the same name the last one counts, as for programs that unpack archives.
     return list({entry.filename: entry for entry in kept}.values())
 
 
-def _judge_entry(entry: zipfile.ZipInfo) -> None:
+def _check_entry(entry: zipfile.ZipInfo) -> None:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
-    if not path.parts or path.is_absolute() or ".." in path.parts or _has_drive(path):
+    # A colon is a drive in the path of a file that is unpacked; in other names it does no harm.
+    is_unpacked = format_of(path.name) is not None or path.suffix.lower() in SHAPEFILE_PARTS
+    has_drive = is_unpacked and ":" in path.parts[0]
+    if not path.parts or path.is_absolute() or ".." in path.parts or has_drive:
         raise _refused(
-            f"The archive's entry {clip(entry.filename)!r} points outside of it.",
-            "Make the archive again from within the folder, so that names are relative and without '..'.",
+            f"The archive's entry {clip(entry.filename)!r} has a path outside of it.",
+            "Create the archive from within the folder, so that paths are relative and without '..'.",
         )
     if entry.flag_bits & 1:
         raise _refused(
-            f"The archive's entry {clip(entry.filename)!r} is encrypted.", "Make the archive again without a password."
+            f"The archive's entry {clip(entry.filename)!r} is encrypted.", "Create the archive without a password."
         )
     if path.suffix.lower() in ARCHIVES:
         raise _refused(
-            f"The archive's entry {clip(entry.filename)!r} is an archive itself.",
-            "Upload that archive by itself, or put its files in its place.",
+            f"The archive's entry {clip(entry.filename)!r} is an archive.",
+            "Upload that archive by itself, or put its files directly into this one.",
         )
 
 
-def _has_drive(path: PurePosixPath) -> bool:
-    """Tell whether a layer's file is given with a drive; a colon in other files' names does no harm."""
-    return ":" in path.parts[0] and (format_of(path.name) is not None or path.suffix.lower() in SHAPEFILE_PARTS)
-
-
-def _is_clutter(name: str) -> bool:
-    path = PurePosixPath(name)
-    return "__MACOSX" in path.parts or path.name.startswith(".")
-
-
 def _choose(entries: list[zipfile.ZipInfo]) -> list[_Found]:
-    """Find the layers: all files of the first format that is there."""
+    """Return the layers: all files of the first of INSIDE_ARCHIVES that is found."""
     for known in INSIDE_ARCHIVES:
         main = [entry for entry in entries if format_of(entry.filename) is known]
-        if main:
-            names = _names([entry.filename for entry in main])
-            pairs = zip(names, main, strict=True)
-            return [_find_parts(name, entry, known, entries) for name, entry in pairs]
+        if not main:
+            continue
+        paths = [PurePosixPath(entry.filename) for entry in main]
+        stems = [path.stem for path in paths]
+        # Layers are named by their files' stems, with the folder where stems are equal.
+        names = [path.stem if stems.count(path.stem) == 1 else str(path.with_suffix("")) for path in paths]
+        return [_find_parts(name, entry, known, entries) for name, entry in zip(names, main, strict=True)]
     found = listed((entry.filename for entry in entries), 10) or "nothing"
     raise PermanentError(
-        f"The zip archive holds no shapefile and no other layer. It holds: {found}.",
-        remediation="Zip the shapefile's .shp, .shx, .dbf and .prj together, and upload the archive anew.",
+        f"The zip archive contains no shapefile and no other layer. It contains: {found}.",
+        remediation="Zip the shapefile's .shp, .shx, .dbf and .prj together, and upload the archive again.",
         code="shapefile_missing",
     )
-
-
-def _names(files: list[str]) -> list[str]:
-    """Name layers by their files' stems, with the folder where stems are alike."""
-    stems = [PurePosixPath(file).stem for file in files]
-    return [
-        stem if stems.count(stem) == 1 else str(PurePosixPath(file).with_suffix(""))
-        for stem, file in zip(stems, files, strict=True)
-    ]
 
 
 def _find_parts(name: str, main: zipfile.ZipInfo, known: Format, entries: list[zipfile.ZipInfo]) -> _Found:
     if known is not SHAPEFILE:
         return _Found(name, known, {known.extensions[0]: main}, None)
+    # Windows writes ROADS.SHP beside roads.dbf.
     stem = main.filename[:-4].lower()
     parts = {
         entry.filename[-4:].lower(): entry
@@ -196,8 +201,8 @@ def _find_parts(name: str, main: zipfile.ZipInfo, known: Format, entries: list[z
         if entry.filename[:-4].lower() == stem and entry.filename[-4:].lower() in SHAPEFILE_PARTS
     }
     missing = [f"{main.filename[:-4]}{suffix}" for suffix in REQUIRED_PARTS if suffix not in parts]
-    text = f"The shapefile is not complete: the archive has no {' and no '.join(map(clip, missing))}."
-    remedy = "Zip all parts of the shapefile together (.shp, .shx, .dbf, .prj), and upload the archive anew."
+    text = f"The shapefile is not complete: the archive lacks {' and '.join(map(clip, missing))}."
+    remedy = "Zip all parts of the shapefile together (.shp, .shx, .dbf, .prj), and upload the archive again."
     return _Found(name, known, parts, ("shapefile_incomplete", text, remedy) if missing else None)
 
 

@@ -1,4 +1,4 @@
-"""Reading a source: which of its layers are loaded, and each opened with the reader of its format."""
+"""The layers of a source: which of them are loaded, and each opened with the reader of its format."""
 
 from __future__ import annotations
 
@@ -24,13 +24,10 @@ from services.vector.formats import (
 )
 from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS, ReadOptions
-from services.vector.readers import encodings, feature_count, geoparquet
-from services.vector.readers import gdal_layer as layer
+from services.vector.readers import encodings, feature_count, gdal_layer, geoparquet
 from services.vector.readers.csv import layer as csv_layer
 from services.vector.readers.encodings import Encoding
 from services.vector.readers.geojson import crs_member as geojson_crs_member
-from services.vector.readers.geojson import features as geojson_features
-from services.vector.readers.geojson import sequence as geojson_sequence
 from services.vector.readers.kml import layer as kml_layer
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
 from services.vector.source.archive import Member
@@ -40,55 +37,56 @@ Opened = AbstractContextManager[tuple[SourceLayer, Iterator[SourceBatch]]]
 
 
 def choose(folder: Path, read_options: ReadOptions, parts: tuple[Source, ...]) -> list[Origin]:
-    """Choose the layers to load. Raises PermanentError with the list when it is not clear which."""
-    members = members_of(folder)
+    """Choose the layers to load.
+
+    Parameters
+    ----------
+    folder
+        Where the source was fetched to.
+    parts
+        The blobs beside a lone .shp.
+
+    Raises
+    ------
+    PermanentError
+        It is not clear which layer is wanted (the message lists them), or the chosen one cannot be loaded.
+    """
+    members, wanted = members_of(folder), read_options.layer
     if len(members) == 1:
-        member, inner = members[0], read_options.layer
-    else:
-        chosen = _choose_members(members, read_options.layer)
-        if read_options.layer == ALL_LAYERS:
-            return [origin for member in chosen for origin in _origins(folder, _sound(member), None, parts)]
-        member, inner = chosen[0], None
-    return _origins(folder, _sound(member), inner, parts)
-
-
-def _choose_members(members: list[Member], wanted: str | None) -> list[Member]:
+        return _origins(folder, members[0], wanted, parts)
     if wanted == ALL_LAYERS:
-        return members
-    found = [member for member in members if wanted is not None and wanted in (member.name, member.entry)]
-    return found[:1] if found else _ask([member.entry for member in members], wanted)
-
-
-def _sound(member: Member) -> Member:
-    if member.fault:
-        code, message, remedy = member.fault
-        raise PermanentError(message, remediation=remedy, code=code)
-    return member
+        return [origin for member in members for origin in _origins(folder, member, None, parts)]
+    member = next((one for one in members if wanted is not None and wanted in (one.name, one.entry)), None)
+    if member is None:
+        raise _not_clear([one.entry for one in members], wanted)
+    return _origins(folder, member, None, parts)
 
 
 def _origins(folder: Path, member: Member, wanted: str | None, parts: tuple[Source, ...]) -> list[Origin]:
-    known = format_of(member.file)
-    if known is KML:
+    """Return the wanted layer of a file, or all of them."""
+    if member.fault:
+        code, message, remedy = member.fault
+        raise PermanentError(message, remediation=remedy, code=code)
+    file_format = format_of(member.file)
+    if file_format is KML:
+        # Its folders are known only when it is read; the reader refuses one that is not there.
         inner = None if wanted == ALL_LAYERS else wanted
         return [Origin(member.name, member.file, inner, parts, entry=member.entry)]
-    if known is not GEOPACKAGE:
+    if file_format is not GEOPACKAGE:
         if wanted not in (None, ALL_LAYERS, member.name, member.entry):
-            _ask([member.name], wanted)
+            raise _not_clear([member.name], wanted)
         return [Origin(member.name, member.file, None, parts, entry=member.entry)]
-    layers = layer.list_layers(folder / member.file, member.entry or member.name)
-    if wanted == ALL_LAYERS:
-        return [Origin(name, member.file, name, parts, entry=member.entry) for name in layers]
-    if (wanted is None and len(layers) > 1) or wanted not in (None, *layers):
-        _ask(layers, wanted)
-    name = wanted or layers[0]
-    return [Origin(name, member.file, name, parts, entry=member.entry)]
+    layers = gdal_layer.list_layers(folder / member.file, member.entry or member.name)
+    if (wanted is None and len(layers) > 1) or wanted not in (None, ALL_LAYERS, *layers):
+        raise _not_clear(layers, wanted)
+    names = layers if wanted in (None, ALL_LAYERS) else [wanted]
+    return [Origin(name, member.file, name, parts, entry=member.entry) for name in names if name]
 
 
-def _ask(names: list[str], wanted: str | None) -> list[Member]:
-    """Refuse to guess. Raises PermanentError that lists the layers."""
+def _not_clear(names: list[str], wanted: str | None) -> PermanentError:
     found = f"{len(names)} layers: {listed(names)}" if len(names) > 1 else f"one layer: {clip(names[0])}"
     missing = f"The file has no layer {clip(wanted)!r}. It has" if wanted else "The file has"
-    raise PermanentError(
+    return PermanentError(
         f"{missing} {found}.",
         remediation='Choose one of them with "layer", or load each into a table of its own with "layer": "*".',
         code="layer_missing" if wanted else "several_layers",
@@ -106,17 +104,40 @@ def open_origin(
     reader_state: Json | None = None,
     geometry_only: bool = False,
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
-    """Open a layer for one pass over its rows, or over those of a chunk. Raises PermanentError.
+    """Open a layer for one pass over its rows, or over those of a chunk.
 
-    `reader_state` is that of the layer as the first pass gave it, and comes with a chunk.
+    Parameters
+    ----------
+    folder
+        Where the source was fetched to.
+    check
+        Called now and then; may raise.
+    chunk, reader_state
+        The rows to read, and the state that the layer had when it was opened for all of its rows.
+    geometry_only
+        Formats that can leave attributes out do so; the layer then names no fields.
+
+    Raises
+    ------
+    PermanentError
+        The file cannot be read, or, without a chunk, not all of its features can.
     """
-    opened = _open(folder, origin, read_options, check, chunk, reader_state, geometry_only=geometry_only)
-    with origin.named(), opened as (found, batches):
-        whole = batches if chunk else _whole(folder / origin.file, origin, batches, check)
-        yield found, whole
+    with (
+        origin.named(),
+        _open(folder, origin, read_options, check, chunk, reader_state, geometry_only=geometry_only) as (
+            found,
+            batches,
+        ),
+    ):
+        # RFC 7946: coordinates without a CRS are longitude and latitude.
+        stated = found.crs or ("EPSG:4326" if origin.file_format is GEOJSON else None)
+        overruled = {"source_crs": read_options.source_crs} if read_options.source_crs else {}
+        layer = replace(
+            found, name=origin.name, crs=read_options.source_crs or stated, reading={**found.reading, **overruled}
+        )
+        yield layer, batches if chunk else feature_count.checked(folder / origin.file, origin, batches, check)
 
 
-@contextmanager
 def _open(
     folder: Path,
     origin: Origin,
@@ -126,41 +147,33 @@ def _open(
     reader_state: Json | None,
     *,
     geometry_only: bool,
-) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
-    path, known = folder / origin.file, origin.file_format
-    inner = replace(read_options, layer=origin.layer)
+) -> Opened:
+    path, file_format = folder / origin.file, origin.file_format
+    if file_format in (CSV, TSV):
+        if chunk:
+            return csv_layer.open_csv_chunk(path, origin.name, reader_state or {}, chunk, check)
+        return csv_layer.open_csv(path, origin.name, read_options, check, geometry_only=geometry_only)
+    if file_format is KML:
+        return kml_layer.open_placemarks(path, origin.name, replace(read_options, layer=origin.layer), check)
+    if file_format is PARQUET:
+        converted = path.with_suffix(CONVERTED)
+        return geoparquet.open_converted(path, converted, origin.name, chunk=chunk, geometry_only=geometry_only)
+    if file_format in (GEOJSON, GEOJSONSEQ) and not read_options.source_crs:
+        geojson_crs_member.check_known(path)
     encoding: Encoding | None = None
-    opened: Opened
-    if known in (CSV, TSV) and chunk:
-        opened = csv_layer.reopen_delimited(path, origin.name, reader_state or {}, chunk, check)
-    elif known in (CSV, TSV):
-        opened = csv_layer.open_delimited(path, origin.name, inner, check, geometry_only=geometry_only)
-    elif known is KML:
-        opened = kml_layer.open_placemarks(path, origin.name, inner, check)
-    elif known is PARQUET:
-        opened = geoparquet.open_converted(
-            path, path.with_suffix(CONVERTED), origin.name, chunk=chunk, geometry_only=geometry_only
-        )
-    else:
-        if known in (GEOJSON, GEOJSONSEQ) and not read_options.source_crs:
-            geojson_crs_member.check_known(path)
-        encoding = _encoding_of(path, read_options) if known is SHAPEFILE else None
-        opened = layer.open_layer(
-            path, known, origin.name, name=origin.layer, chunk=chunk, geometry_only=geometry_only, encoding=encoding
-        )
-    with opened as (found, batches):
-        yield _described(found, origin, read_options, encoding), batches
-
-
-def _whole(
-    path: Path, origin: Origin, batches: Iterator[SourceBatch], check: Callable[[], None]
-) -> Iterator[SourceBatch]:
-    """Have the rows counted where the file itself tells how many there are."""
-    if origin.file_format is GEOJSONSEQ:
-        return geojson_sequence.counted(path, batches)
-    if origin.file_format is GEOJSON:
-        return geojson_features.checked(path, batches, check)
-    return feature_count.checked(path, origin.file_format, origin, batches)
+    if file_format is SHAPEFILE and read_options.encoding:
+        encoding = encodings.from_parameter(read_options.encoding)
+    elif file_format is SHAPEFILE:
+        encoding = encodings.of_dbf(path.with_suffix(".dbf"), path.with_suffix(".cpg"))
+    return gdal_layer.open_layer(
+        path,
+        file_format,
+        origin.name,
+        name=origin.layer,
+        chunk=chunk,
+        geometry_only=geometry_only,
+        encoding=encoding,
+    )
 
 
 @contextmanager
@@ -171,30 +184,11 @@ def open_geometries(
 
     Raises PermanentError.
     """
-    # Text is judged whole in either case; of the other formats a look of its own names the fields.
-    described = None if origin.file_format in (CSV, TSV) else _describe(folder, origin, read_options, check)
+    described: SourceLayer | None = None
+    # Types of text are found by its values, so a CSV names its fields in either case. Of other formats the layer is
+    # opened once more, without reading a row, for their names.
+    if origin.file_format not in (CSV, TSV):
+        with open_origin(folder, origin, read_options, check) as (described, _):
+            pass
     with open_origin(folder, origin, read_options, check, geometry_only=True) as (layer, batches):
         yield described or layer, batches
-
-
-def _describe(folder: Path, origin: Origin, read_options: ReadOptions, check: Callable[[], None]) -> SourceLayer:
-    with open_origin(folder, origin, read_options, check) as (found, _):
-        return found
-
-
-def _encoding_of(path: Path, read_options: ReadOptions) -> Encoding:
-    if read_options.encoding:
-        return Encoding(encodings.known_name(read_options.encoding) or read_options.encoding, "parameter")
-    return encodings.of_dbf(path.with_suffix(".dbf"), path.with_suffix(".cpg"))
-
-
-def _described(found: SourceLayer, origin: Origin, read_options: ReadOptions, encoding: Encoding | None) -> SourceLayer:
-    reading = dict(found.reading)
-    if encoding:
-        reading |= {"encoding": encoding.name, "encoding_from": encoding.found_in}
-    if read_options.source_crs:
-        reading |= {"source_crs": read_options.source_crs}
-    elif origin.file_format is GEOJSON and found.crs is None:
-        # RFC 7946: without a word about it, longitude and latitude.
-        return replace(found, name=origin.name, crs="EPSG:4326", reading=reading)
-    return replace(found, name=origin.name, crs=read_options.source_crs or found.crs, reading=reading)

@@ -8,6 +8,7 @@ from controllers.jobs.tiling import TileRaster
 from schema.errors import PermanentError
 from schema.jobs import Job, JobStatus, Json, task_id_of
 from services.context import TaskContext
+from services.raster.tiling.tasks import TileResult
 from tests.integration.protocol.world import World
 
 PLAN: Json = {"plan_id": "a" * 32, "rows": 2, "cols": 3, "warnings": [], "processing_stats": {}}
@@ -32,7 +33,8 @@ class Tiles:
         self.runs.append(place)
         if place == BAD and self.broken:
             raise self.broken
-        return {"skipped": place == (0, 0), "bytes_read": 10, "processing_stats": {"read": 0.5}}
+        name = "r{}c{}".format(*place)
+        return TileResult(name, *place, 9, 10, {"read": 0.5}, skipped=place == (0, 0)).as_json()
 
 
 def run(world: World) -> Job:

@@ -56,7 +56,7 @@ def test_json_that_another_driver_of_gdal_would_open(loader: Loader, data: objec
 
 
 def test_xml_that_is_no_kml(loader: Loader) -> None:
-    fails(loader, "a.kml", VRT, "wrong_format", "no KML")
+    fails(loader, "a.kml", VRT, "wrong_format", "not KML")
 
 
 def test_a_geopackage_with_the_extension_of_another_format(loader: Loader) -> None:
@@ -79,7 +79,7 @@ def test_a_zip_with_200000_entries(loader: Loader) -> None:
 @pytest.mark.parametrize("name", ["inner.zip", "x/inner.KMZ", "a.tar.gz", "a.7z"])
 def test_an_archive_in_an_archive(loader: Loader, name: str) -> None:
     data = zipped({"a.geojson": b"{}", name: zipped({"b.shp": b"x"})})
-    fails(loader, "a.zip", data, "archive_refused", f"'{name}' is an archive itself")
+    fails(loader, "a.zip", data, "archive_refused", f"'{name}' is an archive.")
 
 
 def test_an_encrypted_entry(loader: Loader) -> None:

@@ -109,4 +109,11 @@ def test_a_coordinate_that_is_null_is_a_rejected_row(loader: Loader) -> None:
 )
 def test_a_column_that_is_not_what_its_encoding_says(loader: Loader, encoding: str, geometry: pa.Array) -> None:
     data = file_of(loader, encoding, geometry)
-    fails(loader, "a.parquet", data, "geo_metadata_invalid", "column 'geom' is of type", f"not encoded as {encoding}")
+    fails(
+        loader,
+        "a.parquet",
+        data,
+        "geo_metadata_invalid",
+        "column 'geom' has the type",
+        f"not fit the encoding {encoding}",
+    )

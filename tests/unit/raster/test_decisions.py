@@ -84,7 +84,7 @@ def test_holds(dtype: str, value: float, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "wished", "nodata", "validity", "warned"),
+    ("changes", "requested", "nodata", "validity", "warned"),
     [
         ({}, None, None, "all", False),
         ({"nodata": 0.0}, None, 0.0, "nodata", False),
@@ -100,18 +100,18 @@ def test_holds(dtype: str, value: float, expected: bool) -> None:
     ],
 )
 def test_which_pixels_count(
-    changes: dict[str, Any], wished: Any, nodata: float | None, validity: str, warned: bool
+    changes: dict[str, Any], requested: Any, nodata: float | None, validity: str, warned: bool
 ) -> None:
-    plan = plan_nodata(facts(**changes), wished)
+    plan = plan_nodata(facts(**changes), requested)
     assert plan.nodata == nodata or (math.isnan(plan.nodata or 0) and math.isnan(nodata or 0))
     assert (plan.validity, bool(plan.warnings)) == (validity, warned)
-    assert plan.assumed == (changes == {"dtype": "float32"} and wished is None)
+    assert plan.assumed == (changes == {"dtype": "float32"} and requested is None)
 
 
-@pytest.mark.parametrize(("dtype", "wished"), [("uint8", -1), ("uint8", "nan"), ("int16", 0.5)])
-def test_a_nodata_value_that_no_pixel_can_have_is_refused(dtype: str, wished: Any) -> None:
+@pytest.mark.parametrize(("dtype", "requested"), [("uint8", -1), ("uint8", "nan"), ("int16", 0.5)])
+def test_a_nodata_value_that_no_pixel_can_have_is_refused(dtype: str, requested: Any) -> None:
     with pytest.raises(PermanentError, match="out of range for the raster's data type"):
-        plan_nodata(facts(dtype=dtype), wished)
+        plan_nodata(facts(dtype=dtype), requested)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_what_kind_of_data_it_is(changes: dict[str, Any], span: tuple[Any, Any],
 
 
 @pytest.mark.parametrize(
-    ("kind", "wished", "warp", "overview"),
+    ("kind", "requested", "warp", "overview"),
     [
         ("classes", None, "nearest", "MODE"),
         ("continuous", None, "bilinear", "AVERAGE"),
@@ -142,8 +142,8 @@ def test_what_kind_of_data_it_is(changes: dict[str, Any], span: tuple[Any, Any],
         ("continuous", "cubic_spline", "cubic_spline", "CUBICSPLINE"),
     ],
 )
-def test_resampling_fits_the_data_unless_it_is_named(kind: Any, wished: str | None, warp: str, overview: str) -> None:
-    assert (warp_method(kind, wished), overview_method(kind, wished)) == (warp, overview)
+def test_resampling_fits_the_data_unless_named(kind: Any, requested: str | None, warp: str, overview: str) -> None:
+    assert (warp_method(kind, requested), overview_method(kind, requested)) == (warp, overview)
 
 
 @pytest.mark.parametrize(("pixel_bytes", "side"), [(1, 512), (48, 512), (64, 256), (128, 256), (400, 128), (9999, 128)])

@@ -111,7 +111,7 @@ def test_the_callers_crs_wins_and_the_file_is_contradicted_aloud() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "wished", "code"),
+    ("changes", "requested", "code"),
     [
         ({}, None, "crs_missing"),
         ({}, "EPSG:1", "crs_unknown"),
@@ -119,9 +119,9 @@ def test_the_callers_crs_wins_and_the_file_is_contradicted_aloud() -> None:
         ({"georeference": "rpcs"}, "EPSG:32632", "not_georeferenced"),
     ],
 )
-def test_a_raster_without_a_place_is_refused(changes: dict[str, Any], wished: str | None, code: str) -> None:
+def test_a_raster_without_a_place_is_refused(changes: dict[str, Any], requested: str | None, code: str) -> None:
     with pytest.raises(PermanentError) as raised:
-        source_crs("a", facts(**changes), wished)
+        source_crs("a", facts(**changes), requested)
     assert raised.value.error_code == code
 
 

@@ -1,1 +1,1 @@
-"""Delimited text: dialect, rows, types, geometry."""
+"""CSV and TSV: dialect, parts, rows, types, geometry."""

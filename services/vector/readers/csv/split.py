@@ -1,8 +1,22 @@
-"""The outline of a file of delimited text: where rows begin for sure, so that a part of it can be read by itself."""
+r"""Where a CSV file can be split: places at which a row begins for sure, so that every part can be read by itself.
+
+A line break ends a row unless it stands within a quoted value, and whether it does depends on all quotation marks
+before it. So all bytes are looked at once, from the front, in blocks that end where a line does:
+
+    a,b,c\n           the header belongs to the first part
+    1,2,"x\n          a quoted value is open at the end of this line: no split behind it
+    y"\n              here it is closed: a row can begin
+    3,5" pipe,4\n     this mark is not at the beginning of a value, so it is text and opens nothing
+    6,7,8\n           a block without any mark is plain: its lines are its rows
+
+A block with marks is split at its end, if no value is open there. Plain blocks are split behind each multiple of
+PART_ROWS rows, which is the default size of a chunk: a task then parses the rows of its chunk and no others. In UTF-16,
+and in encodings with several bytes a character, a byte that looks like a mark may be half of a character; such a file
+stays whole, and each task reads it from the front.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,64 +27,72 @@ from services.vector.readers.csv.dialect import Dialect
 from services.vector.readers.encodings import UTF16
 
 PART_BYTES = 2**19
-"""A part ends with the line that reaches this size, unless a value goes on there, or lines are plain."""
+"""A part with quotation marks ends with the line that reaches this size, unless a value is open there."""
 PART_ROWS = 10_000
-"""A part of plain lines ends with a multiple of them: as many rows as a chunk has by default, which then reads nothing
-beside its own."""
+"""A part of plain lines ends with a multiple of this."""
+# A part of plain lines that reaches this size ends with any of them: rows may be long, and a part is parsed whole.
 _LARGEST_PART = 4 * PART_BYTES
-"""A part of plain lines that reaches this size ends with any of them."""
+# A longer line is read in pieces, so that memory has a limit; the file is not split behind it.
 _LARGEST_LINE = 32 * 2**20
-"""A longer line is looked at in pieces, and the file is not parted behind it."""
-_MANY_BYTE = frozenset(
+_MULTI_BYTE = frozenset(
     ("cp932", "cp936", "cp949", "cp950", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr")
 )
-"""Encodings in which a delimiter's byte may be a part of another character."""
 _QUOTE, _NEWLINE, _RETURN = b'"'[0], b"\n"[0], b"\r"[0]
 
 
 @dataclass(frozen=True)
-class Outline:
-    """What one look at the bytes of a file tells."""
+class CsvSplit:
+    """The parts of a file, and what else one look at its bytes shows."""
 
     starts: tuple[int, ...]
-    """Offsets of the parts, from 0: at each of them a row begins, or what stands before the first one."""
+    """Byte offsets of the parts, from 0: a row begins at each of them but the first, where the header may."""
     longest_line: int
     """In bytes."""
     open_quote: bool
-    """A quotation mark is without its partner."""
+    """The number of quotation marks is odd."""
 
 
-def outline(path: Path, dialect: Dialect) -> Outline:
-    """Look over a file. Memory: about three times a part, or a line of at most 32 MB."""
-    starts, offset, longest, line, quotes, inside = [0], 0, 0, 0, 0, False
+def split_csv(path: Path, dialect: Dialect) -> CsvSplit:
+    """Find the parts of a file. Memory: about three times a part, or a line of at most 32 MB."""
+    starts, offset, longest, line, quotes, is_open = [0], 0, 0, 0, 0, False
     delimiter = ord(dialect.delimiter)
-    can_part = delimiter < 128 and dialect.encoding.name not in _MANY_BYTE | {UTF16}
-    # The names are a line too.
+    can_split = delimiter < 128 and dialect.encoding.name not in _MULTI_BYTE | {UTF16}
+    # Below 0 in the lines before the first row, of which the header is one.
     rows = -1 - dialect.skip
-    for block in _blocks(path):
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
-        line, found = _measure_lines(ends, len(block), line)
-        longest = max(longest, found)
-        marks = block.count(_QUOTE)
-        quotes += marks
-        # Only where lines end is known what a mark at the beginning of the next block means.
-        can_part &= block.endswith(b"\n")
-        if can_part:
-            plain = not (marks or inside)
-            inside = is_open_after(block, delimiter, is_open=inside)
-            places = _find_rows(ends, rows, offset - starts[-1]) if plain else [len(block)]
-            if places and not inside and (len(starts) > 1 or _has_header(block[: places[0]], dialect)):
-                starts += [offset + place for place in places]
-        rows += len(ends)
-        offset += len(block)
-    return Outline(tuple(start for start in starts if start < max(offset, 1)), longest, quotes % 2 == 1)
+    with path.open("rb") as file:
+        while block := file.read(PART_BYTES) + file.readline(_LARGEST_LINE):
+            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
+            line, longest_in_block = _measure_lines(ends, len(block), line)
+            longest = max(longest, longest_in_block)
+            marks = block.count(_QUOTE)
+            quotes += marks
+            # Within a line, what a mark at the beginning of the next block means is unknown, there and from there on.
+            can_split &= block.endswith(b"\n")
+            if can_split:
+                is_plain = not (marks or is_open)
+                is_open = is_open_after(block, delimiter, is_open=is_open)
+                places = _split_plain(ends, rows, offset - starts[-1]) if is_plain else [len(block)]
+                # The header stays in the first part; empty lines may come before it.
+                lines = [] if len(starts) > 1 else block[: sum(places[:1])].splitlines()
+                has_header = len(starts) > 1 or sum(map(bool, map(bytes.strip, lines))) > dialect.skip
+                if places and not is_open and has_header:
+                    starts += [offset + place for place in places]
+            rows += len(ends)
+            offset += len(block)
+    return CsvSplit(tuple(start for start in starts if start < max(offset, 1)), longest, quotes % 2 == 1)
 
 
-def _find_rows(ends: Integers, rows: int, begun: int) -> list[int]:
+def _split_plain(ends: Integers, rows: int, begun: int) -> list[int]:
     """Find the places in a block of plain lines at which parts begin.
 
-    `ends` are the places of the lines' ends, `rows` and `begun` the rows of the file (below 0 in its head) and the
-    bytes of the part before the block.
+    Parameters
+    ----------
+    ends
+        Offsets of the line breaks in the block.
+    rows
+        Rows of the file before the block, below 0 before the first row.
+    begun
+        Bytes of the current part before the block.
     """
     first = PART_ROWS - 1 - (rows % PART_ROWS if rows > 0 else rows)
     places: list[int] = (ends[first::PART_ROWS] + 1).tolist()
@@ -79,38 +101,24 @@ def _find_rows(ends: Integers, rows: int, begun: int) -> list[int]:
 
 
 def is_open_after(block: bytes, delimiter: int, *, is_open: bool) -> bool:
-    """Tell whether a quoted value goes on behind a block of whole lines; `is_open` tells of the place before it.
+    """Whether a quoted value is open behind a block of whole lines; `is_open` says whether one is before it.
 
-    As pyarrow and RFC 4180 have it: a mark opens a value only at its beginning, two of them in a quoted value are one,
-    and what follows the closing mark is text.
+    The rules are those of RFC 4180 as pyarrow reads it: a mark opens a value only at its beginning, two marks within a
+    quoted value are one, and what follows the closing mark is text.
     """
-    count = block.count(_QUOTE)
-    if not count:
+    if b'"' not in block:
         return is_open
     data = np.frombuffer(block, np.uint8)
     marks = np.flatnonzero(data == _QUOTE)
-    if _are_regular(data, marks[int(is_open) :: 2], marks[int(not is_open) :: 2], delimiter):
-        return is_open ^ bool(count % 2)
-    return _follow(block, marks.tolist(), delimiter, is_open=is_open)
-
-
-def _are_regular(data: Bytes, opening: Integers, closing: Integers, delimiter: int) -> bool:
-    """Tell whether marks open and close by turns: each beside a delimiter, a line's end or another mark."""
-    # The block begins and ends where a line does.
-    before = np.where(opening > 0, data[opening - 1], _NEWLINE)
-    after = np.where(closing + 1 < len(data), data[(closing + 1) % len(data)], _NEWLINE)
-    return all(np.isin(beside, (_QUOTE, _NEWLINE, _RETURN, delimiter)).all() for beside in (before, after))
-
-
-def _follow(block: bytes, marks: list[int], delimiter: int, *, is_open: bool) -> bool:
-    """Go from mark to mark, where some of them are no more than text."""
-    before = (_NEWLINE, _RETURN, delimiter)
+    # Whole arrays suffice for what programs write; marks that are text need a walk from one to the next.
+    if _alternate(data, marks[int(is_open) :: 2], marks[int(not is_open) :: 2], delimiter):
+        return is_open ^ bool(len(marks) % 2)
     second = -1
-    for place in marks:
+    for place in marks.tolist():
         if place == second:
             continue
         if not is_open:
-            is_open = place == 0 or block[place - 1] in before
+            is_open = place == 0 or block[place - 1] in (_NEWLINE, _RETURN, delimiter)
         elif block[place + 1 : place + 2] == b'"':
             second = place + 1
         else:
@@ -118,24 +126,27 @@ def _follow(block: bytes, marks: list[int], delimiter: int, *, is_open: bool) ->
     return is_open
 
 
-def _has_header(block: bytes, dialect: Dialect) -> bool:
-    """Tell whether the row of names stands in the first block; lines without a word may come before it."""
-    return sum(1 for line in block.splitlines() if line.strip()) > dialect.skip
+def _alternate(data: Bytes, opening: Integers, closing: Integers, delimiter: int) -> bool:
+    """Whether marks open and close values by turns: each stands beside a delimiter, a line break or another mark."""
+    # Before the block and behind it stands a line break.
+    before = np.where(opening > 0, data[opening - 1], _NEWLINE)
+    after = np.where(closing + 1 < len(data), data[(closing + 1) % len(data)], _NEWLINE)
+    return all(np.isin(beside, (_QUOTE, _NEWLINE, _RETURN, delimiter)).all() for beside in (before, after))
 
 
 def _measure_lines(ends: Integers, size: int, begun: int) -> tuple[int, int]:
-    """Give the bytes of the line that goes on behind a block of a size, and of the longest.
+    """Return the length of the line that a block leaves open, and of its longest line, both in bytes.
 
-    `ends` are the places of the lines' ends in it; `begun` bytes of the first line lie before it.
+    Parameters
+    ----------
+    ends
+        Offsets of the line breaks in the block.
+    size
+        Bytes of the block.
+    begun
+        Bytes of its first line that lie before it.
     """
     if not len(ends):
         return begun + size, begun + size
-    going_on = size - 1 - int(ends[-1])
-    return going_on, max(begun + int(ends[0]), int(np.diff(ends).max(initial=0)), going_on)
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    """Give the file in pieces that end where a line does, if lines are not beyond all measure."""
-    with path.open("rb") as file:
-        while block := file.read(PART_BYTES):
-            yield block + file.readline(_LARGEST_LINE)
+    left_open = size - 1 - int(ends[-1])
+    return left_open, max(begun + int(ends[0]), int(np.diff(ends).max(initial=0)), left_open)

@@ -1,7 +1,7 @@
-"""Types of columns of text, judged on every value: a type is a column's only if all of its values can be read as it.
+"""Types of columns of text, chosen by every value: a type is a column's only if it reads all of them.
 
-Pure. What a type reads is decided by `convert`, for the judgement and for the load alike, so a value that was judged
-to be a number cannot fail to be one later.
+Pure. `convert` alone decides what a type reads, for the choice and for the load alike: a value that counted as a number
+cannot fail to be one later. (GDAL's CSV driver guesses types from the first rows.)
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Kind = Literal["integer", "bigint", "double", "decimal_comma", "boolean", "date", "timestamp", "timestamptz", "text"]
+ColumnType = Literal[
+    "integer", "bigint", "double", "decimal_comma", "boolean", "date", "timestamp", "timestamptz", "text"
+]
 
-KINDS: tuple[Kind, ...] = (
+COLUMN_TYPES: tuple[ColumnType, ...] = (
     "integer", "bigint", "double", "decimal_comma", "boolean", "date", "timestamp", "timestamptz",
 )  # fmt: skip
 """From the narrowest to the widest; text, which reads everything, comes after them."""
@@ -24,72 +26,7 @@ ARROW_TYPES = {
     "timestamptz": pa.timestamp("us", "UTC"), "text": pa.string(),
 }  # fmt: skip
 
-_PLAIN: tuple[Kind, ...] = ("integer", "double", "boolean", "date", "timestamp", "timestamptz")
-"""Types whose values are first read as they stand: most files have no blanks around them, and no words for no value."""
-_FEW = 20
-_MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
-"""Words for no value; in a column of text they are text."""
-
-_CODE = r"^[-+]?0[0-9xX]"
-"""Leading zeros."""
-_LONG_DIGITS = 16
-_LONG = r"^[-+]?[0-9]{16,}$"
-"""More digits than a double has, which bigint may hold."""
-_WITH_COMMA = r"^[-+]?[0-9]+(,[0-9]+)?$"
-_THOUSANDS = r"^[-+]?[0-9]{1,3},[0-9]{3}$|^[-+]?[0-9]+$"
-
-
-class Judge:
-    """What a column of text may be, after all that was seen of it.
-
-    Each part of the column is judged by itself, by the first type that reads all of it; two parts together are what
-    `_JOINED` says of their types.
-    """
-
-    def __init__(self, *, commas_part: bool = False) -> None:
-        """With `commas_part` a comma parts the columns of the file: "1,234" may then be a thousand."""
-        self._found: Kind | None = None
-        self._long = False
-        self._sure_of_comma = not commas_part
-
-    def look(self, values: pa.Array) -> None:
-        """Look at more values of the column."""
-        # What read the parts before most likely reads this one too, as it stands: then nothing is to be found out.
-        if self._found == "text" or values.null_count == len(values) or self._reads_on(values):
-            return
-        known = _known(values)
-        if known.null_count == len(known):
-            return
-        kind = self._kind_of(known)
-        self._found = _join(self._found, kind)
-        if kind == "bigint" and not self._long:
-            self._long = _any_long(known)
-        if kind == "decimal_comma" and not self._sure_of_comma:
-            self._sure_of_comma = pc.any(pc.invert(pc.match_substring_regex(known, _THOUSANDS))).as_py()
-
-    def _reads_on(self, values: pa.Array) -> bool:
-        return self._found is not None and _read_plain(values, self._found) is not None
-
-    def _kind_of(self, known: pa.Array) -> Kind:
-        # Joined with what read the parts before, a narrower type would be the same.
-        if self._found and _reads(known, self._found):
-            return self._found
-        # pyarrow words an error for every value that it cannot read, so a few are tried first.
-        few = known.slice(0, _FEW)
-        return next((kind for kind in KINDS if _reads(few, kind) and _reads(known, kind)), "text")
-
-    @property
-    def kind(self) -> Kind:
-        """Give the narrowest type that reads every value; text for a column without values."""
-        if self._found == "decimal_comma" and not self._sure_of_comma:
-            return "text"
-        # As a floating-point number a long integer would become another one.
-        if self._found in ("double", "decimal_comma") and self._long:
-            return "text"
-        return self._found or "text"
-
-
-_JOINED: dict[frozenset[Kind], Kind] = {
+_JOINED: dict[frozenset[ColumnType], ColumnType] = {
     frozenset(("integer", "bigint")): "bigint",
     frozenset(("integer", "double")): "double",
     frozenset(("bigint", "double")): "double",
@@ -97,25 +34,82 @@ _JOINED: dict[frozenset[Kind], Kind] = {
     frozenset(("bigint", "decimal_comma")): "decimal_comma",
     frozenset(("date", "timestamp")): "timestamp",
 }
+"""The type that reads what either of two reads; of pairs that are not here it is text."""
+
+_UNTRIMMED: tuple[ColumnType, ...] = ("integer", "double", "boolean", "date", "timestamp", "timestamptz")
+"""Types that are first tried on values as they stand: most files have no blanks around values, and no NULL words."""
+_FEW = 20
+_NULL_WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
+"""In a column of text they are text."""
+
+# Leading zeros make a code, such as a postal one, and not a number: they would be lost.
+_CODE = r"^[-+]?0[0-9xX]"
+_LONG_DIGITS = 16
+# More digits than a double has; bigint may hold them.
+_LONG = r"^[-+]?[0-9]{16,}$"
+_WITH_COMMA = r"^[-+]?[0-9]+(,[0-9]+)?$"
+_THOUSANDS = r"^[-+]?[0-9]{1,3},[0-9]{3}$|^[-+]?[0-9]+$"
 
 
-def _join(one: Kind | None, other: Kind) -> Kind:
-    if one is None or one == other:
-        return other
-    return _JOINED.get(frozenset((one, other)), "text")
+class ColumnTyper:
+    """Finds the type of one column of text, batch by batch.
+
+    Each batch has a type of its own, the first that reads all of it; `_JOINED` joins the types of two batches.
+    """
+
+    def __init__(self, *, comma_delimited: bool = False) -> None:
+        """With `comma_delimited`, "1,234" alone is no decimal: it may be a thousand."""
+        self._found: ColumnType | None = None
+        self._has_long = False
+        self._sure_of_comma = not comma_delimited
+
+    def add(self, values: pa.Array) -> None:
+        """Take a batch of the column, an array of strings, into account."""
+        if self._found == "text" or values.null_count == len(values):
+            return
+        # The type of the batches before most likely reads this one too, as it stands. Then it remains the type.
+        if self._found and _read_untrimmed(values, self._found) is not None:
+            return
+        trimmed = _trim(values)
+        if trimmed.null_count == len(trimmed):
+            return
+        found: ColumnType
+        if self._found and _reads(trimmed, self._found):
+            # A narrower type would be joined with that of the batches before to the same.
+            found = self._found
+        else:
+            # pyarrow writes an error text for each value that it cannot read, so a few values are tried first.
+            few = trimmed.slice(0, _FEW)
+            found = next((kind for kind in COLUMN_TYPES if _reads(few, kind) and _reads(trimmed, kind)), "text")
+        if found == "bigint" and not self._has_long:
+            self._has_long = _has_long(trimmed)
+        if found == "decimal_comma" and not self._sure_of_comma:
+            self._sure_of_comma = pc.any(pc.invert(pc.match_substring_regex(trimmed, _THOUSANDS))).as_py()
+        if self._found not in (None, found):
+            found = _JOINED.get(frozenset((self._found, found)), "text")
+        self._found = found
+
+    @property
+    def column_type(self) -> ColumnType:
+        """The narrowest type that reads every value; text for a column without values."""
+        if self._found == "decimal_comma" and not self._sure_of_comma:
+            return "text"
+        # As a double a long integer would become another number.
+        if self._found in ("double", "decimal_comma") and self._has_long:
+            return "text"
+        return self._found or "text"
 
 
-def convert(values: pa.Array, kind: Kind) -> pa.Array:
-    """Read text as a type. Raises pyarrow.ArrowInvalid when a value cannot be."""
+def convert(values: pa.Array, kind: ColumnType) -> pa.Array:
+    """Return strings as an array of ARROW_TYPES[kind]. Raises pyarrow.ArrowInvalid when a value cannot be read."""
     if kind == "text":
         return values
-    plain = _read_plain(values, kind)
-    return _convert(_known(values), kind) if plain is None else plain
+    read = _read_untrimmed(values, kind)
+    return _convert(_trim(values), kind) if read is None else read
 
 
-def _read_plain(values: pa.Array, kind: Kind) -> pa.Array | None:
-    """Read values as they stand, if none has blanks around it or is a word for no value."""
-    if kind not in _PLAIN or not _reads(values.slice(0, _FEW), kind):
+def _read_untrimmed(values: pa.Array, kind: ColumnType) -> pa.Array | None:
+    if kind not in _UNTRIMMED or not _reads(values.slice(0, _FEW), kind):
         return None
     try:
         return _convert(values, kind)
@@ -123,53 +117,51 @@ def _read_plain(values: pa.Array, kind: Kind) -> pa.Array | None:
         return None
 
 
-def _known(values: pa.Array) -> pa.Array:
+def _trim(values: pa.Array) -> pa.Array:
     trimmed = pc.ascii_trim_whitespace(values)
-    return pc.if_else(pc.is_in(trimmed, _MISSING), pa.scalar(None, pa.string()), trimmed)
+    return pc.if_else(pc.is_in(trimmed, _NULL_WORDS), pa.scalar(None, pa.string()), trimmed)
 
 
-def _reads(known: pa.Array, kind: Kind) -> bool:
+def _reads(trimmed: pa.Array, kind: ColumnType) -> bool:
     try:
-        _convert(known, kind)
+        _convert(trimmed, kind)
     except pa.ArrowInvalid:
         return False
     return True
 
 
-def _convert(known: pa.Array, kind: Kind) -> pa.Array:
+def _convert(trimmed: pa.Array, kind: ColumnType) -> pa.Array:
     if kind == "boolean":
-        return _convert_booleans(known)
+        # pyarrow's cast would take 0 and 1 for booleans, too.
+        words = pc.utf8_lower(trimmed)
+        true = pc.equal(words, "true")
+        _require(pc.all(pc.or_(true, pc.equal(words, "false"))).as_py() is not False)
+        return true
     if kind == "decimal_comma":
-        _refuse_unless(pc.all(pc.match_substring_regex(known, _WITH_COMMA)).as_py() is not False)
-        known = pc.replace_substring(known, ",", ".")
-    read = known.cast(ARROW_TYPES[kind])
+        _require(pc.all(pc.match_substring_regex(trimmed, _WITH_COMMA)).as_py() is not False)
+        trimmed = pc.replace_substring(trimmed, ",", ".")
+    read = trimmed.cast(ARROW_TYPES[kind])
     if kind in ("integer", "bigint"):
-        _refuse_unless(not _any_code(known))
+        _require(not _has_code(trimmed))
     elif pa.types.is_floating(read.type):
-        _refuse_unless(pc.all(pc.is_finite(read)).as_py() is not False)
-        _refuse_unless(not (_any_code(known) or _any_long(known)))
+        # The cast reads "inf" and 1e999, which no source means.
+        _require(pc.all(pc.is_finite(read)).as_py() is not False)
+        _require(not (_has_code(trimmed) or _has_long(trimmed)))
     return read
 
 
-def _any_code(known: pa.Array) -> bool:
-    """Tell whether a number has leading zeros. Few begin with one at all, so the pattern is seldom needed."""
-    zeros = (pc.any(pc.starts_with(known, sign + "0")).as_py() for sign in ("", "-", "+"))
-    return any(zeros) and bool(pc.any(pc.match_substring_regex(known, _CODE)).as_py())
+def _has_code(trimmed: pa.Array) -> bool:
+    # Few numbers begin with a zero at all, so the pattern is seldom needed.
+    zeros = (pc.any(pc.starts_with(trimmed, sign + "0")).as_py() for sign in ("", "-", "+"))
+    return any(zeros) and bool(pc.any(pc.match_substring_regex(trimmed, _CODE)).as_py())
 
 
-def _any_long(known: pa.Array) -> bool:
-    """Tell whether a whole number has more digits than a double holds."""
-    longest = pc.max(pc.binary_length(known)).as_py() or 0
-    return longest >= _LONG_DIGITS and bool(pc.any(pc.match_substring_regex(known, _LONG)).as_py())
+def _has_long(trimmed: pa.Array) -> bool:
+    """Whether a whole number has more digits than a double holds."""
+    longest = pc.max(pc.binary_length(trimmed)).as_py() or 0
+    return longest >= _LONG_DIGITS and bool(pc.any(pc.match_substring_regex(trimmed, _LONG)).as_py())
 
 
-def _convert_booleans(known: pa.Array) -> pa.Array:
-    words = pc.utf8_lower(known)
-    true = pc.equal(words, "true")
-    _refuse_unless(pc.all(pc.or_(true, pc.equal(words, "false"))).as_py() is not False)
-    return true
-
-
-def _refuse_unless(fits: bool) -> None:
+def _require(fits: bool) -> None:
     if not fits:
         raise pa.ArrowInvalid("a value is of another type")

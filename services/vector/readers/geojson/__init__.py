@@ -1,1 +1,1 @@
-"""GeoJSON and GeoJSON sequences: what GDAL's driver does not tell."""
+"""GeoJSON and GeoJSON sequences: what GDAL's driver does not check."""

@@ -1,4 +1,4 @@
-"""The entries of a GeoJSON's `features`, found without parsing: GDAL passes over those that are no Feature."""
+"""The elements of a GeoJSON's `features`, found without parsing: GDAL passes over those that are not a Feature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from schema.errors import PermanentError
-from services.vector.readers.source_layer import SourceBatch
 
 _BLOCK = 2**20
 _KEY = b'"geometry"'
@@ -19,42 +18,59 @@ _BEFORE = 256
 """Bytes before an array in which its name is looked for."""
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _QUOTE, _COMMA, _OPEN, _CLOSE = ord('"'), ord(","), ord("["), ord("]")
-_MAX_ENTRY = 64 * 2**20
+# A larger element is not parsed only to name it in a message.
+_MAX_PARSED = 64 * 2**20
 
 
-def checked(path: Path, batches: Iterator[SourceBatch], check: Callable[[], None]) -> Iterator[SourceBatch]:
-    """Give the batches, and check at their end that each entry became a row. Raises PermanentError naming the entry.
+def check_count(path: Path, rows: int, check: Callable[[], None]) -> None:
+    """Check that each element of `features` became a row. Raises PermanentError naming the first that did not.
 
-    As a rule there is one "geometry" for each row, which is seen at 1 GB a second; only else are the entries counted.
+    As a rule there is one "geometry" for each row, which is counted at 2 GB a second. Only otherwise are the elements
+    themselves counted, at 50 MB a second.
     """
-    rows = 0
-    for batch in batches:
-        rows += len(batch.fids)
-        yield batch
-    if _count_keys(path) == rows:
+    keys, tail = 0, b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            keys += (tail + block).count(_KEY)
+            tail = block[1 - len(_KEY) :]
+    if keys == rows:
         return
-    entries = sum(1 for _ in spans(path, check))
-    if entries > rows:
+    elements = sum(1 for _ in find_features(path, check))
+    if elements > rows:
         raise PermanentError(
-            f"The file has {entries} features, but only {rows} can be read{_first_wrong(path, check)}.",
-            remediation='Correct the file: each entry of "features" has "type": "Feature". Upload it anew.',
+            f"The file has {elements} features, but only {rows} can be read{_first_wrong(path, check)}.",
+            remediation='Correct the file, so that each element of "features" has "type": "Feature", and upload it '
+            "again.",
             code="source_unreadable",
         )
 
 
-def spans(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, int]]:
-    """Give where each entry of `features` begins and ends in the file, by its brackets, quotes and commas alone."""
+def type_of(text: bytes) -> object:
+    """Return the type of a GeoJSON object; None for what is not one."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value.get("type") if isinstance(value, dict) else None
+
+
+def find_features(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, int]]:
+    """Yield the offsets at which each element of `features` begins and ends.
+
+    They are found by brackets, quotation marks and commas alone, in arrays of one block: parsing would take Python
+    objects for the whole file. Memory: a few arrays of the size of a block, 1 MB.
+    """
     inside, depth, start = 0, 0, -1
     at, tail = 0, b""
     for block in _blocks(path):
         check()
-        # What is escaped is no quotation mark.
+        # An escaped quotation mark neither opens nor closes a text.
         data = np.frombuffer(_ESCAPE.sub(b"__", block), np.uint8)
         quoted = (np.cumsum(data == _QUOTE) + inside) % 2 == 1
         turns = np.where(quoted, 0, _TURNS[data])
         depths = depth + np.cumsum(turns)
         plain = ~quoted & np.isin(data, (_COMMA, _OPEN, _CLOSE))
-        # An array of the outermost object, its end, and the commas between.
+        # The brackets of arrays in the outermost object, and the commas between their elements.
         marks = plain & np.where(data == _CLOSE, depths == 1, depths == 2)
         for place in np.flatnonzero(marks).tolist():
             if data[place] == _OPEN:
@@ -75,33 +91,16 @@ _TURNS[[ord("}"), ord("]")]] = -1
 def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            # An escape is not cut in two: an odd number of backslashes at the end takes one byte more.
+            # A block must not end within an escape: after an odd number of backslashes it takes one byte more.
             while (len(block) - len(block.rstrip(b"\\"))) % 2 and (more := file.read(1)):
                 block += more
             yield block
 
 
-def _count_keys(path: Path) -> int:
-    found, tail = 0, b""
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            found += (tail + block).count(_KEY)
-            tail = block[1 - len(_KEY) :]
-    return found
-
-
 def _first_wrong(path: Path, check: Callable[[], None]) -> str:
     with path.open("rb") as file:
-        for number, (start, end) in enumerate(spans(path, check), start=1):
+        for number, (start, end) in enumerate(find_features(path, check), start=1):
             file.seek(start)
-            if end - start < _MAX_ENTRY and not _is_feature(file.read(end - start)):
-                return f"; the first that is no Feature is entry {number}"
+            if end - start < _MAX_PARSED and type_of(file.read(end - start)) != "Feature":
+                return f"; the first one that is not a Feature is element {number}"
     return ""
-
-
-def _is_feature(text: bytes) -> bool:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and value.get("type") == "Feature"

@@ -1,4 +1,4 @@
-"""The geometry of a placemark, put together while its elements are read."""
+"""The geometry of a placemark, built while its elements are read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import shapely
 
-UNREADABLE = "coordinates_unreadable"
-ONE_POINT = "line_of_one_point"
+from services.vector.geometry import reasons
+
 _POINT, _POINT_Z = struct.Struct("<BIdd"), struct.Struct("<BIddd")
+_COLLECTIONS: dict[str, Any] = {
+    "Point": shapely.MultiPoint,
+    "LineString": shapely.MultiLineString,
+    "Polygon": shapely.MultiPolygon,
+}
 _LOOSE_COMMA = re.compile(r"\s*,\s*")
 _MAX_TEXT = 1_000
 
@@ -35,17 +40,18 @@ class Shapes:
             self._rings = []
 
     def add(self, text: str, *, commas: bool) -> None:
-        """Add the coordinates of an element: tuples with commas, or one tuple of a track without."""
+        """Add the coordinates of an element: tuples separated by blanks, or one tuple of a track, without commas."""
         if not text:
-            # Between two points of a track: the place at this moment is not known.
+            # In a track: the place at this moment is not known.
             return
         self._text = self._text or text
         if commas and ", " in text:
+            # Not allowed by the specification, and written all the same.
             text = _LOOSE_COMMA.sub(",", text)
         try:
             tuples = [_numbers(part.split(",")) for part in text.split()] if commas else [_numbers(text.split())]
         except ValueError:
-            self._fail(UNREADABLE, text)
+            self._fail(reasons.COORDINATES_UNREADABLE, text)
             return
         self._points += tuples
 
@@ -61,30 +67,28 @@ class Shapes:
         try:
             shape = self._build(name)
         except (ValueError, shapely.errors.GEOSException):
-            self._fail(UNREADABLE, self._text)
+            self._fail(reasons.COORDINATES_UNREADABLE, self._text)
             return
         if shape is not None:
             self._shapes.append(shape)
 
-    def finish(self) -> tuple[Any | None, str | None, str]:
-        """Give the geometry as WKB, or what is wrong with it and the coordinates that this is about."""
-        if self._fault:
-            return None, self._fault, self._text
-        return self._as_wkb(), None, ""
+    def finish(self) -> tuple[bytes | None, str | None, str]:
+        """Return the geometry as ISO WKB, or the reason why it has none and the coordinates that cannot be read."""
+        if self._fault or not self._shapes:
+            return None, self._fault, self._text if self._fault else ""
+        if len(self._shapes) == 1 and isinstance(self._shapes[0], tuple):
+            # The most frequent type by far: its WKB is written without a shapely object.
+            point = self._shapes[0]
+            return _POINT.pack(1, 1, *point) if len(point) == 2 else _POINT_Z.pack(1, 1001, *point), None, ""
+        shapes = [shapely.Point(shape) if isinstance(shape, tuple) else shape for shape in self._shapes]
+        types = {shape.geom_type for shape in shapes}
+        collect = _COLLECTIONS.get(types.pop() if len(types) == 1 else "", shapely.GeometryCollection)
+        shape = shapes[0] if len(shapes) == 1 else collect(shapes)
+        return shapely.to_wkb(shape, output_dimension=3, flavor="iso", byte_order=1), None, ""
 
     def _fail(self, fault: str, text: str) -> None:
         if self._fault is None:
             self._fault, self._text = fault, text[:_MAX_TEXT]
-
-    def _as_wkb(self) -> Any | None:
-        if not self._shapes:
-            return None
-        if len(self._shapes) == 1 and isinstance(self._shapes[0], tuple):
-            point = self._shapes[0]
-            return _POINT.pack(1, 1, *point) if len(point) == 2 else _POINT_Z.pack(1, 1001, *point)
-        self._shapes = [shapely.Point(shape) if isinstance(shape, tuple) else shape for shape in self._shapes]
-        shape = self._shapes[0] if len(self._shapes) == 1 else _collect(self._shapes)
-        return shapely.to_wkb(shape, output_dimension=3, flavor="iso", byte_order=1)
 
     def _build(self, name: str) -> Any | None:
         points, self._points = self._points, []
@@ -95,12 +99,11 @@ class Shapes:
         if not points:
             return None
         if name == "Point":
-            # By far the most frequent, and made without a geometry in between.
             return points[0]
         if name in ("LineString", "LinearRing", "Track"):
             if len(points) > 1:
                 return shapely.LineString(_even(points))
-            self._fail(ONE_POINT, self._text)
+            self._fail(reasons.ONE_POINT, self._text)
         return None
 
 
@@ -110,7 +113,7 @@ def _ring(points: list[tuple[float, ...]]) -> Any:
 
 
 def _even(points: list[tuple[float, ...]]) -> Any:
-    """Give points the same number of coordinates: heights only where all have one."""
+    """Return points of equal dimension, shape (n, 2) or (n, 3): heights are kept only where all points have one."""
     width = min(len(point) for point in points) if points else 2
     return np.array([point[:width] for point in points])
 
@@ -120,14 +123,3 @@ def _numbers(parts: list[str]) -> tuple[float, ...]:
     if len(numbers) < 2:
         raise ValueError("a coordinate needs two numbers")
     return numbers
-
-
-def _collect(shapes: list[Any]) -> Any:
-    kinds = {shape.geom_type for shape in shapes}
-    if kinds == {"Point"}:
-        return shapely.MultiPoint(shapes)
-    if kinds == {"LineString"}:
-        return shapely.MultiLineString(shapes)
-    if kinds == {"Polygon"}:
-        return shapely.MultiPolygon(shapes)
-    return shapely.GeometryCollection(shapes)

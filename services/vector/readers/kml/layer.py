@@ -1,4 +1,4 @@
-"""The placemarks of a KML document as a layer: columns of text are judged as those of delimited text are."""
+"""The placemarks of a KML document as a layer: types of columns are found as those of CSV files are."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from schema.words import clip, listed
 from services.vector.geometry import wkb
 from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers.csv import types as csv_types
-from services.vector.readers.csv.types import Judge, Kind
+from services.vector.readers.csv.types import ColumnType, ColumnTyper
 from services.vector.readers.kml.elements import LAYER, Placemark, read_placemarks
 from services.vector.readers.source_layer import FAULT_TYPE, SourceBatch, SourceLayer
 
 BATCH_ROWS = 1_000
 MAX_COLUMNS = 10_000
+MAX_RAW = 10_000
+"""Characters of a faulty placemark that are kept."""
 _WGS84 = "EPSG:4326"
 
 
@@ -28,44 +30,53 @@ _WGS84 = "EPSG:4326"
 def open_placemarks(
     path: Path, name: str, read_options: ReadOptions, check: Callable[[], None]
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
-    """Open a KML document for one pass over its placemarks, of all folders or of the one that the read_options name."""
-    folders, kinds = _judge(path, read_options, check)
-    fields = tuple((column, csv_types.ARROW_TYPES[kind]) for column, kind in kinds.items())
-    reading = {"folders": folders[:100], "column_types": dict(kinds)}
+    """Open a KML document for one pass over its placemarks, of all folders or of the one in `read_options.layer`.
+
+    Raises
+    ------
+    PermanentError
+        The XML is not well-formed, there is no such folder, or there are more than MAX_COLUMNS names of data.
+    """
+    folders, types = _find_columns(path, read_options, check)
+    fields = tuple((column, csv_types.ARROW_TYPES[kind]) for column, kind in types.items())
+    reading = {"folders": folders[:100], "column_types": dict(types)}
     layer = SourceLayer(name, read_options.source_crs or _WGS84, fields, None, reading)
-    yield layer, _batches(_chosen(read_placemarks(path, check), read_options), kinds)
+    yield layer, _batches(_chosen(read_placemarks(path, check), read_options), types)
 
 
-def _judge(path: Path, read_options: ReadOptions, check: Callable[[], None]) -> tuple[list[str], dict[str, Kind]]:
-    """Read the whole document for its folders, and for the columns and their types."""
+def _find_columns(
+    path: Path, read_options: ReadOptions, check: Callable[[], None]
+) -> tuple[list[str], dict[str, ColumnType]]:
+    """Read the whole document; return its folders, and the types of its columns by their names."""
     folders: dict[str, None] = {}
-    judges: dict[str, Judge] = {}
+    typers: dict[str, ColumnTyper] = {}
     for batch in _in_batches(read_placemarks(path, check, geometries=False)):
         folders |= dict.fromkeys(mark.layer for mark in batch)
         chosen = list(_chosen(iter(batch), read_options))
         for column in dict.fromkeys(key for mark in chosen for key in mark.values):
-            judge = judges.setdefault(column, Judge(commas_part=True))
-            judge.look(pa.array([mark.values.get(column) for mark in chosen], pa.string()))
-        if len(judges) > MAX_COLUMNS:
+            # As in a CSV with commas, "1,234" alone may be a thousand.
+            typer = typers.setdefault(column, ColumnTyper(comma_delimited=True))
+            typer.add(pa.array([mark.values.get(column) for mark in chosen], pa.string()))
+        if len(typers) > MAX_COLUMNS:
             raise PermanentError(
-                f"The placemarks have more than {MAX_COLUMNS} different names of data.",
-                remediation="Export the data as a table with few columns, such as GeoPackage.",
+                f"The placemarks have data under more than {MAX_COLUMNS} different names.",
+                remediation="Export the data to a format with a fixed set of columns, such as GeoPackage.",
                 code="too_many_columns",
             )
     if read_options.layer is not None and read_options.layer not in (ALL_LAYERS, *folders):
         raise PermanentError(
             f"The file has no folder {clip(read_options.layer)!r}. Its folders are: {listed(folders)}.",
-            remediation="Choose one of these as layer, or leave layer out to load all of them.",
+            remediation='Choose one of them with "layer", or leave "layer" out to load all of them.',
             code="layer_missing",
         )
-    return list(folders), {LAYER: "text", **{column: judge.kind for column, judge in judges.items()}}
+    return list(folders), {LAYER: "text", **{column: typer.column_type for column, typer in typers.items()}}
 
 
 def _chosen(marks: Iterator[Placemark], read_options: ReadOptions) -> Iterator[Placemark]:
     every = read_options.layer in (None, ALL_LAYERS)
     for mark in marks:
         if every or mark.layer == read_options.layer:
-            # The folder is a column like the others; data of that name gives way.
+            # The folder is a column too; data of that name are renamed.
             if LAYER in mark.values:
                 mark.values[f"{LAYER}_data"] = mark.values.pop(LAYER)
             yield mark
@@ -76,25 +87,25 @@ def _in_batches(marks: Iterator[Placemark]) -> Iterator[list[Placemark]]:
         yield batch
 
 
-def _batches(marks: Iterator[Placemark], kinds: dict[str, Kind]) -> Iterator[SourceBatch]:
+def _batches(marks: Iterator[Placemark], types: dict[str, ColumnType]) -> Iterator[SourceBatch]:
     first = 0
     for batch in _in_batches(marks):
         texts = [pa.array([mark.layer for mark in batch], pa.string())]
-        texts += [pa.array([mark.values.get(column) for mark in batch], pa.string()) for column in list(kinds)[1:]]
-        values = [csv_types.convert(text, kind) for text, kind in zip(texts, kinds.values(), strict=True)]
-        attributes = pa.RecordBatch.from_arrays(values, names=list(kinds))
+        texts += [pa.array([mark.values.get(column) for mark in batch], pa.string()) for column in list(types)[1:]]
+        values = [csv_types.convert(text, kind) for text, kind in zip(texts, types.values(), strict=True)]
+        attributes = pa.RecordBatch.from_arrays(values, names=list(types))
         geometry = pa.array([mark.geometry for mark in batch], pa.binary())
+        faults = [
+            {"reason": mark.fault, "raw": str({**mark.values, "coordinates": mark.text})[:MAX_RAW]}
+            if mark.fault
+            else None
+            for mark in batch
+        ]
         yield SourceBatch(
-            np.arange(first, first + len(batch)), attributes, geometry, wkb.read_headers(geometry).kinds, _faults(batch)
+            fids=np.arange(first, first + len(batch)),
+            attributes=attributes,
+            geometry=geometry,
+            type_codes=wkb.read_headers(geometry).kinds,
+            faults=pa.array(faults, FAULT_TYPE) if any(faults) else None,
         )
         first += len(batch)
-
-
-def _faults(batch: list[Placemark]) -> pa.Array | None:
-    if not any(mark.fault for mark in batch):
-        return None
-    return pa.array([_fault(mark) if mark.fault else None for mark in batch], FAULT_TYPE)
-
-
-def _fault(mark: Placemark) -> dict[str, str | None]:
-    return {"reason": mark.fault, "raw": str({**mark.values, "coordinates": mark.text})[:10_000]}

@@ -1,4 +1,4 @@
-"""Types of columns of text: judged on every value."""
+"""Types of columns of text, found by every value."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.vector.readers.csv.types import ARROW_TYPES, Judge, convert
+from services.vector.readers.csv.types import ARROW_TYPES, ColumnTyper, convert
 
 
-def judge(*parts: list[str | None], commas_part: bool = False) -> str:
-    found = Judge(commas_part=commas_part)
+def type_of(*parts: list[str | None], comma_delimited: bool = False) -> str:
+    found = ColumnTyper(comma_delimited=comma_delimited)
     for part in parts:
-        found.look(pa.array(part, pa.string()))
-    return found.kind
+        found.add(pa.array(part, pa.string()))
+    return found.column_type
 
 
 @pytest.mark.parametrize(
@@ -51,20 +51,20 @@ def judge(*parts: list[str | None], commas_part: bool = False) -> str:
     ],
 )
 def test_a_column_has_the_narrowest_type_that_reads_all_of_it(values: list[str | None], kind: str) -> None:
-    assert judge(values) == kind
+    assert type_of(values) == kind
     # One value of the last part decides.
-    assert judge(values[:1], values[1:]) == kind
+    assert type_of(values[:1], values[1:]) == kind
 
 
-def test_a_type_is_judged_on_the_whole_file() -> None:
-    assert judge(["1"] * 1000, ["2"] * 1000, ["x"]) == "text"
-    assert judge(["1"] * 1000, ["2.5"]) == "double"
+def test_a_type_is_found_by_the_whole_file() -> None:
+    assert type_of(["1"] * 1000, ["2"] * 1000, ["x"]) == "text"
+    assert type_of(["1"] * 1000, ["2.5"]) == "double"
 
 
-def test_a_comma_between_thousands_is_no_decimal_comma() -> None:
-    assert judge(["1,234", "12"], commas_part=True) == "text"
-    assert judge(["1,234", "12,5"], commas_part=True) == "decimal_comma"
-    assert judge(["1,234"]) == "decimal_comma"
+def test_a_comma_between_thousands_is_not_a_decimal_comma() -> None:
+    assert type_of(["1,234", "12"], comma_delimited=True) == "text"
+    assert type_of(["1,234", "12,5"], comma_delimited=True) == "decimal_comma"
+    assert type_of(["1,234"]) == "decimal_comma"
 
 
 def test_values_are_read_as_their_type() -> None:
@@ -90,8 +90,8 @@ cells = st.one_of(
 
 
 @given(st.lists(st.lists(cells, max_size=6), max_size=4), st.booleans())
-def test_what_was_judged_can_be_read(parts: list[list[str | None]], commas_part: bool) -> None:
-    kind = judge(*parts, commas_part=commas_part)
+def test_a_column_can_be_read_as_the_type_that_was_found(parts: list[list[str | None]], comma_delimited: bool) -> None:
+    kind = type_of(*parts, comma_delimited=comma_delimited)
     for part in parts:
         values = pa.array(part, pa.string())
         read = convert(values, kind)  # type: ignore[arg-type]

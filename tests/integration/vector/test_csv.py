@@ -1,4 +1,4 @@
-"""Delimited text: columns of coordinates and of shapes, the types of the others, and rows that do not fit."""
+"""CSV files: columns of coordinates and of shapes, the types of the others, and rows that do not fit."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def test_coordinates_are_found_by_their_usual_names(loader: Loader, header: str)
         ),
     ],
 )
-def test_delimited_text_is_read_however_it_is_written(
-    loader: Loader, text: str, encoding: str, reading: dict[str, Any]
-) -> None:
+def test_a_csv_is_read_however_it_is_written(loader: Loader, text: str, encoding: str, reading: dict[str, Any]) -> None:
     loader.put("a.csv", text.encode(encoding))
     result = loader.load("a.csv")
     assert loader.rows("SELECT name, ST_X(geom), ST_Y(geom) FROM geo.a") == [("Größe", 11.25, 48.5)]
@@ -100,7 +98,7 @@ def test_one_wrong_latitude_does_not_swap_the_axes(loader: Loader) -> None:
 
 def test_projected_coordinates_need_source_crs(loader: Loader) -> None:
     loader.put("a.csv", b"x,y\n500000,5000000\n500100,5000100\n")
-    with pytest.raises(PermanentError, match="in y and x are no degrees") as raised:
+    with pytest.raises(PermanentError, match="in y and x are not in degrees") as raised:
         loader.load("a.csv")
     assert raised.value.error_code == "crs_missing"
     loader.load("a.csv", source_crs="EPSG:25832")

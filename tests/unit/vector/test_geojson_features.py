@@ -1,4 +1,4 @@
-"""The entries of a GeoJSON's features are found by brackets, quotes and commas, whatever stands in the texts."""
+"""The elements of a GeoJSON's features are found by brackets, quotes and commas, whatever stands in the texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHECKS = (HealthCheck.function_scoped_fixture,)
     escaped=st.booleans(),
 )
 @settings(suppress_health_check=CHECKS, deadline=None)
-def test_every_entry_is_found(
+def test_every_element_is_found(
     tmp_path: Path, features: list[Any], others: dict[str, Any], block: int, indent: int | None, escaped: bool
 ) -> None:
     path = tmp_path / "a.geojson"
@@ -36,11 +36,11 @@ def test_every_entry_is_found(
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(geojson_features, "_BLOCK", block)
-        found = [json.loads(data[start:end]) for start, end in geojson_features.spans(path, lambda: None)]
+        found = [json.loads(data[start:end]) for start, end in geojson_features.find_features(path, lambda: None)]
     assert found == features
 
 
 @pytest.mark.parametrize("data", [b'{"type": "Feature"}', b"[]", b"", b'{"a": {"features": [1]}}', b'{"features": {}}'])
-def test_where_there_are_no_features_there_are_no_entries(tmp_path: Path, data: bytes) -> None:
+def test_where_there_are_no_features_there_are_no_elements(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
-    assert not list(geojson_features.spans(tmp_path / "a", lambda: None))
+    assert not list(geojson_features.find_features(tmp_path / "a", lambda: None))

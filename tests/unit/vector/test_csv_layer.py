@@ -1,4 +1,4 @@
-"""The reader of delimited text."""
+"""The reader of CSV files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.vector.geometry import reasons
 from services.vector.read_options import ReadOptions
 from services.vector.readers.csv import rows as csv_rows
 from services.vector.readers.csv.dialect import read_dialect
-from services.vector.readers.csv.layer import RAGGED, open_delimited
+from services.vector.readers.csv.layer import open_csv
 
 
 def read(data: bytes, **read_options: Any) -> tuple[list[str], list[tuple[Any, ...]], list[str | None], dict[str, Any]]:
-    """Give names, rows, faults and what was chosen."""
+    """Return names, rows, faults and what was chosen."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
         path.write_bytes(data)
-        with open_delimited(path, "a", ReadOptions(**read_options), lambda: None) as (layer, batches):
+        with open_csv(path, "a", ReadOptions(**read_options), lambda: None) as (layer, batches):
             rows: list[tuple[Any, ...]] = []
             faults: list[str | None] = []
             for batch in batches:
@@ -66,7 +67,7 @@ def test_ragged_rows_keep_their_place(monkeypatch: pytest.MonkeyPatch, rows: int
     assert len(found) == rows
     for n, (row, fault) in enumerate(zip(found, faults, strict=True)):
         ragged = every > 1 and n % every == 0
-        assert (row[2], fault) == ((None, RAGGED) if ragged else (n, None))
+        assert (row[2], fault) == ((None, reasons.RAGGED) if ragged else (n, None))
 
 
 def test_the_delimiter_is_the_one_that_most_rows_agree_on(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_the_delimiter_is_the_one_that_most_rows_agree_on(tmp_path: Path) -> Non
 
 def test_a_crs_that_only_later_shapes_name_is_theirs(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,wkt\n" + "1,\n" * 300 + '2,"SRID=25832;POINT(500000 5000000)"\n' * 3)
-    with open_delimited(tmp_path / "a.csv", "a", ReadOptions(), lambda: None) as (layer, batches):
+    with open_csv(tmp_path / "a.csv", "a", ReadOptions(), lambda: None) as (layer, batches):
         assert layer.crs == "EPSG:25832"
         assert sum(len(batch.fids) for batch in batches) == 303
 
@@ -91,7 +92,7 @@ def test_a_crs_that_only_later_shapes_name_is_theirs(tmp_path: Path) -> None:
 def test_a_shape_may_be_longer_than_what_the_dialect_is_judged_by(tmp_path: Path) -> None:
     corners = ", ".join(f"{n / 100_000} 1" for n in range(50_000))
     (tmp_path / "a.csv").write_text(f'id,wkt\n1,"LINESTRING ({corners})"\n')
-    with open_delimited(tmp_path / "a.csv", "a", ReadOptions(), lambda: None) as (_, batches):
+    with open_csv(tmp_path / "a.csv", "a", ReadOptions(), lambda: None) as (_, batches):
         assert [len(batch.fids) for batch in batches] == [1]
 
 
@@ -119,4 +120,4 @@ def test_no_row_of_any_text_is_lost(rows: list[list[str]]) -> None:
     _, found, faults, _ = read(("lat,lon,text\n" + "\n".join(whole)).encode(), wkt_column="text")
     assert len(found) == len(whole)
     expected = [len(row) != 3 for row in rows if row]
-    assert [fault == RAGGED for fault in faults] == expected
+    assert [fault == reasons.RAGGED for fault in faults] == expected
