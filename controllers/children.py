@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from controllers.child import CLAIM
-from controllers.journal import record
+from controllers.journal import describe, record
 from repositories.tasks import Claim
 from schema.errors import TransientError
+from schema.jobs import TaskQueue
 from schema.messages import JobMessage
 from schema.settings import Settings
 
@@ -35,6 +36,9 @@ START_SECONDS = 60
 RECYCLE_TASKS = 1_000
 """What a task leaks shows in the size, which is looked at after each one; a new process takes a second to start."""
 _PROJECT = Path(__file__).parent.parent
+HEAVY_QUEUES = (TaskQueue.VECTOR, TaskQueue.RASTER)
+"""Whose tasks run in children; light ones run in the worker itself."""
+MB = 1024 * 1024
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _logger = logging.getLogger("geostage")
 
@@ -46,10 +50,18 @@ class ChildDied(TransientError):
     category = "infrastructure"
 
 
+class TooManyMessages(TransientError):
+    """The host hands a worker more messages of a queue at once than it has processes for."""
+
+    code = "too_many_messages"
+    category = "configuration"
+
+
 class Child:
     """One process with its lines of words."""
 
-    def __init__(self, builder: str, kind: str) -> None:
+    def __init__(self, builder: str, kind: str, settings: Settings) -> None:
+        self._settings = settings
         # The child finds packages where this process does, wherever the Functions host has put them.
         start = (
             f"import sys; sys.path[:] = {sys.path!r}; from controllers.child import main; main({builder!r}, {kind!r})"
@@ -78,6 +90,13 @@ class Child:
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process.poll() is None
+
+    @property
+    def fit(self) -> bool:
+        """Whether it may be given another task: it runs, has not grown large and has not served very many."""
+        if self.tasks >= RECYCLE_TASKS or self.resident_bytes() > self._settings.task_memory_mb * MB / 2:
+            return False
+        return self.alive
 
     def resident_bytes(self) -> int:
         """Give the resident size; 0 where /proc does not tell."""
@@ -115,6 +134,41 @@ class Child:
             "check it with ogrinfo or gdalinfo.",
         )
 
+    def run(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
+        """Run a claimed task to its end; `advanced` is told the stage that its job has moved on to.
+
+        Raises
+        ------
+        ChildDied
+            The child crashed, hung past the deadline or grew past its limit; it has been ended.
+        """
+        try:
+            self._run(claim, lost, advanced)
+        except BaseException:
+            # Whatever happened: a child in the middle of a task must not be given another.
+            self.kill()
+            raise
+
+    def _run(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
+        self.tasks += 1
+        self.say(claim=CLAIM.dump_python(claim, mode="json"))
+        deadline = time.monotonic() + self._settings.task_deadline_seconds
+        stop_by = float("inf")
+        while True:
+            for word in self.words(LOOK_SECONDS):
+                if "log" in word:
+                    _logger.log(word["log"][0], "%s", word["log"][1])
+                elif "advanced" in word:
+                    advanced(JobMessage(**word["advanced"]))
+                elif "done" in word:
+                    return
+            self._look_at_size()
+            if stop_by == float("inf") and lost():
+                self.say(lost=True)
+                stop_by = time.monotonic() + GRACE_SECONDS
+            if time.monotonic() > min(stop_by, deadline + GRACE_SECONDS):
+                raise _too_long(self._settings.task_deadline_seconds)
+
     def kill(self) -> None:
         """End the process and release what it held."""
         self._process.kill()
@@ -124,6 +178,16 @@ class Child:
             if stream:
                 stream.close()
 
+    def _look_at_size(self) -> None:
+        size = self.resident_bytes()
+        if size > self._settings.task_memory_mb * MB:
+            raise ChildDied(
+                f"The process of the task grew to {size / 1e6:.0f} MB; its limit is "
+                f"{self._settings.task_memory_mb} MB.",
+                remediation="Raise GEOSTAGE_TASK_MEMORY_MB, or split the file.",
+                code="out_of_memory",
+            )
+
 
 class Children:
     """The children of this process: made when first needed, kept warm, replaced when they grew or served enough."""
@@ -132,72 +196,33 @@ class Children:
         self._settings = settings
         self._builder = builder
         self._idle: list[Child] = []
+        self._places: dict[str, threading.BoundedSemaphore] = {
+            queue: threading.BoundedSemaphore(settings.task_processes) for queue in HEAVY_QUEUES
+        }
         self._lock = threading.Lock()
 
     @contextmanager
-    def take(self, kind: str) -> Iterator[Child]:
-        """Give a child that is ready, for the block. One that died, or is not worth keeping, is replaced later.
+    def take(self, queue: str) -> Iterator[Child]:
+        """Give a child that is ready for tasks of a queue, for the block. One that is not fit any more is replaced.
 
         Raises
         ------
         ChildDied
             No child could be started.
+        TooManyMessages
+            As many children as a queue may have serve this one already.
         """
-        child = self._take_idle() or self._start(kind)
+        place = self._places[queue]
+        if not place.acquire(blocking=False):
+            raise _too_many(queue, self._settings.task_processes)
         try:
-            yield child
-        except BaseException:
-            child.kill()
-            raise
-        if child.tasks >= RECYCLE_TASKS or child.resident_bytes() > self._limit_bytes / 2:
-            record("recycle", pid=child.pid, tasks=child.tasks)
-            child.kill()
-            return
-        with self._lock:
-            self._idle.append(child)
-
-    def warm(self, kind: str) -> None:
-        """See that a child is ready before a task is claimed for it. Raises ChildDied."""
-        with self.take(kind):
-            return
-
-    @property
-    def stand_by(self) -> bool:
-        """Whether one of them is idle."""
-        return bool(self._idle)
-
-    def run(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
-        """Run a claimed task in a child, to its end; `advanced` is told the stage that its job has moved on to.
-
-        Raises
-        ------
-        ChildDied
-            The child crashed, hung past the deadline or grew past its limit; it has been ended.
-        """
-        with self.take(claim.task.queue) as child:
-            self._run(child, claim, lost, advanced)
-
-    def _run(
-        self, child: Child, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
-    ) -> None:
-        child.tasks += 1
-        child.say(claim=CLAIM.dump_python(claim, mode="json"))
-        deadline = time.monotonic() + self._settings.task_deadline_seconds
-        stop_by = float("inf")
-        while True:
-            for word in child.words(LOOK_SECONDS):
-                if "log" in word:
-                    _logger.log(word["log"][0], "%s", word["log"][1])
-                elif "advanced" in word:
-                    advanced(JobMessage(**word["advanced"]))
-                elif "done" in word:
-                    return
-            self._look_at_size(child)
-            if stop_by == float("inf") and lost():
-                child.say(lost=True)
-                stop_by = time.monotonic() + GRACE_SECONDS
-            if time.monotonic() > min(stop_by, deadline + GRACE_SECONDS):
-                raise _too_long(self._settings.task_deadline_seconds)
+            child = self._take_idle() or self._start(queue)
+            try:
+                yield child
+            finally:
+                self._put_back(child)
+        finally:
+            place.release()
 
     def close(self) -> None:
         """End the idle children."""
@@ -214,28 +239,23 @@ class Children:
                 return child
             child.kill()
 
-    @property
-    def _limit_bytes(self) -> int:
-        return self._settings.task_memory_mb * 1024 * 1024
+    def _put_back(self, child: Child) -> None:
+        if child.fit:
+            with self._lock:
+                self._idle.append(child)
+            return
+        record("recycle", pid=child.pid, tasks=child.tasks)
+        child.kill()
 
-    def _look_at_size(self, child: Child) -> None:
-        size = child.resident_bytes()
-        if size > self._limit_bytes:
-            raise ChildDied(
-                f"The process of the task grew to {size / 1e6:.0f} MB; its limit is "
-                f"{self._settings.task_memory_mb} MB.",
-                remediation="Raise GEOSTAGE_TASK_MEMORY_MB, or split the file.",
-                code="out_of_memory",
-            )
-
-    def _start(self, kind: str) -> Child:
-        child = Child(self._builder, kind)
+    def _start(self, queue: str) -> Child:
+        child = Child(self._builder, queue, self._settings)
         try:
             self._wait_until_ready(child)
-        except ChildDied:
+        except ChildDied as exc:
             child.kill()
+            record("spawn_failed", level=logging.ERROR, reason=describe(exc))
             raise
-        record("spawn", pid=child.pid, kind=kind)
+        record("spawn", pid=child.pid, kind=queue)
         return child
 
     def _wait_until_ready(self, child: Child) -> None:
@@ -244,6 +264,14 @@ class Children:
             if any("ready" in word for word in child.words(LOOK_SECONDS)):
                 return
         raise ChildDied(f"A task's process was not ready within {START_SECONDS} s.")
+
+
+def _too_many(queue: str, processes: int) -> TooManyMessages:
+    return TooManyMessages(
+        f"The worker was given a message of the {queue} queue while {processes} of its tasks ran already, which is all "
+        "that GEOSTAGE_TASK_PROCESSES allows.",
+        remediation="Make batchSize in host.json equal to GEOSTAGE_TASK_PROCESSES, and newBatchThreshold 0.",
+    )
 
 
 def _too_long(seconds: float) -> ChildDied:

@@ -101,11 +101,7 @@ class Engine:
 
     def start_stage(self, message: JobMessage) -> None:
         """Start a stage of a job: its tasks are inserted once, however often the message comes."""
-        aftermath = self.starter.start_stage(message)
-        wake_ups, aftermath.wake_ups = aftermath.wake_ups, []
-        self.settlement.settle(aftermath)
-        if wake_ups:
-            self.runner.take_up(wake_ups)
+        self.settlement.settle(self.starter.start_stage(message))
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
         """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""

@@ -6,18 +6,17 @@ Every handler's error is caught here: it is the task's, never the worker's.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from controllers.children import ChildDied, Children
+from controllers.children import Child, ChildDied, Children
 from controllers.heartbeat import Heartbeat
 from controllers.journal import describe, record, where
 from controllers.settle import Settlement
-from controllers.slots import Slot, Slots
 from controllers.start import Starter
 from controllers.transitions import Aftermath, FenceBroken, Transitions
 from repositories import tasks
@@ -31,9 +30,8 @@ from schema.settings import Settings
 from services import Handler
 from services.context import TaskContext
 
-NO_SLOT_DELAY_SECONDS = 10
 GO_ON_SECONDS = 20
-"""How long a worker goes on from task to task: with a slot's wait and a deadline it stays below functionTimeout."""
+"""How long a worker goes on from task to task: with the deadline of the last one it stays below functionTimeout."""
 
 
 class Runner:
@@ -58,8 +56,6 @@ class Runner:
         self._settlement = settlement
         self._resolve_handler = resolve_handler
         self._children = children
-        self._slots = Slots(settings)
-        self._served: set[str] = set()
         self.heartbeat = Heartbeat(database, settings)
         self._lease = {
             "lease": timedelta(seconds=settings.lease_seconds),
@@ -67,55 +63,37 @@ class Runner:
         }
 
     def run_task(self, task_id: str, queue: str) -> None:
-        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
-        self._served.add(queue)
-        wait_seconds = self._settings.slot_wait_seconds
-        with self._settlement.sending() as send, self._slots.take(task_id, queue, wait_seconds) as slot:
-            ready = slot.free and self._is_ready(queue)
-            if ready:
-                self._work(self._claim(task_id), slot, send)
-        if not ready:
-            # Those that come back one by one are shared out between workers; those that come together one may take.
-            delay = random.randint(1, NO_SLOT_DELAY_SECONDS) if slot.same_job else NO_SLOT_DELAY_SECONDS  # noqa: S311
-            self._settlement.send_tasks([WakeUp(task_id, queue)], delay_seconds=delay)
-
-    def take_up(self, wake_ups: Sequence[WakeUp]) -> None:
-        """Send the messages of tasks that were just started, and run the first one if a child stands idle here.
-
-        Only of queues whose messages this worker is given: a deployment may keep others for other instances. Light
-        tasks, which no slot bounds, would keep the messages of other jobs waiting.
-        """
-        first = wake_ups[0]
-        if first.queue == TaskQueue.LIGHT or first.queue not in self._served:
-            self._settlement.send_tasks(wake_ups)
-            return
-        with self._settlement.sending() as send, self._slots.take(first.task_id, first.queue, 0) as slot:
-            idle = slot.free and (self._children is None or self._children.stand_by)
-            self._work(self._claim(first.task_id) if idle else None, slot, send, wake_ups)
-
-    def _work(
-        self,
-        claim: Claim | None,
-        slot: Slot,
-        send: Callable[[Sequence[WakeUp]], None],
-        wake_ups: Sequence[WakeUp] = (),
-    ) -> None:
-        """Run a claimed task and go on with the next one of its job for a while, unless other jobs wait for the slot.
+        """Run a task, then others that wait in its queue, for a while; nothing where the task is not to be had.
 
         A task need not wait for its own message where a worker is free; a message that comes later finds it claimed.
-        The messages of the other tasks, `wake_ups` and those of a stage that is started here, go out meanwhile.
+        The messages of a stage that is started here go out while its first task runs.
+
+        Raises
+        ------
+        ChildDied
+            No child process could be started; nothing was claimed, and the host hands the message over again later.
+        TooManyMessages
+            As many tasks of this queue as the worker has processes for run already; likewise.
         """
         until = time.monotonic() + GO_ON_SECONDS
-        try:
-            while claim:
-                others = [wake_up for wake_up in wake_ups if wake_up.task_id != claim.task.task_id]
-                wake_ups = ()
-                send(others)
-                wake_ups = self._run(claim)
-                goes_on = time.monotonic() < until and not slot.wanted()
-                claim = self._claim_next(claim.task) if goes_on else None
-        finally:
-            send(wake_ups)
+        wake_ups: Sequence[WakeUp] = ()
+        # The child comes before the claim: a task that waits for one to start stays free for other workers.
+        with self._settlement.sending() as send, self._child_for(queue) as child:
+            claim = self._claim(task_id)
+            try:
+                while claim:
+                    send([wake_up for wake_up in wake_ups if wake_up.task_id != claim.task.task_id])
+                    wake_ups = ()
+                    wake_ups = self._run(claim, child)
+                    goes_on = time.monotonic() < until and (child is None or child.fit)
+                    claim = self._claim_next(claim.task, wake_ups) if goes_on else None
+            finally:
+                send(wake_ups)
+
+    def _child_for(self, queue: str) -> AbstractContextManager[Child | None]:
+        if self._children is None or queue == TaskQueue.LIGHT:
+            return nullcontext()
+        return self._children.take(queue)
 
     def execute(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
         """Run the handler of a claimed task and finish the task in the handler's own transaction.
@@ -164,17 +142,6 @@ class Runner:
         self._settlement.settle(aftermath)
         return wake_ups
 
-    def _is_ready(self, queue: str) -> bool:
-        """See that a child stands by before a task is claimed for it."""
-        if self._children is None or queue == TaskQueue.LIGHT:
-            return True
-        try:
-            self._children.warm(queue)
-        except ChildDied as exc:
-            record("spawn_failed", level=logging.ERROR, reason=describe(exc))
-            return False
-        return True
-
     def _claim(self, task_id: str) -> Claim | None:
         with self._database.connection() as conn:
             claim = tasks.claim_task(conn, task_id, **self._lease)
@@ -182,27 +149,34 @@ class Runner:
             record("claim_refused", task_id=task_id, level=logging.DEBUG)
         return claim
 
-    def _claim_next(self, task: Task) -> Claim | None:
-        with self._database.connection() as conn:
-            return tasks.claim_next_task(conn, task, **self._lease)
+    def _claim_next(self, done: Task, started: Sequence[WakeUp]) -> Claim | None:
+        """Claim the first task of a stage that was just started, else one of the next job that waits in the queue.
 
-    def _run(self, claim: Claim) -> Sequence[WakeUp]:
+        A job keeps its worker over the end of a stage, which happens a few times in its life: six small jobs that
+        took turns task by task would all end as late as the last one.
+        """
+        if started and started[0].queue == done.queue and (claim := self._claim(started[0].task_id)):
+            return claim
+        with self._database.connection() as conn:
+            return tasks.claim_next_task(conn, done.queue, done.job_id, **self._lease)
+
+    def _run(self, claim: Claim, child: Child | None) -> Sequence[WakeUp]:
         """Run a claimed task to its end; gives the tasks of the next stage, if it was the last one of its own."""
         self._say("claim", claim, tries=claim.task.tries)
         advanced: list[JobMessage] = []
         with self.heartbeat.hold(claim.task) as lost:
-            if self._children and claim.task.queue != TaskQueue.LIGHT:
-                self._run_in_child(self._children, claim, lost, advanced.append)
+            if child:
+                self._run_in_child(child, claim, lost, advanced.append)
             else:
                 self.execute(claim, lost, advanced.append)
         return self._go_on(advanced[0]) if advanced else ()
 
     def _run_in_child(
-        self, children: Children, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
+        self, child: Child, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
     ) -> None:
         began = time.monotonic()
         try:
-            children.run(claim, lost, advanced)
+            child.run(claim, lost, advanced)
         except ChildDied as exc:
             self._fail(claim, exc, began)
 

@@ -114,8 +114,8 @@ def test_the_tasks_of_a_stage_get_messages_where_the_worker_that_started_it_cann
     assert len(world.drain()) == 3
 
 
-def out_of_reach(reason: object) -> NoReturn:
-    raise DatabaseUnavailable(f"The database cannot be reached for {reason}.")
+def out_of_reach(*asked: object) -> NoReturn:
+    raise DatabaseUnavailable(f"The database cannot be reached for {asked}.")
 
 
 def test_finish_with_a_stale_attempt_changes_nothing(world: World) -> None:
