@@ -58,7 +58,7 @@ class TooManyMessages(TransientError):
 
 
 class Child:
-    """One process with its lines of words."""
+    """One process, and the JSON lines to and from it; controllers/child.py is its other end."""
 
     def __init__(self, builder: str, kind: str, settings: Settings) -> None:
         self._settings = settings
@@ -99,22 +99,22 @@ class Child:
         return self.alive
 
     def resident_bytes(self) -> int:
-        """Give the resident size; 0 where /proc does not tell."""
+        """Return the resident size; 0 where /proc does not tell."""
         try:
             return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
         except (OSError, IndexError):
             return 0
 
-    def say(self, **word: Any) -> None:
-        """Send one word. Raises ChildDied."""
+    def send(self, **line: Any) -> None:
+        """Send one line. Raises ChildDied."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(word).encode() + b"\n")
+            self._process.stdin.write(json.dumps(line).encode() + b"\n")
         except OSError as exc:
             raise self.died() from exc
 
-    def words(self, seconds: float) -> Iterator[dict[str, Any]]:
-        """Give the words that come within a time, at least waiting for the first. Raises ChildDied."""
+    def receive(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Yield the lines that are there within a time, waiting for the first at most. Raises ChildDied."""
         if not self._selector.select(seconds):
             return
         data = os.read(self._out, 1 << 16)
@@ -125,7 +125,7 @@ class Child:
             yield json.loads(line)
 
     def died(self) -> ChildDied:
-        """Say how the process ended."""
+        """Return the error that tells how the process ended."""
         code = self._process.wait(GRACE_SECONDS)
         how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return ChildDied(
@@ -134,37 +134,48 @@ class Child:
             "check it with ogrinfo or gdalinfo.",
         )
 
-    def run(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
-        """Run a claimed task to its end; `advanced` is told the stage that its job has moved on to.
+    def run(self, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
+        """Run a claimed task to its end; return the stage that its job has moved on to, if it has.
 
         Raises
         ------
         ChildDied
-            The child crashed, hung past the deadline or grew past its limit; it has been ended.
+            The child crashed, hung past the deadline or grew past its limit before the task had ended; it is gone.
         """
+        self.tasks += 1
+        finished = False
+        next_stage: JobMessage | None = None
         try:
-            self._run(claim, lost, advanced)
+            self.send(claim=CLAIM.dump_python(claim, mode="json"))
+            for line in self._lines_until_done(lost):
+                if "log" in line:
+                    _logger.log(line["log"][0], "%s", line["log"][1])
+                elif "finished" in line:
+                    finished = True
+                    next_stage = JobMessage(**line["finished"]) if line["finished"] else None
+        except ChildDied as exc:
+            self.kill()
+            if not finished:
+                raise
+            record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc))
         except BaseException:
-            # Whatever happened: a child in the middle of a task must not be given another.
+            # A child in the middle of a task must not be given another.
             self.kill()
             raise
+        return next_stage
 
-    def _run(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
-        self.tasks += 1
-        self.say(claim=CLAIM.dump_python(claim, mode="json"))
+    def _lines_until_done(self, lost: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Yield the lines of a task, with an eye on its size, its deadline and its lease. Raises ChildDied."""
         deadline = time.monotonic() + self._settings.task_deadline_seconds
         stop_by = float("inf")
         while True:
-            for word in self.words(LOOK_SECONDS):
-                if "log" in word:
-                    _logger.log(word["log"][0], "%s", word["log"][1])
-                elif "advanced" in word:
-                    advanced(JobMessage(**word["advanced"]))
-                elif "done" in word:
+            for line in self.receive(LOOK_SECONDS):
+                if "done" in line:
                     return
-            self._look_at_size()
+                yield line
+            self._check_size()
             if stop_by == float("inf") and lost():
-                self.say(lost=True)
+                self.send(lost=True)
                 stop_by = time.monotonic() + GRACE_SECONDS
             if time.monotonic() > min(stop_by, deadline + GRACE_SECONDS):
                 raise _too_long(self._settings.task_deadline_seconds)
@@ -178,7 +189,7 @@ class Child:
             if stream:
                 stream.close()
 
-    def _look_at_size(self) -> None:
+    def _check_size(self) -> None:
         size = self.resident_bytes()
         if size > self._settings.task_memory_mb * MB:
             raise ChildDied(
@@ -203,7 +214,7 @@ class Children:
 
     @contextmanager
     def take(self, queue: str) -> Iterator[Child]:
-        """Give a child that is ready for tasks of a queue, for the block. One that is not fit any more is replaced.
+        """Hand out a child that is ready for tasks of a queue, for the block. One that is not fit any more is replaced.
 
         Raises
         ------
@@ -261,7 +272,7 @@ class Children:
     def _wait_until_ready(self, child: Child) -> None:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            if any("ready" in word for word in child.words(LOOK_SECONDS)):
+            if any("ready" in line for line in child.receive(LOOK_SECONDS)):
                 return
         raise ChildDied(f"A task's process was not ready within {START_SECONDS} s.")
 

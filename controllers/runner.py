@@ -1,4 +1,4 @@
-"""Running tasks: a task is claimed, its handler runs under a heartbeat, and its end is written behind its fence.
+"""Running tasks, told from top to bottom: claim, run the handler, finish, start the next stage, claim the next task.
 
 Every handler's error is caught here: it is the task's, never the worker's.
 """
@@ -9,22 +9,22 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from controllers.children import Child, ChildDied, Children
 from controllers.heartbeat import Heartbeat
 from controllers.journal import describe, record, where
-from controllers.settle import Settlement
+from controllers.settle import Dispatcher
 from controllers.start import Starter
-from controllers.transitions import Aftermath, FenceBroken, Transitions
+from controllers.transitions import AfterCommit, FenceBroken, Transitions
 from repositories import tasks
 from repositories.blobs import Blobs
 from repositories.postgres import Database
 from repositories.tasks import Claim, WakeUp
 from schema.errors import ErrorInfo, GeostageError, PermanentError, TaskInterrupted
-from schema.jobs import Json, Task, TaskQueue
+from schema.jobs import Job, Json, Task, TaskQueue
 from schema.messages import JobMessage
 from schema.settings import Settings
 from services import Handler
@@ -32,6 +32,17 @@ from services.context import TaskContext
 
 GO_ON_SECONDS = 20
 """How long a worker goes on from task to task: with the deadline of the last one it stays below functionTimeout."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the run of a handler leaves once its transaction has committed or rolled back."""
+
+    next_stage: JobMessage | None = None
+    """The stage that the task's job has moved on to; the caller is to start it."""
+    after_commit: AfterCommit = field(default_factory=AfterCommit)
+    cleanup: Sequence[Callable[[], object]] = ()
+    """What the handler itself wants done after the commit."""
 
 
 class Runner:
@@ -44,7 +55,7 @@ class Runner:
         blobs: Blobs,
         transitions: Transitions,
         starter: Starter,
-        settlement: Settlement,
+        dispatcher: Dispatcher,
         resolve_handler: Callable[[str], Handler],
         children: Children | None,
     ) -> None:
@@ -53,7 +64,7 @@ class Runner:
         self._blobs = blobs
         self._transitions = transitions
         self._starter = starter
-        self._settlement = settlement
+        self._dispatcher = dispatcher
         self._resolve_handler = resolve_handler
         self._children = children
         self.heartbeat = Heartbeat(database, settings)
@@ -62,11 +73,10 @@ class Runner:
             "deadline": timedelta(seconds=settings.task_deadline_seconds),
         }
 
-    def run_task(self, task_id: str, queue: str) -> None:
+    def process_task(self, task_id: str, queue: str) -> None:
         """Run a task, then others that wait in its queue, for a while; nothing where the task is not to be had.
 
         A task need not wait for its own message where a worker is free; a message that comes later finds it claimed.
-        The messages of a stage that is started here go out while its first task runs.
 
         Raises
         ------
@@ -76,71 +86,23 @@ class Runner:
             As many tasks of this queue as the worker has processes for run already; likewise.
         """
         until = time.monotonic() + GO_ON_SECONDS
-        wake_ups: Sequence[WakeUp] = ()
         # The child comes before the claim: a task that waits for one to start stays free for other workers.
-        with self._settlement.sending() as send, self._child_for(queue) as child:
+        with self._dispatcher.sending() as send, self._child_for(queue) as child:
             claim = self._claim(task_id)
-            try:
-                while claim:
-                    send([wake_up for wake_up in wake_ups if wake_up.task_id != claim.task.task_id])
-                    wake_ups = ()
-                    wake_ups = self._run(claim, child)
-                    goes_on = time.monotonic() < until and (child is None or child.fit)
-                    claim = self._claim_next(claim.task, wake_ups) if goes_on else None
-            finally:
-                send(wake_ups)
+            while claim:
+                done = claim.task
+                next_stage = self._run_claimed(claim, child)
+                goes_on = time.monotonic() < until and (child is None or child.fit)
+                claim = None
+                if next_stage:
+                    claim = self._start_next_stage(next_stage, queue if goes_on else None, send)
+                if goes_on and not claim:
+                    claim = self._claim_next(done)
 
     def _child_for(self, queue: str) -> AbstractContextManager[Child | None]:
         if self._children is None or queue == TaskQueue.LIGHT:
             return nullcontext()
         return self._children.take(queue)
-
-    def execute(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
-        """Run the handler of a claimed task and finish the task in the handler's own transaction.
-
-        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
-        `advanced` is told the stage that the job has moved on to, if it has, which is then to be started.
-        """
-        task, began = claim.task, time.monotonic()
-        try:
-            handler = self._resolve_handler(task.task_type)
-            with TaskContext(task, claim.source, self._settings, self._blobs, self._database, lost) as ctx:
-                result = self._settlement.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
-                aftermath = self._finish(ctx, result)
-        except (TaskInterrupted, FenceBroken):
-            self._say("abandon", claim, began)
-        # The one place that catches whatever a handler raises: it is the task's error, never the worker's.
-        except Exception as exc:  # noqa: BLE001
-            self._fail(claim, exc, began)
-        else:
-            self._say("finish", claim, began)
-            started, aftermath.started = aftermath.started, None
-            if started:
-                record("advance", job=started)
-                advanced(JobMessage.of(started))
-            self._settlement.settle(aftermath)
-            self._tidy(claim, ctx)
-
-    def _tidy(self, claim: Claim, ctx: TaskContext) -> None:
-        """Do what the handler left for after the commit. The task is finished, so what fails is only told."""
-        for act in ctx.afterwards:
-            try:
-                act()
-            # The handler's code as well: what it raises neither ends the worker nor keeps the next from its turn.
-            except Exception as exc:  # noqa: BLE001
-                record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc), where=where(exc))
-
-    def _go_on(self, message: JobMessage) -> list[WakeUp]:
-        """Start the stage that the job has moved on to, here and now; where that fails its message is sent instead."""
-        try:
-            aftermath = self._starter.start_stage(message)
-        except GeostageError as exc:
-            record("start_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
-            self._settlement.send_start(message)
-            return []
-        wake_ups, aftermath.wake_ups = aftermath.wake_ups, []
-        self._settlement.settle(aftermath)
-        return wake_ups
 
     def _claim(self, task_id: str) -> Claim | None:
         with self._database.connection() as conn:
@@ -149,69 +111,116 @@ class Runner:
             record("claim_refused", task_id=task_id, level=logging.DEBUG)
         return claim
 
-    def _claim_next(self, done: Task, started: Sequence[WakeUp]) -> Claim | None:
-        """Claim the first task of a stage that was just started, else one of the next job that waits in the queue.
-
-        A job keeps its worker over the end of a stage, which happens a few times in its life: six small jobs that
-        took turns task by task would all end as late as the last one.
-        """
-        if started and started[0].queue == done.queue and (claim := self._claim(started[0].task_id)):
-            return claim
+    def _claim_next(self, done: Task) -> Claim | None:
+        """Claim a task of the next job that waits in the queue, behind that of the task just done."""
         with self._database.connection() as conn:
             return tasks.claim_next_task(conn, done.queue, done.job_id, **self._lease)
 
-    def _run(self, claim: Claim, child: Child | None) -> Sequence[WakeUp]:
-        """Run a claimed task to its end; gives the tasks of the next stage, if it was the last one of its own."""
-        self._say("claim", claim, tries=claim.task.tries)
-        advanced: list[JobMessage] = []
-        with self.heartbeat.hold(claim.task) as lost:
-            if child:
-                self._run_in_child(child, claim, lost, advanced.append)
-            else:
-                self.execute(claim, lost, advanced.append)
-        return self._go_on(advanced[0]) if advanced else ()
-
-    def _run_in_child(
-        self, child: Child, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
-    ) -> None:
+    def _run_claimed(self, claim: Claim, child: Child | None) -> JobMessage | None:
+        """Run a claimed task to its end under a heartbeat; return the stage that its job has moved on to, if it has."""
+        self._log("claim", claim, tries=claim.task.tries)
         began = time.monotonic()
-        try:
-            child.run(claim, lost, advanced)
-        except ChildDied as exc:
-            self._fail(claim, exc, began)
+        with self.heartbeat.hold(claim.task) as lost:
+            if child is None:
+                outcome = self.run_handler(claim, lost)
+                self.run_after_commit(claim, outcome)
+                return outcome.next_stage
+            try:
+                return child.run(claim, lost)
+            except ChildDied as exc:
+                self._dispatcher.dispatch(self._fail(claim, exc, began))
+                return None
 
-    def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
+    def run_handler(self, claim: Claim, lost: Callable[[], bool]) -> Outcome:
+        """Run the handler of a claimed task and finish the task in the handler's own transaction.
+
+        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
+        """
+        task, began = claim.task, time.monotonic()
+        try:
+            handler = self._resolve_handler(task.task_type)
+            with TaskContext(task, claim.source, self._settings, self._blobs, self._database, lost) as ctx:
+                result = self._dispatcher.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
+                moved = self._finish(ctx, result)
+        except (TaskInterrupted, FenceBroken):
+            self._log("abandon", claim, began)
+            return Outcome()
+        # The one place that catches whatever a handler raises: it is the task's error, never the worker's.
+        except Exception as exc:  # noqa: BLE001
+            return Outcome(after_commit=self._fail(claim, exc, began))
+        self._log("finish", claim, began)
+        if moved and not moved.status.ended:
+            record("advance", job=moved)
+            return Outcome(next_stage=JobMessage.of(moved), cleanup=ctx.afterwards)
+        return Outcome(after_commit=AfterCommit(moved), cleanup=ctx.afterwards)
+
+    def _finish(self, ctx: TaskContext, result: Json) -> Job | None:
+        """Complete a task behind its fence; return its job if that moved. Raises FenceBroken."""
         if not ctx.has_effects:
             with self._database.connection() as conn:
                 if tasks.finish_task_unless_last(conn, ctx.task, result):
-                    return Aftermath()
+                    return None
         return self._transitions.finish(ctx.transaction, ctx.task, result)
 
-    def _fail(self, claim: Claim, error: Exception, began: float) -> None:
+    def _fail(self, claim: Claim, error: Exception, began: float) -> AfterCommit:
+        """Put a task back for another try, or fail it for good where its error or its tries leave none."""
         task, info = claim.task, _task_error(claim, error)
-        backoff = self._settings.backoff_seconds(task.tries)
         reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
         reason["where"] = None if isinstance(error, GeostageError) else where(error)
+        backoff = self._settings.backoff_seconds(task.tries)
+        resend_after = timedelta(seconds=self._settings.sweep_resend_seconds)
         with self._database.connection() as conn:
-            action, aftermath = "abandon", Aftermath()
             if not isinstance(error, PermanentError) and tasks.requeue_task(
-                conn,
-                task,
-                info.as_json(),
-                backoff=timedelta(seconds=backoff),
-                resend_after=timedelta(seconds=self._settings.sweep_resend_seconds),
+                conn, task, info.as_json(), backoff=timedelta(seconds=backoff), resend_after=resend_after
             ):
-                action = "requeue"
-                aftermath = Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)], delay_seconds=backoff)
-            else:
+                self._log("requeue", claim, began, **reason)
+                return AfterCommit(wake_ups=[WakeUp(task.task_id, task.queue)], delay_seconds=backoff)
+            try:
                 with conn.transaction():
-                    failed = self._transitions.fail(conn, task, info.as_json())
-                if failed:
-                    action, aftermath = "fail", failed
-        self._say(action, claim, began, **reason)
-        self._settlement.settle(aftermath)
+                    moved = self._transitions.fail(conn, task, info.as_json())
+            except FenceBroken:
+                self._log("abandon", claim, began, **reason)
+                return AfterCommit()
+        self._log("fail", claim, began, **reason)
+        return AfterCommit(moved)
 
-    def _say(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
+    def run_after_commit(self, claim: Claim, outcome: Outcome) -> None:
+        """Do what the run of a task left for after its commit. The task has ended: what fails here is only logged."""
+        self._dispatcher.dispatch(outcome.after_commit)
+        for act in outcome.cleanup:
+            try:
+                act()
+            # The handler's code as well: what it raises neither ends the worker nor keeps the next from its turn.
+            except Exception as exc:  # noqa: BLE001
+                record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc), where=where(exc))
+
+    def _start_next_stage(
+        self, message: JobMessage, queue: str | None, send: Callable[[Sequence[WakeUp]], None]
+    ) -> Claim | None:
+        """Start the stage that a job has moved on to and claim its first task, if that is of the worker's queue.
+
+        A job keeps its worker over the end of a stage, which happens a few times in its life: six small jobs that took
+        turns task by task would all end as late as the last one. The messages of the other tasks go out meanwhile.
+        Where the stage cannot be started its message is sent instead.
+        """
+        try:
+            start = self._starter.start_stage(message)
+        except GeostageError as exc:
+            record("start_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
+            self._dispatcher.send_start(message)
+            return None
+        self._dispatcher.dispatch(start.after_commit)
+        first = next((wake_up for wake_up in start.wake_ups if wake_up.queue == queue), None)
+        send([wake_up for wake_up in start.wake_ups if wake_up is not first])
+        if first is None:
+            return None
+        try:
+            return self._claim(first.task_id)
+        except GeostageError:
+            send([first])
+            raise
+
+    def _log(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
         seconds = None if began is None else round(time.monotonic() - began, 4)
         record(action, task=claim.task, stage=claim.stage, traceparent=claim.traceparent, seconds=seconds, **fields)
 

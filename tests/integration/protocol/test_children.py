@@ -93,6 +93,15 @@ def test_what_a_library_prints_is_not_taken_for_a_word(world: World, engine: Eng
     assert run(world, engine, "print").status is JobStatus.COMPLETED
 
 
+def test_a_child_that_dies_behind_its_commit_costs_the_job_neither_a_try_nor_the_next_stage(
+    world: World, engine: Engine
+) -> None:
+    world.controllers[JOB_TYPE] = Misbehaving(JOB_TYPE, 1, 1, queue="raster")
+    job = run(world, engine, "exit_afterwards")
+    assert job.status is JobStatus.COMPLETED
+    assert [(task.attempt, task.deaths) for stage_n in (1, 2) for task in world.tasks(job, stage_n)] == [(1, 0), (1, 0)]
+
+
 def test_a_cancelled_task_stops_and_its_child_lives_on(world: World, engine: Engine, children: Children) -> None:
     job = world.submit(world.controllers[JOB_TYPE], dataset_id="wait")
     world.start(job)
