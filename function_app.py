@@ -56,7 +56,7 @@ def _engine() -> Engine:
 
 
 def engine() -> Engine:
-    """Give the one engine of this process, made on first use: two would have twice the slots."""
+    """Give the one engine of this process, made on first use: two would have twice the children."""
     with _making:
         return _engine()
 

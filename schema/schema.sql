@@ -112,6 +112,8 @@ CREATE TABLE app.tasks (
 
 CREATE INDEX tasks_open ON app.tasks (job_id, stage_n, task_index) WHERE status IN ('queued', 'processing');
 CREATE INDEX tasks_queued ON app.tasks (resend_at) WHERE status = 'queued';
+-- What waits in a queue, job by job: a worker that looks for its next task asks for each queue apart.
+CREATE INDEX tasks_waiting ON app.tasks (queue, job_id, stage_n, task_index) WHERE status = 'queued';
 -- Not on lease_until: an index on it would cost every heartbeat its HOT update.
 CREATE INDEX tasks_processing ON app.tasks (task_id) WHERE status = 'processing';
 

@@ -44,8 +44,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(15, gt=0, description="How often leases are renewed.")
     task_deadline_seconds: float = Field(540, gt=0, description="Longest run of one try; below functionTimeout.")
     task_memory_mb: int = Field(1024, gt=0, description="Largest resident size of a task's process.")
-    task_processes: int = Field(1, ge=1, description="Tasks that one worker process runs at once, GDAL work only.")
-    slot_wait_seconds: float = Field(20, ge=0, description="How long a wake-up waits for a free slot.")
+    task_processes: int = Field(
+        1, ge=1, description="Child processes of a worker for each heavy queue; equal to batchSize in host.json."
+    )
     sweep_resend_seconds: float = Field(
         60, gt=0, description="First resend of an unanswered task message; doubled each time."
     )

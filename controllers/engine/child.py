@@ -1,8 +1,9 @@
-"""A child process: runs the handler and the finish of one task at a time, on its parent's word.
+"""A child process: runs the handler and the finish of one task at a time, as its parent tells it.
 
-Words are JSON lines. In: {"claim": {...}} to run a claimed task, {"lost": true} to stop it. Out: {"ready": true} once,
-{"log": [level, message]} for each line of the journal, {"advanced": {"job_id", "stage_n"}} when a task's job has moved
-on to another stage, {"done": true} after each task.
+The two speak in JSON lines. In: {"claim": {...}} to run a claimed task, {"lost": true} to stop it. Out: {"ready": true}
+once, {"log": [level, message]} for each line of the journal, {"finished": {"job_id", "stage_n"}} when the task's
+transaction has ended, with the stage that its job has moved on to or null, and {"done": true} when what it left for
+after the commit is done too.
 """
 
 from __future__ import annotations
@@ -28,57 +29,60 @@ CLAIM = TypeAdapter(Claim)
 
 
 class _Journal(logging.Handler):
-    def __init__(self, out: Words) -> None:
+    def __init__(self, parent: Parent) -> None:
         super().__init__(logging.INFO)
-        self._out = out
+        self._parent = parent
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a line to the parent, whose log is the one that is kept."""
-        self._out.say(log=[record.levelno, record.getMessage()])
+        self._parent.send(log=[record.levelno, record.getMessage()])
 
 
-class Words:
-    """The line to the parent, safe between threads."""
+class Parent:
+    """The stream to the parent, safe between threads."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
-    def say(self, **word: Any) -> None:
-        """Send one word."""
+    def send(self, **line: Any) -> None:
+        """Send one line."""
         with self._lock:
-            self._stream.write(json.dumps(word) + "\n")
+            self._stream.write(json.dumps(line) + "\n")
             self._stream.flush()
 
 
 def main(builder: str, kind: str) -> None:
     """Serve tasks until the parent goes away. `builder` is "module:function", `kind` the queue to be warm for."""
-    # What libraries print must not get between the words.
-    words = Words(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    # What libraries print must not get between the lines.
+    parent = Parent(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
-    logging.basicConfig(level=logging.INFO, handlers=[_Journal(words)])
+    logging.basicConfig(level=logging.INFO, handlers=[_Journal(parent)])
     quiet_libraries()
     module, function = builder.split(":")
     engine = getattr(import_module(module), function)()
     if find_spec(f"services.handlers.{kind}"):
         import_module(f"services.handlers.{kind}")
-    asked: queue.Queue[dict[str, Any]] = queue.Queue()
+    claims: queue.Queue[Claim] = queue.Queue()
     lost = threading.Event()
-    threading.Thread(target=_listen, args=(asked, lost), name="parent", daemon=True).start()
-    words.say(ready=True)
+    threading.Thread(target=_listen, args=(claims, lost), name="parent", daemon=True).start()
+    parent.send(ready=True)
     while True:
-        claim = CLAIM.validate_python(asked.get()["claim"])
-        engine.runner.execute(claim, lost.is_set, lambda message: words.say(advanced=asdict(message)))
-        words.say(done=True)
+        claim = claims.get()
+        outcome = engine.runner.run_handler(claim, lost.is_set)
+        # Before the rest: whatever becomes of this process now, the task has ended and its job may go on.
+        parent.send(finished=asdict(outcome.next_stage) if outcome.next_stage else None)
+        engine.runner.run_after_commit(claim, outcome)
+        parent.send(done=True)
 
 
-def _listen(asked: queue.Queue[dict[str, Any]], lost: threading.Event) -> None:
+def _listen(claims: queue.Queue[Claim], lost: threading.Event) -> None:
     for line in sys.stdin:
-        word = json.loads(line)
-        if "lost" in word:
+        told = json.loads(line)
+        if "lost" in told:
             lost.set()
         else:
             lost.clear()
-            asked.put(word)
+            claims.put(CLAIM.validate_python(told["claim"]))
     # The parent is gone: nobody renews the lease any more.
     os._exit(1)

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from controllers.engine.child import CLAIM
-from controllers.engine.log import record
+from controllers.engine.log import describe, record
 from repositories.jobs.tasks import Claim
 from schema.errors import TransientError
+from schema.jobs import TaskQueue
 from schema.messages import JobMessage
 from schema.settings import Settings
 
@@ -35,6 +36,9 @@ START_SECONDS = 60
 RECYCLE_TASKS = 1_000
 """What a task leaks shows in the size, which is looked at after each one; a new process takes a second to start."""
 _PROJECT = Path(__file__).parents[2]
+HEAVY_QUEUES = (TaskQueue.VECTOR, TaskQueue.RASTER)
+"""Whose tasks run in children; light ones run in the worker itself."""
+MB = 1024 * 1024
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _logger = logging.getLogger("geostage")
 
@@ -46,10 +50,18 @@ class ChildDied(TransientError):
     category = "infrastructure"
 
 
-class Child:
-    """One process with its lines of words."""
+class TooManyMessages(TransientError):
+    """The host hands a worker more messages of a queue at once than it has processes for."""
 
-    def __init__(self, builder: str, kind: str) -> None:
+    code = "too_many_messages"
+    category = "configuration"
+
+
+class Child:
+    """One process, and the JSON lines to and from it; controllers/engine/child.py is its other end."""
+
+    def __init__(self, builder: str, kind: str, settings: Settings) -> None:
+        self._settings = settings
         # The child finds packages where this process does, wherever the Functions host has put them.
         start = "; ".join(
             [
@@ -84,23 +96,30 @@ class Child:
         """Whether the process runs."""
         return self._process.poll() is None
 
+    @property
+    def fit(self) -> bool:
+        """Whether it may be given another task: it runs, has not grown large and has not served very many."""
+        if self.tasks >= RECYCLE_TASKS or self.resident_bytes() > self._settings.task_memory_mb * MB / 2:
+            return False
+        return self.alive
+
     def resident_bytes(self) -> int:
-        """Give the resident size; 0 where /proc does not tell."""
+        """Return the resident size; 0 where /proc does not tell."""
         try:
             return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
         except (OSError, IndexError):
             return 0
 
-    def say(self, **word: Any) -> None:
-        """Send one word. Raises ChildDied."""
+    def send(self, **line: Any) -> None:
+        """Send one line. Raises ChildDied."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(word).encode() + b"\n")
+            self._process.stdin.write(json.dumps(line).encode() + b"\n")
         except OSError as exc:
             raise self.died() from exc
 
-    def words(self, seconds: float) -> Iterator[dict[str, Any]]:
-        """Give the words that come within a time, at least waiting for the first. Raises ChildDied."""
+    def receive(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Yield the lines that are there within a time, waiting for the first at most. Raises ChildDied."""
         if not self._selector.select(seconds):
             return
         data = os.read(self._out, 1 << 16)
@@ -111,7 +130,7 @@ class Child:
             yield json.loads(line)
 
     def died(self) -> ChildDied:
-        """Say how the process ended."""
+        """Return the error that tells how the process ended."""
         code = self._process.wait(GRACE_SECONDS)
         how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return ChildDied(
@@ -119,6 +138,52 @@ class Child:
             remediation="It is tried again in a new process. If it dies each time, the file makes a library crash: "
             "check it with ogrinfo or gdalinfo.",
         )
+
+    def run(self, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
+        """Run a claimed task to its end; return the stage that its job has moved on to, if it has.
+
+        Raises
+        ------
+        ChildDied
+            The child crashed, hung past the deadline or grew past its limit before the task had ended; it is gone.
+        """
+        self.tasks += 1
+        finished = False
+        next_stage: JobMessage | None = None
+        try:
+            self.send(claim=CLAIM.dump_python(claim, mode="json"))
+            for line in self._lines_until_done(lost):
+                if "log" in line:
+                    _logger.log(line["log"][0], "%s", line["log"][1])
+                elif "finished" in line:
+                    finished = True
+                    next_stage = JobMessage(**line["finished"]) if line["finished"] else None
+        except ChildDied as exc:
+            self.kill()
+            if not finished:
+                raise
+            record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc))
+        except BaseException:
+            # A child in the middle of a task must not be given another.
+            self.kill()
+            raise
+        return next_stage
+
+    def _lines_until_done(self, lost: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Yield the lines of a task, with an eye on its size, its deadline and its lease. Raises ChildDied."""
+        deadline = time.monotonic() + self._settings.task_deadline_seconds
+        stop_by = float("inf")
+        while True:
+            for line in self.receive(LOOK_SECONDS):
+                if "done" in line:
+                    return
+                yield line
+            self._check_size()
+            if stop_by == float("inf") and lost():
+                self.send(lost=True)
+                stop_by = time.monotonic() + GRACE_SECONDS
+            if time.monotonic() > min(stop_by, deadline + GRACE_SECONDS):
+                raise _too_long(self._settings.task_deadline_seconds)
 
     def kill(self) -> None:
         """End the process and release what it held."""
@@ -129,6 +194,16 @@ class Child:
             if stream:
                 stream.close()
 
+    def _check_size(self) -> None:
+        size = self.resident_bytes()
+        if size > self._settings.task_memory_mb * MB:
+            raise ChildDied(
+                f"The process of the task grew to {size / 1e6:.0f} MB; its limit is "
+                f"{self._settings.task_memory_mb} MB.",
+                remediation="Raise GEOSTAGE_TASK_MEMORY_MB, or split the file.",
+                code="out_of_memory",
+            )
+
 
 class Children:
     """The children of this process: made when first needed, kept warm, replaced when they grew or served enough."""
@@ -137,72 +212,33 @@ class Children:
         self._settings = settings
         self._builder = builder
         self._idle: list[Child] = []
+        self._places: dict[str, threading.BoundedSemaphore] = {
+            queue: threading.BoundedSemaphore(settings.task_processes) for queue in HEAVY_QUEUES
+        }
         self._lock = threading.Lock()
 
     @contextmanager
-    def take(self, kind: str) -> Iterator[Child]:
-        """Give a child that is ready, for the block. One that died, or is not worth keeping, is replaced later.
+    def take(self, queue: str) -> Iterator[Child]:
+        """Hand out a child that is ready for tasks of a queue, for the block. One that is not fit any more is replaced.
 
         Raises
         ------
         ChildDied
             No child could be started.
+        TooManyMessages
+            As many children as a queue may have serve this one already.
         """
-        child = self._take_idle() or self._start(kind)
+        place = self._places[queue]
+        if not place.acquire(blocking=False):
+            raise _too_many(queue, self._settings.task_processes)
         try:
-            yield child
-        except BaseException:
-            child.kill()
-            raise
-        if child.tasks >= RECYCLE_TASKS or child.resident_bytes() > self._limit_bytes / 2:
-            record("recycle", pid=child.pid, tasks=child.tasks)
-            child.kill()
-            return
-        with self._lock:
-            self._idle.append(child)
-
-    def warm(self, kind: str) -> None:
-        """See that a child is ready before a task is claimed for it. Raises ChildDied."""
-        with self.take(kind):
-            return
-
-    @property
-    def stand_by(self) -> bool:
-        """Whether one of them is idle."""
-        return bool(self._idle)
-
-    def run(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
-        """Run a claimed task in a child, to its end; `advanced` is told the stage that its job has moved on to.
-
-        Raises
-        ------
-        ChildDied
-            The child crashed, hung past the deadline or grew past its limit; it has been ended.
-        """
-        with self.take(claim.task.queue) as child:
-            self._run(child, claim, lost, advanced)
-
-    def _run(
-        self, child: Child, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
-    ) -> None:
-        child.tasks += 1
-        child.say(claim=CLAIM.dump_python(claim, mode="json"))
-        deadline = time.monotonic() + self._settings.task_deadline_seconds
-        stop_by = float("inf")
-        while True:
-            for word in child.words(LOOK_SECONDS):
-                if "log" in word:
-                    _logger.log(word["log"][0], "%s", word["log"][1])
-                elif "advanced" in word:
-                    advanced(JobMessage(**word["advanced"]))
-                elif "done" in word:
-                    return
-            self._look_at_size(child)
-            if stop_by == float("inf") and lost():
-                child.say(lost=True)
-                stop_by = time.monotonic() + GRACE_SECONDS
-            if time.monotonic() > min(stop_by, deadline + GRACE_SECONDS):
-                raise _too_long(self._settings.task_deadline_seconds)
+            child = self._take_idle() or self._start(queue)
+            try:
+                yield child
+            finally:
+                self._put_back(child)
+        finally:
+            place.release()
 
     def close(self) -> None:
         """End the idle children."""
@@ -219,36 +255,39 @@ class Children:
                 return child
             child.kill()
 
-    @property
-    def _limit_bytes(self) -> int:
-        return self._settings.task_memory_mb * 1024 * 1024
+    def _put_back(self, child: Child) -> None:
+        if child.fit:
+            with self._lock:
+                self._idle.append(child)
+            return
+        record("recycle", pid=child.pid, tasks=child.tasks)
+        child.kill()
 
-    def _look_at_size(self, child: Child) -> None:
-        size = child.resident_bytes()
-        if size > self._limit_bytes:
-            raise ChildDied(
-                f"The process of the task grew to {size / 1e6:.0f} MB; its limit is "
-                f"{self._settings.task_memory_mb} MB.",
-                remediation="Raise GEOSTAGE_TASK_MEMORY_MB, or split the file.",
-                code="out_of_memory",
-            )
-
-    def _start(self, kind: str) -> Child:
-        child = Child(self._builder, kind)
+    def _start(self, queue: str) -> Child:
+        child = Child(self._builder, queue, self._settings)
         try:
             self._wait_until_ready(child)
-        except ChildDied:
+        except ChildDied as exc:
             child.kill()
+            record("spawn_failed", level=logging.ERROR, reason=describe(exc))
             raise
-        record("spawn", pid=child.pid, kind=kind)
+        record("spawn", pid=child.pid, kind=queue)
         return child
 
     def _wait_until_ready(self, child: Child) -> None:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            if any("ready" in word for word in child.words(LOOK_SECONDS)):
+            if any("ready" in line for line in child.receive(LOOK_SECONDS)):
                 return
         raise ChildDied(f"A task's process was not ready within {START_SECONDS} s.")
+
+
+def _too_many(queue: str, processes: int) -> TooManyMessages:
+    return TooManyMessages(
+        f"The worker was given a message of the {queue} queue while {processes} of its tasks ran already, which is all "
+        "that GEOSTAGE_TASK_PROCESSES allows.",
+        remediation="Make batchSize in host.json equal to GEOSTAGE_TASK_PROCESSES, and newBatchThreshold 0.",
+    )
 
 
 def _too_long(seconds: float) -> ChildDied:

@@ -1,6 +1,6 @@
-"""Settling: what follows a commit. Messages are sent, large results and the work areas of ended jobs put away.
+"""Dispatch: what follows a commit. Messages are sent; large results and the work areas of ended jobs are put away.
 
-Nothing of it is needed for a job to end: what fails here is made up for by the sweep.
+None of it is needed for a job to end: the sweep makes up for what fails here.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from controllers.engine.log import describe, record, trace_of
 from controllers.engine.result_summary import excerpt_of
-from controllers.engine.transitions import Aftermath
+from controllers.engine.transitions import AfterCommit
 from repositories.jobs import jobs, tasks, work_area
 from repositories.jobs.tasks import WakeUp
 from repositories.postgres import Database
@@ -31,56 +31,58 @@ MAX_RESULT_BYTES = 256 * 1024
 SEND_BACK_SECONDS = 60
 WAVE = 64
 """Messages that are sent before the rest is looked at again."""
+SENDERS = len(TASK_QUEUES)
+"""Threads that send in the background: a worker runs one task of each queue at a time, and each may start a stage."""
 
 
-@dataclass(frozen=True)
-class Settlement:
-    """Sends and clears for one deployment."""
+class Dispatcher:
+    """Sends messages and clears up, for one process."""
 
-    settings: Settings
-    database: Database
-    queues: Queues
-    blobs: Blobs
+    def __init__(self, settings: Settings, database: Database, queues: Queues, blobs: Blobs) -> None:
+        self._settings = settings
+        self._database = database
+        self._queues = queues
+        self._blobs = blobs
+        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="dispatch")
 
-    def settle(self, aftermath: Aftermath) -> None:
-        """Do what a committed transaction left to do."""
-        if aftermath.started:
-            record("advance", job=aftermath.started)
-            self.send_start(JobMessage.of(aftermath.started), delay_seconds=aftermath.delay_seconds)
-        self.send_tasks(aftermath.wake_ups, delay_seconds=aftermath.delay_seconds)
-        if aftermath.ended:
-            failed = aftermath.ended.status is JobStatus.FAILED
-            code = (aftermath.ended.error or {}).get("code")
-            level = logging.WARNING if failed else logging.INFO
-            record("end", job=aftermath.ended, status=aftermath.ended.status, code=code, level=level)
-            self.clear(aftermath.ended.job_id)
+    def dispatch(self, left: AfterCommit) -> None:
+        """Send the messages that a committed transaction left, and clear up after a job that it ended."""
+        job = left.moved
+        if job and not job.status.ended:
+            record("advance", job=job)
+            self.send_start(JobMessage.of(job), delay_seconds=left.delay_seconds)
+        self.send_tasks(left.wake_ups, delay_seconds=left.delay_seconds)
+        if job and job.status.ended:
+            level = logging.WARNING if job.status is JobStatus.FAILED else logging.INFO
+            record("end", job=job, status=job.status, code=(job.error or {}).get("code"), level=level)
+            self.clear(job.job_id)
 
     def send_start(self, message: JobMessage, *, delay_seconds: float = 0) -> bool:
-        """Send the message that starts a stage; False when it is left to the sweep."""
+        """Send the message that starts a stage; return False when it is left to the sweep."""
         try:
-            self.queues.send(JOB_QUEUE, [message.encode()], delay_seconds=delay_seconds)
+            self._queues.send(JOB_QUEUE, [message.encode()], delay_seconds=delay_seconds)
         except Unavailable as exc:
             record("send_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
-            with self.database.connection() as conn:
+            with self._database.connection() as conn:
                 jobs.resend_job_now(conn, message.job_id)
             return False
         return True
 
     @contextmanager
     def sending(self) -> Iterator[Callable[[Sequence[WakeUp]], None]]:
-        """Give a function that has the messages of tasks sent while the block goes on; at its end they are out."""
+        """Return a function that sends the messages of tasks while the block goes on; at its end they are out."""
         sent: list[Future[None]] = []
 
         def send(wake_ups: Sequence[WakeUp]) -> None:
             if wake_ups:
-                sent.append(thread.submit(self.send_tasks, wake_ups))
+                sent.append(self._senders.submit(self.send_tasks, wake_ups))
 
-        with ThreadPoolExecutor(1, thread_name_prefix="wake-ups") as thread:
-            try:
-                yield send
-            finally:
-                for one in sent:
-                    one.result()
+        try:
+            yield send
+        finally:
+            # A function that has returned may be stopped with its instance at any time.
+            for one in sent:
+                one.result()
 
     def send_tasks(self, wake_ups: Sequence[WakeUp], *, delay_seconds: float = 0) -> None:
         """Send the messages of tasks, a wave at a time; those that fail are left to the sweep.
@@ -91,7 +93,7 @@ class Settlement:
         for first in range(0, len(wake_ups), WAVE):
             wave = list(wake_ups[first : first + WAVE])
             if first:
-                with self.database.connection() as conn:
+                with self._database.connection() as conn:
                     wave = tasks.still_queued(conn, [wake_up.task_id for wake_up in wave])
             try:
                 self._send_wave(wave, delay_seconds)
@@ -99,36 +101,36 @@ class Settlement:
                 # One failure stands for all: a queue that is down takes seconds to say so.
                 left = [wake_up.task_id for wake_up in wake_ups[first:]]
                 record("send_failed", task_id=left[0], tasks=len(left), level=logging.WARNING, reason=describe(exc))
-                with self.database.connection() as conn:
+                with self._database.connection() as conn:
                     tasks.resend_tasks_now(conn, left)
                 return
 
     def send_back(self, queue: str, body: bytes) -> None:
         """Put a message back that could not be looked at now."""
         try:
-            self.queues.send(queue, [body.decode(errors="replace")], delay_seconds=SEND_BACK_SECONDS)
+            self._queues.send(queue, [body.decode(errors="replace")], delay_seconds=SEND_BACK_SECONDS)
         except Unavailable as exc:
             record("send_failed", queue=queue, level=logging.ERROR, reason=describe(exc), **trace_of(body))
 
     def clear(self, job_id: str) -> None:
-        """Put away the result and the work area of an ended job, if that is due; an error is left to the sweep."""
+        """Put away the result and the work area of an ended job, if that is due; the sweep repeats what fails."""
         try:
             job = self._offload(job_id)
-            with self.database.transaction() as conn:
+            with self._database.transaction() as conn:
                 due = work_area.begin_clearing(conn, job_id)
             if due:
-                with self.database.transaction() as conn:
+                with self._database.transaction() as conn:
                     tables = work_area.drop_work_tables(conn, job_id)
-                blobs = self.blobs.delete_prefix(self.settings.work_container, f"{job_id}/")
+                blobs = self._blobs.delete_prefix(self._settings.work_container, f"{job_id}/")
                 record("clear", job=job, tables=tables, blobs=blobs)
             if due == "last":
-                with self.database.connection() as conn:
+                with self._database.connection() as conn:
                     work_area.end_clearing(conn, job_id)
         except GeostageError as exc:
             record("clear_failed", job_id=job_id, level=logging.WARNING, reason=describe(exc))
 
     def fit_result(self, name: str, result: object) -> Json:
-        """Give a result as it fits into a row: itself, or an excerpt with the path of the blob that it was written to.
+        """Return a result as it fits into a row: itself, or an excerpt with the path of the blob that holds it.
 
         Raises
         ------
@@ -140,23 +142,23 @@ class Settlement:
         data = to_jsonb(result).encode()
         if len(data) <= MAX_RESULT_BYTES:
             return result
-        container, blob = self.settings.output_container, f"{RESULTS}{name}.json"
-        self.blobs.write(container, blob, data, content_type="application/json")
+        container, blob = self._settings.output_container, f"{RESULTS}{name}.json"
+        self._blobs.write(container, blob, data, content_type="application/json")
         return excerpt_of(result, f"{container}/{blob}", len(data))
 
     def _send_wave(self, wave: Sequence[WakeUp], delay_seconds: float) -> None:
         for queue in sorted({wake_up.queue for wake_up in wave}):
             messages = [TaskMessage(wake_up.task_id).encode() for wake_up in wave if wake_up.queue == queue]
-            self.queues.send(TASK_QUEUES[queue], messages, delay_seconds=delay_seconds)
+            self._queues.send(TASK_QUEUES[queue], messages, delay_seconds=delay_seconds)
 
     def _offload(self, job_id: str) -> Job | None:
         # Not in the transaction that ends the job: nothing slow may happen under its lock.
-        with self.database.connection() as conn:
+        with self._database.connection() as conn:
             job = jobs.get_job(conn, job_id)
         if job is None or job.result_data is None or job.work_area == "gone":
             return job
         fitted = self.fit_result(job_id, job.result_data)
         if fitted is not job.result_data:
-            with self.database.connection() as conn:
+            with self._database.connection() as conn:
                 jobs.offload_result(conn, job_id, fitted)
         return job

@@ -13,12 +13,12 @@ from datetime import timedelta
 from controllers.base import Controller
 from controllers.engine import validation
 from controllers.engine.child_pool import Children
-from controllers.engine.dispatch import Settlement
+from controllers.engine.dispatch import Dispatcher
 from controllers.engine.log import describe, record, trace_of, where
 from controllers.engine.runner import Runner
 from controllers.engine.start import Starter
 from controllers.engine.sweep import Sweep
-from controllers.engine.transitions import Aftermath, Transitions
+from controllers.engine.transitions import AfterCommit, Transitions
 from controllers.http.views import progress_of
 from repositories.jobs import jobs, poison, tasks
 from repositories.jobs.jobs import NewJob
@@ -62,11 +62,11 @@ class Engine:
         self.blobs = blobs
         self.controllers = controllers
         self.transitions = Transitions(self.controller_of, settings)
-        self.settlement = Settlement(settings, database, queues, blobs)
-        self.sweeper = Sweep(settings, database, queues, self.transitions, self.settlement)
+        self.dispatcher = Dispatcher(settings, database, queues, blobs)
+        self.sweeper = Sweep(settings, database, queues, self.transitions, self.dispatcher)
         self.starter = Starter(settings, database, self.transitions)
         self.runner = Runner(
-            settings, database, blobs, self.transitions, self.starter, self.settlement, resolve_handler, children
+            settings, database, blobs, self.transitions, self.starter, self.dispatcher, resolve_handler, children
         )
 
     def submit(
@@ -91,7 +91,7 @@ class Engine:
             submission = self._insert_or_find(conn, job)
         if not submission.existing:
             record("submit", job=submission.job)
-        if submission.job.status is JobStatus.QUEUED and not self.settlement.send_start(JobMessage.of(submission.job)):
+        if submission.job.status is JobStatus.QUEUED and not self.dispatcher.send_start(JobMessage.of(submission.job)):
             raise Unavailable(
                 f"Job {submission.job.job_id} was accepted, but the queue cannot be reached now.",
                 remediation="It starts by itself when the queue is back; the same POST then finds it.",
@@ -101,30 +101,28 @@ class Engine:
 
     def start_stage(self, message: JobMessage) -> None:
         """Start a stage of a job: its tasks are inserted once, however often the message comes."""
-        aftermath = self.starter.start_stage(message)
-        wake_ups, aftermath.wake_ups = aftermath.wake_ups, []
-        self.settlement.settle(aftermath)
-        if wake_ups:
-            self.runner.take_up(wake_ups)
+        start = self.starter.start_stage(message)
+        self.dispatcher.dispatch(start.after_commit)
+        self.dispatcher.send_tasks(start.wake_ups)
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
-        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
-        self.runner.run_task(message.task_id, queue)
+        """Run a task, then others of its queue for a while; returns normally too when the task is not to be had."""
+        self.runner.process_task(message.task_id, queue)
         self.sweeper.sweep_when_due()
 
     def cancel(self, job_id: str) -> Job:
         """End a job and its open tasks; nothing of it commits afterwards. Raises NotFound, Conflict."""
         with self.database.transaction() as conn:
             job = _known(jobs.lock_job(conn, job_id), job_id)
-            aftermath = self.transitions.end(conn, job, JobStatus.CANCELLED)
-        if aftermath.ended is None and job.status is not JobStatus.CANCELLED:
+            ended = self.transitions.end(conn, job, JobStatus.CANCELLED)
+        if ended is None and job.status is not JobStatus.CANCELLED:
             raise Conflict(
                 f"Job {job_id} has ended already: it is {job.status}.",
                 remediation="Only a queued or processing job can be cancelled.",
                 code="job_has_ended",
             )
-        self.settlement.settle(aftermath)
-        return aftermath.ended or job
+        self.dispatcher.dispatch(AfterCommit(ended))
+        return ended or job
 
     def retry(self, job_id: str) -> Job:
         """Open a failed job again: what is not completed of its current stage runs again. Raises NotFound, Conflict."""
@@ -134,12 +132,12 @@ class Engine:
             reopened = self._reopen(conn, job, resend_after)
             wake_ups = tasks.retry_tasks(conn, reopened, resend_after=resend_after)
             if reopened.stage_tasks is None:
-                aftermath = Aftermath(started=reopened)
+                moved: Job | None = reopened
             else:
-                aftermath = Aftermath(wake_ups=wake_ups) if wake_ups else self.transitions.advance(conn, reopened)
+                moved = None if wake_ups else self.transitions.advance(conn, reopened)
         record("retry", job=reopened, tasks=len(wake_ups))
-        self.settlement.settle(aftermath)
-        return aftermath.ended or aftermath.started or reopened
+        self.dispatcher.dispatch(AfterCommit(moved, wake_ups))
+        return moved or reopened
 
     def poisoned(self, queue: str, body: bytes) -> None:
         """Keep a poisoned message for the operator, and look after its row. Never raises: its queue has no other end.
@@ -150,27 +148,27 @@ class Engine:
         try:
             with self.database.connection() as conn:
                 kept = {"queue": queue, "poison_id": poison.insert(conn, queue, body)}
-                aftermath = self._look_after(conn, body, kept)
-            self.settlement.settle(aftermath)
+                left = self._look_after(conn, body, kept)
+            self.dispatcher.dispatch(left)
         except GeostageError as exc:
             record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc))
-            self.settlement.send_back(queue + POISON_SUFFIX, body)
+            self.dispatcher.send_back(queue + POISON_SUFFIX, body)
         # A bug would bring the message back for ever; the row that it points at is the sweep's.
         except Exception as exc:  # noqa: BLE001
             record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc), where=where(exc))
 
-    def _look_after(self, conn: Connection, body: bytes, kept: Json) -> Aftermath:
+    def _look_after(self, conn: Connection, body: bytes, kept: Json) -> AfterCommit:
         message = decode(body)
         if isinstance(message, TaskMessage):
             task = tasks.get_task(conn, message.task_id)
             job = jobs.get_job(conn, task.job_id) if task else None
             record("poison", job=job, task=task, task_id=message.task_id, level=logging.WARNING, **kept)
-            return self.sweeper.take_back(conn, task) if task else Aftermath()
+            return self.sweeper.take_back(conn, task) if task else AfterCommit()
         job = jobs.get_job(conn, message.job_id) if message else None
         said = {"job_id": message.job_id} if message else trace_of(body)
         record("poison", job=job, level=logging.WARNING, **said, **kept)
         if job is None or message is None or job.current_stage_n != message.stage_n:
-            return Aftermath()
+            return AfterCommit()
         return self.starter.start_failed(conn, job, RuntimeError("its start message failed again and again"))
 
     def sweep(self) -> None:

@@ -1,4 +1,4 @@
-"""Running tasks: a task is claimed, its handler runs under a heartbeat, and its end is written behind its fence.
+"""Running tasks, told from top to bottom: claim, run the handler, finish, start the next stage, claim the next task.
 
 Every handler's error is caught here: it is the task's, never the worker's.
 """
@@ -6,34 +6,43 @@ Every handler's error is caught here: it is the task's, never the worker's.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from controllers.engine.child_pool import ChildDied, Children
-from controllers.engine.dispatch import Settlement
+from controllers.engine.child_pool import Child, ChildDied, Children
+from controllers.engine.dispatch import Dispatcher
 from controllers.engine.heartbeat import Heartbeat
 from controllers.engine.log import describe, record, where
-from controllers.engine.slots import Slot, Slots
 from controllers.engine.start import Starter
-from controllers.engine.transitions import Aftermath, FenceBroken, Transitions
+from controllers.engine.transitions import AfterCommit, FenceBroken, Transitions
 from repositories.jobs import tasks
 from repositories.jobs.tasks import Claim, WakeUp
 from repositories.postgres import Database
 from repositories.storage.blobs import Blobs
 from schema.errors import ErrorInfo, GeostageError, PermanentError, TaskInterrupted
-from schema.jobs import Json, Task, TaskQueue
+from schema.jobs import Job, Json, Task, TaskQueue
 from schema.messages import JobMessage
 from schema.settings import Settings
 from services import Handler
 from services.context import TaskContext
 
-NO_SLOT_DELAY_SECONDS = 10
 GO_ON_SECONDS = 20
-"""How long a worker goes on from task to task: with a slot's wait and a deadline it stays below functionTimeout."""
+"""How long a worker goes on from task to task: with the deadline of the last one it stays below functionTimeout."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the run of a handler leaves once its transaction has committed or rolled back."""
+
+    next_stage: JobMessage | None = None
+    """The stage that the task's job has moved on to; the caller is to start it."""
+    after_commit: AfterCommit = field(default_factory=AfterCommit)
+    cleanup: Sequence[Callable[[], object]] = ()
+    """What the handler itself wants done after the commit."""
 
 
 class Runner:
@@ -46,7 +55,7 @@ class Runner:
         blobs: Blobs,
         transitions: Transitions,
         starter: Starter,
-        settlement: Settlement,
+        dispatcher: Dispatcher,
         resolve_handler: Callable[[str], Handler],
         children: Children | None,
     ) -> None:
@@ -55,125 +64,45 @@ class Runner:
         self._blobs = blobs
         self._transitions = transitions
         self._starter = starter
-        self._settlement = settlement
+        self._dispatcher = dispatcher
         self._resolve_handler = resolve_handler
         self._children = children
-        self._slots = Slots(settings)
-        self._served: set[str] = set()
         self.heartbeat = Heartbeat(database, settings)
         self._lease = {
             "lease": timedelta(seconds=settings.lease_seconds),
             "deadline": timedelta(seconds=settings.task_deadline_seconds),
         }
 
-    def run_task(self, task_id: str, queue: str) -> None:
-        """Claim a task, run its handler and finish it; returns normally too when the task is not to be had."""
-        self._served.add(queue)
-        wait_seconds = self._settings.slot_wait_seconds
-        with self._settlement.sending() as send, self._slots.take(task_id, queue, wait_seconds) as slot:
-            ready = slot.free and self._is_ready(queue)
-            if ready:
-                self._work(self._claim(task_id), slot, send)
-        if not ready:
-            # Those that come back one by one are shared out between workers; those that come together one may take.
-            delay = random.randint(1, NO_SLOT_DELAY_SECONDS) if slot.same_job else NO_SLOT_DELAY_SECONDS  # noqa: S311
-            self._settlement.send_tasks([WakeUp(task_id, queue)], delay_seconds=delay)
-
-    def take_up(self, wake_ups: Sequence[WakeUp]) -> None:
-        """Send the messages of tasks that were just started, and run the first one if a child stands idle here.
-
-        Only of queues whose messages this worker is given: a deployment may keep others for other instances. Light
-        tasks, which no slot bounds, would keep the messages of other jobs waiting.
-        """
-        first = wake_ups[0]
-        if first.queue == TaskQueue.LIGHT or first.queue not in self._served:
-            self._settlement.send_tasks(wake_ups)
-            return
-        with self._settlement.sending() as send, self._slots.take(first.task_id, first.queue, 0) as slot:
-            idle = slot.free and (self._children is None or self._children.stand_by)
-            self._work(self._claim(first.task_id) if idle else None, slot, send, wake_ups)
-
-    def _work(
-        self,
-        claim: Claim | None,
-        slot: Slot,
-        send: Callable[[Sequence[WakeUp]], None],
-        wake_ups: Sequence[WakeUp] = (),
-    ) -> None:
-        """Run a claimed task and go on with the next one of its job for a while, unless other jobs wait for the slot.
+    def process_task(self, task_id: str, queue: str) -> None:
+        """Run a task, then others that wait in its queue, for a while; nothing where the task is not to be had.
 
         A task need not wait for its own message where a worker is free; a message that comes later finds it claimed.
-        The messages of the other tasks, `wake_ups` and those of a stage that is started here, go out meanwhile.
+
+        Raises
+        ------
+        ChildDied
+            No child process could be started; nothing was claimed, and the host hands the message over again later.
+        TooManyMessages
+            As many tasks of this queue as the worker has processes for run already; likewise.
         """
         until = time.monotonic() + GO_ON_SECONDS
-        try:
+        # The child comes before the claim: a task that waits for one to start stays free for other workers.
+        with self._dispatcher.sending() as send, self._child_for(queue) as child:
+            claim = self._claim(task_id)
             while claim:
-                others = [wake_up for wake_up in wake_ups if wake_up.task_id != claim.task.task_id]
-                wake_ups = ()
-                send(others)
-                wake_ups = self._run(claim)
-                goes_on = time.monotonic() < until and not slot.wanted()
-                claim = self._claim_next(claim.task) if goes_on else None
-        finally:
-            send(wake_ups)
+                done = claim.task
+                next_stage = self._run_claimed(claim, child)
+                goes_on = time.monotonic() < until and (child is None or child.fit)
+                claim = None
+                if next_stage:
+                    claim = self._start_next_stage(next_stage, queue if goes_on else None, send)
+                if goes_on and not claim:
+                    claim = self._claim_next(done)
 
-    def execute(self, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]) -> None:
-        """Run the handler of a claimed task and finish the task in the handler's own transaction.
-
-        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
-        `advanced` is told the stage that the job has moved on to, if it has, which is then to be started.
-        """
-        task, began = claim.task, time.monotonic()
-        try:
-            handler = self._resolve_handler(task.task_type)
-            with TaskContext(task, claim.source, self._settings, self._blobs, self._database, lost) as ctx:
-                result = self._settlement.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
-                aftermath = self._finish(ctx, result)
-        except (TaskInterrupted, FenceBroken):
-            self._say("abandon", claim, began)
-        # The one place that catches whatever a handler raises: it is the task's error, never the worker's.
-        except Exception as exc:  # noqa: BLE001
-            self._fail(claim, exc, began)
-        else:
-            self._say("finish", claim, began)
-            started, aftermath.started = aftermath.started, None
-            if started:
-                record("advance", job=started)
-                advanced(JobMessage.of(started))
-            self._settlement.settle(aftermath)
-            self._tidy(claim, ctx)
-
-    def _tidy(self, claim: Claim, ctx: TaskContext) -> None:
-        """Do what the handler left for after the commit. The task is finished, so what fails is only told."""
-        for act in ctx.afterwards:
-            try:
-                act()
-            # The handler's code as well: what it raises neither ends the worker nor keeps the next from its turn.
-            except Exception as exc:  # noqa: BLE001
-                record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc), where=where(exc))
-
-    def _go_on(self, message: JobMessage) -> list[WakeUp]:
-        """Start the stage that the job has moved on to, here and now; where that fails its message is sent instead."""
-        try:
-            aftermath = self._starter.start_stage(message)
-        except GeostageError as exc:
-            record("start_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
-            self._settlement.send_start(message)
-            return []
-        wake_ups, aftermath.wake_ups = aftermath.wake_ups, []
-        self._settlement.settle(aftermath)
-        return wake_ups
-
-    def _is_ready(self, queue: str) -> bool:
-        """See that a child stands by before a task is claimed for it."""
+    def _child_for(self, queue: str) -> AbstractContextManager[Child | None]:
         if self._children is None or queue == TaskQueue.LIGHT:
-            return True
-        try:
-            self._children.warm(queue)
-        except ChildDied as exc:
-            record("spawn_failed", level=logging.ERROR, reason=describe(exc))
-            return False
-        return True
+            return nullcontext()
+        return self._children.take(queue)
 
     def _claim(self, task_id: str) -> Claim | None:
         with self._database.connection() as conn:
@@ -182,62 +111,116 @@ class Runner:
             record("claim_refused", task_id=task_id, level=logging.DEBUG)
         return claim
 
-    def _claim_next(self, task: Task) -> Claim | None:
+    def _claim_next(self, done: Task) -> Claim | None:
+        """Claim a task of the next job that waits in the queue, behind that of the task just done."""
         with self._database.connection() as conn:
-            return tasks.claim_next_task(conn, task, **self._lease)
+            return tasks.claim_next_task(conn, done.queue, done.job_id, **self._lease)
 
-    def _run(self, claim: Claim) -> Sequence[WakeUp]:
-        """Run a claimed task to its end; gives the tasks of the next stage, if it was the last one of its own."""
-        self._say("claim", claim, tries=claim.task.tries)
-        advanced: list[JobMessage] = []
-        with self.heartbeat.hold(claim.task) as lost:
-            if self._children and claim.task.queue != TaskQueue.LIGHT:
-                self._run_in_child(self._children, claim, lost, advanced.append)
-            else:
-                self.execute(claim, lost, advanced.append)
-        return self._go_on(advanced[0]) if advanced else ()
-
-    def _run_in_child(
-        self, children: Children, claim: Claim, lost: Callable[[], bool], advanced: Callable[[JobMessage], object]
-    ) -> None:
+    def _run_claimed(self, claim: Claim, child: Child | None) -> JobMessage | None:
+        """Run a claimed task to its end under a heartbeat; return the stage that its job has moved on to, if it has."""
+        self._log("claim", claim, tries=claim.task.tries)
         began = time.monotonic()
-        try:
-            children.run(claim, lost, advanced)
-        except ChildDied as exc:
-            self._fail(claim, exc, began)
+        with self.heartbeat.hold(claim.task) as lost:
+            if child is None:
+                outcome = self.run_handler(claim, lost)
+                self.run_after_commit(claim, outcome)
+                return outcome.next_stage
+            try:
+                return child.run(claim, lost)
+            except ChildDied as exc:
+                self._dispatcher.dispatch(self._fail(claim, exc, began))
+                return None
 
-    def _finish(self, ctx: TaskContext, result: Json) -> Aftermath:
+    def run_handler(self, claim: Claim, lost: Callable[[], bool]) -> Outcome:
+        """Run the handler of a claimed task and finish the task in the handler's own transaction.
+
+        It needs nothing but the claim, so that it can run in another process than the one that keeps the lease.
+        """
+        task, began = claim.task, time.monotonic()
+        try:
+            handler = self._resolve_handler(task.task_type)
+            with TaskContext(task, claim.source, self._settings, self._blobs, self._database, lost) as ctx:
+                result = self._dispatcher.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
+                moved = self._finish(ctx, result)
+        except (TaskInterrupted, FenceBroken):
+            self._log("abandon", claim, began)
+            return Outcome()
+        # The one place that catches whatever a handler raises: it is the task's error, never the worker's.
+        except Exception as exc:  # noqa: BLE001
+            return Outcome(after_commit=self._fail(claim, exc, began))
+        self._log("finish", claim, began)
+        if moved and not moved.status.ended:
+            record("advance", job=moved)
+            return Outcome(next_stage=JobMessage.of(moved), cleanup=ctx.afterwards)
+        return Outcome(after_commit=AfterCommit(moved), cleanup=ctx.afterwards)
+
+    def _finish(self, ctx: TaskContext, result: Json) -> Job | None:
+        """Complete a task behind its fence; return its job if that moved. Raises FenceBroken."""
         if not ctx.has_effects:
             with self._database.connection() as conn:
                 if tasks.finish_task_unless_last(conn, ctx.task, result):
-                    return Aftermath()
+                    return None
         return self._transitions.finish(ctx.transaction, ctx.task, result)
 
-    def _fail(self, claim: Claim, error: Exception, began: float) -> None:
+    def _fail(self, claim: Claim, error: Exception, began: float) -> AfterCommit:
+        """Put a task back for another try, or fail it for good where its error or its tries leave none."""
         task, info = claim.task, _task_error(claim, error)
-        backoff = self._settings.backoff_seconds(task.tries)
         reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
         reason["where"] = None if isinstance(error, GeostageError) else where(error)
+        backoff = self._settings.backoff_seconds(task.tries)
+        resend_after = timedelta(seconds=self._settings.sweep_resend_seconds)
         with self._database.connection() as conn:
-            action, aftermath = "abandon", Aftermath()
             if not isinstance(error, PermanentError) and tasks.requeue_task(
-                conn,
-                task,
-                info.as_json(),
-                backoff=timedelta(seconds=backoff),
-                resend_after=timedelta(seconds=self._settings.sweep_resend_seconds),
+                conn, task, info.as_json(), backoff=timedelta(seconds=backoff), resend_after=resend_after
             ):
-                action = "requeue"
-                aftermath = Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)], delay_seconds=backoff)
-            else:
+                self._log("requeue", claim, began, **reason)
+                return AfterCommit(wake_ups=[WakeUp(task.task_id, task.queue)], delay_seconds=backoff)
+            try:
                 with conn.transaction():
-                    failed = self._transitions.fail(conn, task, info.as_json())
-                if failed:
-                    action, aftermath = "fail", failed
-        self._say(action, claim, began, **reason)
-        self._settlement.settle(aftermath)
+                    moved = self._transitions.fail(conn, task, info.as_json())
+            except FenceBroken:
+                self._log("abandon", claim, began, **reason)
+                return AfterCommit()
+        self._log("fail", claim, began, **reason)
+        return AfterCommit(moved)
 
-    def _say(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
+    def run_after_commit(self, claim: Claim, outcome: Outcome) -> None:
+        """Do what the run of a task left for after its commit. The task has ended: what fails here is only logged."""
+        self._dispatcher.dispatch(outcome.after_commit)
+        for act in outcome.cleanup:
+            try:
+                act()
+            # The handler's code as well: what it raises neither ends the worker nor keeps the next from its turn.
+            except Exception as exc:  # noqa: BLE001
+                record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc), where=where(exc))
+
+    def _start_next_stage(
+        self, message: JobMessage, queue: str | None, send: Callable[[Sequence[WakeUp]], None]
+    ) -> Claim | None:
+        """Start the stage that a job has moved on to and claim its first task, if that is of the worker's queue.
+
+        A job keeps its worker over the end of a stage, which happens a few times in its life: six small jobs that took
+        turns task by task would all end as late as the last one. The messages of the other tasks go out meanwhile.
+        Where the stage cannot be started its message is sent instead.
+        """
+        try:
+            start = self._starter.start_stage(message)
+        except GeostageError as exc:
+            record("start_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
+            self._dispatcher.send_start(message)
+            return None
+        self._dispatcher.dispatch(start.after_commit)
+        first = next((wake_up for wake_up in start.wake_ups if wake_up.queue == queue), None)
+        send([wake_up for wake_up in start.wake_ups if wake_up is not first])
+        if first is None:
+            return None
+        try:
+            return self._claim(first.task_id)
+        except GeostageError:
+            send([first])
+            raise
+
+    def _log(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
         seconds = None if began is None else round(time.monotonic() - began, 4)
         record(action, task=claim.task, stage=claim.stage, traceparent=claim.traceparent, seconds=seconds, **fields)
 

@@ -1,13 +1,16 @@
-"""Starting: the tasks of a stage are decided by the controller and written once, whoever comes first."""
+"""Starting a stage: its controller decides the tasks, and whoever comes first writes them."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from controllers.engine.log import describe, record, where
-from controllers.engine.transitions import Aftermath, Transitions, controller_error
+from controllers.engine.transitions import AfterCommit, Transitions, controller_error
 from repositories.jobs import jobs, tasks
+from repositories.jobs.tasks import WakeUp
 from repositories.postgres import Connection, Database
 from schema.errors import GeostageError, PermanentError
 from schema.jobs import Job, TaskSpec
@@ -20,38 +23,48 @@ EXTRA_DEATHS = 2
 """A task may lose this many more workers than it has tries: a neighbour may have killed them."""
 
 
+@dataclass(frozen=True)
+class StageStart:
+    """What came of a start."""
+
+    wake_ups: Sequence[WakeUp] = ()
+    """Tasks that wait for a worker: the caller may claim one of them, the messages of the others are due."""
+    after_commit: AfterCommit = field(default_factory=AfterCommit)
+    """A start that has to be tried again, or a job that moved on or ended without any task."""
+
+
 class Starter:
-    """Starts stages; what it leaves to be sent is for the settlement."""
+    """Starts stages; messages are left to its callers."""
 
     def __init__(self, settings: Settings, database: Database, transitions: Transitions) -> None:
         self._settings = settings
         self._database = database
         self._transitions = transitions
 
-    def start_stage(self, message: JobMessage) -> Aftermath:
-        """Start a stage if it is its job's current one. Started already: its queued tasks are to be woken again."""
+    def start_stage(self, message: JobMessage) -> StageStart:
+        """Start a stage if it is its job's current one; started already, its queued tasks are to be woken again."""
         with self._database.connection() as conn:
             job = jobs.get_job(conn, message.job_id)
             if job is None or job.status.ended or job.current_stage_n != message.stage_n:
                 record("start_refused", job=job, message=message.encode())
-                return Aftermath()
+                return StageStart()
             if job.stage_tasks is None:
                 return self._start(conn, job)
-            return Aftermath(wake_ups=tasks.queued_tasks(conn, job.job_id, job.current_stage_n))
+            return StageStart(tasks.queued_tasks(conn, job.job_id, job.current_stage_n))
 
-    def start_failed(self, conn: Connection, job: Job, error: Exception) -> Aftermath:
+    def start_failed(self, conn: Connection, job: Job, error: Exception) -> AfterCommit:
         """Count a start that failed; too many of them, or one that cannot work, fail the job."""
         with conn.transaction():
             locked = jobs.lock_job(conn, job.job_id)
             failures = jobs.count_start_failure(conn, job.job_id, job.current_stage_n)
             if locked is None or failures is None:
-                return Aftermath()
+                return AfterCommit()
             if isinstance(error, PermanentError) or failures >= START_FAILURES:
                 info = controller_error(error, "create the tasks of", job)
-                return self._transitions.fail_job(conn, locked, info.as_json())
-        return Aftermath(started=locked, delay_seconds=self._settings.backoff_seconds(failures))
+                return AfterCommit(self._transitions.fail_job(conn, locked, info.as_json()))
+        return AfterCommit(locked, delay_seconds=self._settings.backoff_seconds(failures))
 
-    def _start(self, conn: Connection, job: Job) -> Aftermath:
+    def _start(self, conn: Connection, job: Job) -> StageStart:
         try:
             specs = self._create_tasks(conn, job)
         # A controller is code of a job type: its errors are the job's, not the trigger's.
@@ -59,7 +72,7 @@ class Starter:
             # What it says of its input is the job's error; anything else is a fault of its code.
             if not isinstance(exc, GeostageError):
                 record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
-            return self.start_failed(conn, job, exc)
+            return StageStart(after_commit=self.start_failed(conn, job, exc))
         with conn.transaction():
             locked = jobs.lock_job(conn, job.job_id)
             wake_ups = tasks.start_stage(
@@ -72,11 +85,11 @@ class Starter:
                 resend_after=timedelta(seconds=self._settings.sweep_resend_seconds + len(specs) / 200),
             )
             if locked is None or wake_ups is None:
-                return Aftermath()
+                return StageStart()
             started = jobs.get_job(conn, job.job_id) or locked
-            aftermath = Aftermath(wake_ups=wake_ups) if specs else self._transitions.advance(conn, started)
+            moved = None if specs else self._transitions.advance(conn, started)
         record("start", job=started, tasks=len(specs))
-        return aftermath
+        return StageStart(wake_ups, AfterCommit(moved))
 
     def _create_tasks(self, conn: Connection, job: Job) -> list[TaskSpec]:
         previous = tasks.stage_results(conn, job.job_id, job.current_stage_n - 1)

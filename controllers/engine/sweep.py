@@ -11,9 +11,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from controllers.engine.dispatch import Settlement
+from controllers.engine.dispatch import Dispatcher
 from controllers.engine.log import describe, record, where
-from controllers.engine.transitions import Aftermath, Transitions
+from controllers.engine.transitions import AfterCommit, FenceBroken, Transitions
 from repositories.jobs import jobs, sweep, tasks, work_area
 from repositories.jobs.tasks import WakeUp
 from repositories.postgres import Connection, Database
@@ -43,7 +43,7 @@ class Sweep:
     database: Database
     queues: Queues
     transitions: Transitions
-    settlement: Settlement
+    dispatcher: Dispatcher
     _looked: list[float] = field(default_factory=lambda: [0.0])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,19 +68,21 @@ class Sweep:
             self._looked[0] = now
         self._guard("carry", partial(self.sweep, period_seconds=CARRY_AFTER_SECONDS))
 
-    def take_back(self, conn: Connection, task: Task) -> Aftermath:
+    def take_back(self, conn: Connection, task: Task) -> AfterCommit:
         """Put a task back whose lease ran out, or fail it when it has lost too many workers; else do nothing."""
         resend_after = timedelta(seconds=self.settings.sweep_resend_seconds)
         error = self._died(task).as_json()
         job = jobs.get_job(conn, task.job_id)
         if sweep.take_back_task(conn, task, error, resend_after=resend_after):
             record("take_back", job=job, task=task, level=logging.WARNING)
-            return Aftermath(wake_ups=[WakeUp(task.task_id, task.queue)])
-        with conn.transaction():
-            failed = self.transitions.fail(conn, task, error, expired=True)
-        if failed:
-            record("fail", job=job, task=task, level=logging.WARNING, code=error["code"])
-        return failed or Aftermath()
+            return AfterCommit(wake_ups=[WakeUp(task.task_id, task.queue)])
+        try:
+            with conn.transaction():
+                moved = self.transitions.fail(conn, task, error, expired=True)
+        except FenceBroken:
+            return AfterCommit()
+        record("fail", job=job, task=task, level=logging.WARNING, code=error["code"])
+        return AfterCommit(moved)
 
     def _resend_jobs(self) -> None:
         base = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
@@ -89,7 +91,7 @@ class Sweep:
             found = [job for job in (jobs.get_job(conn, job_id) for job_id, _ in due) if job]
         for number, job in enumerate(found, start=1):
             record("resend", job=job)
-            if not self.settlement.send_start(JobMessage.of(job)):
+            if not self.dispatcher.send_start(JobMessage.of(job)):
                 # A queue that is down takes seconds to say so: the others need not ask it too.
                 with self.database.connection() as conn:
                     for other in found[number:]:
@@ -115,7 +117,7 @@ class Sweep:
         chosen = [wake_up for wake_up in due if wake_up.late][:LATE_ROWS] if is_long else due
         if chosen:
             record("resend", queue=queue, tasks=len(chosen), task_id=chosen[0].task_id)
-            self.settlement.send_tasks(chosen)
+            self.dispatcher.send_tasks(chosen)
 
     def _is_long(self, queue: str, open_tasks: int) -> bool:
         """Tell whether nothing is lost, but for a queue with more work than workers.
@@ -135,44 +137,44 @@ class Sweep:
             overdue = sweep.overdue_jobs(conn, limit=ROWS)
         self._each("end_overdue", overdue, self._fail_overdue)
 
-    def _fail_overdue(self, conn: Connection, seen: Job) -> Aftermath:
+    def _fail_overdue(self, conn: Connection, seen: Job) -> AfterCommit:
         with conn.transaction():
             job = jobs.lock_job(conn, seen.job_id)
             # A retry by the user, after another sweep ended the job, has set a new deadline.
             if job is None or job.deadline_at != seen.deadline_at:
-                return Aftermath()
-            return self.transitions.fail_job(conn, job, self._overdue(job).as_json())
+                return AfterCommit()
+            return AfterCommit(self.transitions.fail_job(conn, job, self._overdue(job).as_json()))
 
     def _heal_stalled(self) -> None:
         with self.database.connection() as conn:
             stalled = sweep.stalled_jobs(conn, limit=ROWS)
         self._each("heal", stalled, self._heal)
 
-    def _heal(self, conn: Connection, job_id: str) -> Aftermath:
+    def _heal(self, conn: Connection, job_id: str) -> AfterCommit:
         with conn.transaction():
             job = jobs.lock_job(conn, job_id)
             if job is None or job.status is not JobStatus.PROCESSING or job.stage_tasks is None:
-                return Aftermath()
+                return AfterCommit()
             if not tasks.stage_has_ended(conn, job_id, job.current_stage_n):
-                return Aftermath()
+                return AfterCommit()
             record("heal", job=job, level=logging.ERROR)
-            return self.transitions.advance(conn, job)
+            return AfterCommit(self.transitions.advance(conn, job))
 
     def _clear_ended(self) -> None:
         with self.database.connection() as conn:
             clearable = work_area.clearable_jobs(conn, limit=ROWS)
         for job_id in clearable:
-            self._guard("clear", partial(self.settlement.clear, job_id), job_id)
+            self._guard("clear", partial(self.dispatcher.clear, job_id), job_id)
 
-    def _each(self, action: str, rows: Iterable[Row], act: Callable[[Connection, Row], Aftermath]) -> None:
+    def _each(self, action: str, rows: Iterable[Row], act: Callable[[Connection, Row], AfterCommit]) -> None:
         for row in rows:
             subject = row.task_id if isinstance(row, Task) else row.job_id if isinstance(row, Job) else row
             self._guard(action, partial(self._heal_row, act, row), subject)
 
-    def _heal_row(self, act: Callable[[Connection, Row], Aftermath], row: Row) -> None:
+    def _heal_row(self, act: Callable[[Connection, Row], AfterCommit], row: Row) -> None:
         with self.database.connection() as conn:
-            aftermath = act(conn, row)
-        self.settlement.settle(aftermath)
+            left = act(conn, row)
+        self.dispatcher.dispatch(left)
 
     def _guard(self, step: str, act: Callable[[], object], subject: object = None) -> None:
         """Do a part of the sweep: one row or step that cannot be healed must not stop the sweep for the others."""

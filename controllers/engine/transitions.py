@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from controllers.base import Controller, JobOutcome
@@ -17,15 +17,16 @@ from schema.jobs import Job, JobStatus, Json, Stage, Task, TaskResult
 from schema.settings import Settings
 
 
-@dataclass
-class Aftermath:
-    """What is to be done once the transaction has committed: messages to send, an end to clean up after."""
+@dataclass(frozen=True)
+class AfterCommit:
+    """What a committed transaction leaves to the dispatcher."""
 
-    started: Job | None = None
-    """A job that waits for the start of its current stage."""
-    wake_ups: list[WakeUp] = field(default_factory=list)
+    moved: Job | None = None
+    """A job that has ended, or whose current stage is to be started by a message."""
+    wake_ups: Sequence[WakeUp] = ()
+    """Tasks whose messages are due."""
     delay_seconds: float = 0
-    ended: Job | None = None
+    """Until the messages become visible."""
 
 
 class FenceBroken(Exception):
@@ -34,28 +35,31 @@ class FenceBroken(Exception):
 
 @dataclass(frozen=True)
 class Transitions:
-    """The moves of a locked job, for the controllers and settings of this deployment."""
+    """The moves of a locked job, for the controllers and settings of this deployment.
+
+    Each returns the job if it moved: it has ended, or its next stage is to be started, by the caller or by a message.
+    """
 
     controller_of: Callable[[str], Controller]
     settings: Settings
 
-    def finish(self, conn: Connection, task: Task, result: Json) -> Aftermath:
+    def finish(self, conn: Connection, task: Task, result: Json) -> Job | None:
         """Complete a task behind its fence; the last finisher of a stage moves the job on. Raises FenceBroken."""
         job, held, ended = tasks.finish_task(conn, task, result)
         if not held or job is None or job.status is not JobStatus.PROCESSING or job.current_stage_n != task.stage_n:
             raise FenceBroken
-        return self.advance(conn, job) if ended else Aftermath()
+        return self.advance(conn, job) if ended else None
 
-    def fail(self, conn: Connection, task: Task, error: Json, *, expired: bool = False) -> Aftermath | None:
-        """Fail a task for good, and with it the job where its stage says so; None when the fence broke."""
+    def fail(self, conn: Connection, task: Task, error: Json, *, expired: bool = False) -> Job | None:
+        """Fail a task for good, and with it the job where its stage says so. Raises FenceBroken."""
         job = jobs.lock_job(conn, task.job_id)
         if job is None or tasks.fail_task(conn, task, error, expired=expired) is None:
-            return None
+            raise FenceBroken
         if self._fails_fast(job):
             return self.fail_job(conn, job, error)
-        return self.advance(conn, job) if tasks.stage_has_ended(conn, job.job_id, task.stage_n) else Aftermath()
+        return self.advance(conn, job) if tasks.stage_has_ended(conn, job.job_id, task.stage_n) else None
 
-    def advance(self, conn: Connection, job: Job) -> Aftermath:
+    def advance(self, conn: Connection, job: Job) -> Job | None:
         """Move a job whose current stage has ended to the next one, or to its end.
 
         An error of the controller fails the job in this same transaction; the tasks stay as they are.
@@ -76,7 +80,7 @@ class Transitions:
                 record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
             return self.fail_job(conn, job, controller_error(exc, "aggregate the results of", job).as_json())
 
-    def fail_job(self, conn: Connection, job: Job, error: Json) -> Aftermath:
+    def fail_job(self, conn: Connection, job: Job, error: Json) -> Job | None:
         """End a job as failed, with all of its open tasks."""
         retryable = bool(error.get("retryable"))
         summary = tasks.stage_summary(conn, job.job_id, job.current_stage_n)
@@ -92,10 +96,10 @@ class Transitions:
         outcome: JobOutcome | None = None,
         summary: StageSummary | None = None,
         keep_work_area: bool = False,
-    ) -> Aftermath:
+    ) -> Job | None:
         """End a job; nothing happens to one that has ended already."""
         keep_for = timedelta(hours=self.settings.work_retention_hours) if keep_work_area else timedelta()
-        ended = jobs.end_job(
+        return jobs.end_job(
             conn,
             job.job_id,
             status,
@@ -105,10 +109,9 @@ class Transitions:
             error=error,
             history=[history_entry(job, summary, status)] if summary else (),
         )
-        return Aftermath(ended=ended)
 
     def stage_of(self, job: Job) -> Stage:
-        """Give the current stage of a job as its controller declares it."""
+        """Return the current stage of a job as its controller declares it."""
         return self.controller_of(job.job_type).stages[job.current_stage_n - 1]
 
     def _fails_fast(self, job: Job) -> bool:
@@ -120,15 +123,14 @@ class Transitions:
 
     def _next_stage(
         self, conn: Connection, job: Job, summary: StageSummary, results: Sequence[TaskResult]
-    ) -> Aftermath:
+    ) -> Job | None:
         hand_over = self.controller_of(job.job_type).stage_data(self.stage_of(job), job, results)
         status = JobStatus.COMPLETED_WITH_ERRORS if summary.failed else JobStatus.COMPLETED
         entry = history_entry(job, summary, status)
         resend_after = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
-        moved = jobs.advance_job(conn, job, stage_data=hand_over, entry=entry, resend_after=resend_after)
-        return Aftermath(started=moved)
+        return jobs.advance_job(conn, job, stage_data=hand_over, entry=entry, resend_after=resend_after)
 
-    def _complete(self, conn: Connection, job: Job, summary: StageSummary, results: Sequence[TaskResult]) -> Aftermath:
+    def _complete(self, conn: Connection, job: Job, summary: StageSummary, results: Sequence[TaskResult]) -> Job | None:
         # The controller sees the history whole, though the last entry is only now written.
         last = history_entry(job, summary, JobStatus.COMPLETED_WITH_ERRORS if summary.failed else JobStatus.COMPLETED)
         whole = replace(job, stage_history=[*job.stage_history, last])

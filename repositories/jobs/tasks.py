@@ -143,10 +143,11 @@ def claim_task(conn: Connection, task_id: str, *, lease: timedelta, deadline: ti
     return _claim(conn, sql.Placeholder("task_id"), task_id=task_id, lease=lease, deadline=deadline)
 
 
-def claim_next_task(conn: Connection, task: Task, *, lease: timedelta, deadline: timedelta) -> Claim | None:
-    """Take the next task of the same job and queue that waits for a worker, if any."""
-    place = {"job_id": task.job_id, "stage_n": task.stage_n, "task_index": task.task_index, "queue": task.queue}
-    return _claim(conn, _sql["next_task"], lease=lease, deadline=deadline, **place)
+def claim_next_task(
+    conn: Connection, queue: str, served_job: str, *, lease: timedelta, deadline: timedelta
+) -> Claim | None:
+    """Take a task that waits in a queue, of the next job behind the one that this worker served last, going round."""
+    return _claim(conn, _sql["next_task"], queue=queue, served_job=served_job, lease=lease, deadline=deadline)
 
 
 def renew_leases(conn: Connection, held: Mapping[str, int], *, lease: timedelta) -> set[str]:

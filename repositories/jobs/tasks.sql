@@ -87,17 +87,17 @@ WHERE t.task_id = {chosen} AND j.job_id = t.job_id
 RETURNING t.*, j.source AS job_source, j.traceparent AS job_traceparent, j.current_stage AS job_stage;
 
 -- next_task
--- The task that is claimed after one that was just run: the next of its stage that waits, else any of the job that waits
--- in the same queue, which may be of the stage after. Being claimed by another: look further.
+-- The task that a worker claims after one that it has run: that of the next job behind the one it served last, going
+-- round the jobs that wait in its queue, so that a small job waits for one task of a large one and not for all of them.
+-- A row that is locked is being claimed by another worker: look further.
 coalesce(
     (SELECT task_id FROM app.tasks
-     WHERE job_id = %(job_id)s AND stage_n = %(stage_n)s AND task_index > %(task_index)s AND status = 'queued'
-       AND queue = %(queue)s AND tries < max_tries AND not_before <= clock_timestamp()
-     ORDER BY task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
-    (SELECT task_id FROM app.tasks
-     WHERE job_id = %(job_id)s AND status = 'queued' AND queue = %(queue)s AND tries < max_tries
+     WHERE queue = %(queue)s AND status = 'queued' AND job_id > %(served_job)s AND tries < max_tries
        AND not_before <= clock_timestamp()
-     ORDER BY stage_n, task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED))
+     ORDER BY job_id, stage_n, task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED),
+    (SELECT task_id FROM app.tasks
+     WHERE queue = %(queue)s AND status = 'queued' AND tries < max_tries AND not_before <= clock_timestamp()
+     ORDER BY job_id, stage_n, task_index LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED))
 
 -- renew_leases
 -- Heartbeat of a whole process in one statement. It never waits for a finish of its own: that row is skipped.

@@ -99,4 +99,4 @@ class Containers(World):
 
 def world_settings(dsn: str, **changes: Any) -> Settings:
     """Tries follow one another at once."""
-    return Settings(postgres_dsn=dsn, retry_base_seconds=0, slot_wait_seconds=0.05, **changes)
+    return Settings(postgres_dsn=dsn, retry_base_seconds=0, **changes)

@@ -35,12 +35,11 @@ def pool(protocol_dsn: str) -> Iterator[Database]:
 
 @pytest.fixture
 def settings(stack: Stack, protocol_dsn: str) -> Settings:
-    """Tries follow one another at once, and a slot is not waited for long."""
+    """Tries follow one another at once."""
     return Settings(
         postgres_dsn=protocol_dsn,
         storage_connection_string=stack.storage_connection_string,
         retry_base_seconds=0,
-        slot_wait_seconds=0.05,
     )
 
 

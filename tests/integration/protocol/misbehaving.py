@@ -54,6 +54,7 @@ BEHAVIOURS: dict[str, Any] = {
     "eat": _eat_memory,
     "hang": _hang,
     "wait": _wait,
+    "exit_afterwards": lambda ctx: ctx.after_commit(lambda: os._exit(3)),
     "print": lambda _ctx: print("{not a word", flush=True),  # noqa: T201 - what libraries do
 }
 
@@ -67,5 +68,5 @@ def build() -> Engine:
     """Make the engine of a child."""
     settings = get_settings()
     database = Database(settings.postgres_dsn.get_secret_value())
-    shape = Shape(JOB_TYPE, 1, queue="raster")
+    shape = Shape(JOB_TYPE, 1, 1, queue="raster")
     return Engine(settings, database, FakeQueues(), FakeBlobs(), {JOB_TYPE: shape}, resolve)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from controllers.engine.child_pool import Children
+from controllers.engine.child_pool import ChildDied, Children, TooManyMessages
 from controllers.engine.engine import Engine
+from repositories.postgres import Database, DatabaseUnavailable
 from schema.jobs import Job, JobStatus, Stage, Task, TaskSpec
 from schema.messages import TaskMessage
 from schema.settings import POSTGRES_DSN_VARIABLE
@@ -38,7 +39,7 @@ def children(world: World, protocol_dsn: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def engine(world: World, children: Children) -> Engine:
     world.controllers[JOB_TYPE] = Misbehaving(JOB_TYPE, 1, queue="raster")
-    hasty = world.settings.model_copy(update={"heartbeat_seconds": 0.1, "slot_wait_seconds": 30})
+    hasty = world.settings.model_copy(update={"heartbeat_seconds": 0.1})
     parts = (world.database, world.queues, world.blobs, world.controllers, resolve)
     return Engine(hasty, *parts, children=children)
 
@@ -92,6 +93,15 @@ def test_what_a_library_prints_is_not_taken_for_a_word(world: World, engine: Eng
     assert run(world, engine, "print").status is JobStatus.COMPLETED
 
 
+def test_a_child_that_dies_behind_its_commit_costs_the_job_neither_a_try_nor_the_next_stage(
+    world: World, engine: Engine
+) -> None:
+    world.controllers[JOB_TYPE] = Misbehaving(JOB_TYPE, 1, 1, queue="raster")
+    job = run(world, engine, "exit_afterwards")
+    assert job.status is JobStatus.COMPLETED
+    assert [(task.attempt, task.deaths) for stage_n in (1, 2) for task in world.tasks(job, stage_n)] == [(1, 0), (1, 0)]
+
+
 def test_a_cancelled_task_stops_and_its_child_lives_on(world: World, engine: Engine, children: Children) -> None:
     job = world.submit(world.controllers[JOB_TYPE], dataset_id="wait")
     world.start(job)
@@ -131,8 +141,39 @@ def test_a_child_that_cannot_start_leaves_the_task_alone(world: World) -> None:
     engine = Engine(world.settings, *parts, children=broken)
     job = world.submit(world.controllers[JOB_TYPE], dataset_id="behave")
     world.start(job)
-    engine.run_task(TaskMessage(world.tasks(job)[0].task_id), "raster")
+    with pytest.raises(ChildDied):
+        engine.run_task(TaskMessage(world.tasks(job)[0].task_id), "raster")
     assert [(task.status, task.tries) for task in world.tasks(job)] == [("queued", 0)]
+
+
+def test_a_queue_has_as_many_children_as_it_may_and_does_not_wait_for_one(
+    world: World, engine: Engine, children: Children
+) -> None:
+    job = world.submit(world.controllers[JOB_TYPE], dataset_id="behave")
+    world.start(job)
+    message = TaskMessage(world.tasks(job)[0].task_id)
+    with children.take("raster"), children.take("vector"):
+        with pytest.raises(TooManyMessages, match="GEOSTAGE_TASK_PROCESSES") as refused:
+            engine.run_task(message, "raster")
+        assert "batchSize" in refused.value.remediation
+        assert [(task.status, task.tries) for task in world.tasks(job)] == [("queued", 0)]
+    engine.run_task(message, "raster")
+    assert world.job(job).status is JobStatus.COMPLETED
+
+
+def test_a_database_that_is_away_costs_no_child(
+    world: World, engine: Engine, children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = world.submit(world.controllers[JOB_TYPE], dataset_id="behave")
+    world.start(job)
+    with children.take("raster") as child:
+        pid = child.pid
+    with monkeypatch.context() as away:
+        away.setattr(engine.runner, "_database", Database("postgresql://127.0.0.1:9/nobody"))
+        with pytest.raises(DatabaseUnavailable):
+            engine.run_task(TaskMessage(world.tasks(job)[0].task_id), "raster")
+    with children.take("raster") as child:
+        assert child.pid == pid
 
 
 def _pid(task: Task) -> int:

@@ -107,15 +107,20 @@ def test_the_tasks_of_a_stage_get_messages_where_the_worker_that_started_it_cann
 ) -> None:
     job = world.started(1, 3)
     world.lose_messages()
-    monkeypatch.setattr(world.engine.runner, "_claim_next", out_of_reach)
+
+    def last_claim(_: TaskContext) -> Json:
+        monkeypatch.setattr(world.engine.runner, "_claim", out_of_reach)
+        return {}
+
+    world.handlers["work"] = last_claim
     with pytest.raises(DatabaseUnavailable):
         world.run_task(world.tasks(job)[0])
     monkeypatch.undo()
     assert len(world.drain()) == 3
 
 
-def out_of_reach(reason: object) -> NoReturn:
-    raise DatabaseUnavailable(f"The database cannot be reached for {reason}.")
+def out_of_reach(*asked: object) -> NoReturn:
+    raise DatabaseUnavailable(f"The database cannot be reached for {asked}.")
 
 
 def test_finish_with_a_stale_attempt_changes_nothing(world: World) -> None:

@@ -159,10 +159,10 @@ class World:
 
     def execute(self, claim: Claim) -> None:
         """Run a claimed task to its end, and start the stage that it leads to."""
-        advanced: list[JobMessage] = []
-        self.engine.runner.execute(claim, lambda: False, advanced.append)
-        for message in advanced:
-            self.engine.start_stage(message)
+        outcome = self.engine.runner.run_handler(claim, lambda: False)
+        self.engine.runner.run_after_commit(claim, outcome)
+        if outcome.next_stage:
+            self.engine.start_stage(outcome.next_stage)
 
     def run_task(self, task: Task | str) -> None:
         """Deliver the message of a task."""

@@ -59,6 +59,13 @@ def test_the_example_of_local_settings_holds_the_defaults(monkeypatch: pytest.Mo
     assert given.model_dump(include=own) == defaults.model_dump(include=own)
 
 
+@pytest.mark.parametrize("host_json", ["host.json", "tests/acceptance/app/host.json", "tests/chaos/app/host.json"])
+def test_a_worker_is_given_a_message_of_a_queue_for_each_of_its_processes_and_none_to_wait(host_json: str) -> None:
+    queues = json.loads((PROJECT / host_json).read_text())["extensions"]["queues"]
+    assert queues["batchSize"] == Settings(postgres_dsn="-").task_processes
+    assert queues["newBatchThreshold"] == 0
+
+
 @pytest.mark.parametrize("name", sorted(own_variables()))
 def test_every_setting_stands_in_the_operators_table(name: str) -> None:
     assert f"`{name}`" in (PROJECT / "docs" / "operations.md").read_text()

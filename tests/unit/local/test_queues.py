@@ -14,11 +14,13 @@ from typing import Any
 import azure.functions as func
 import pytest
 
+from local.host import hostjson
 from local.host.functions import HostedFunction
 from local.host.hostjson import QueueSettings
 from local.host.queues import Backoff, Listener, Outage, refuse_metadata_keys
 from local.host.running import Running
 from local.host.storage import Message, StorageError
+from local.paths import PROJECT
 from tests.unit.local.apps import queue_app
 from tests.waiting import eventually
 
@@ -93,11 +95,15 @@ class FakeQueue:
 
 @contextmanager
 def listening(
-    queue: FakeQueue, work: Callable[[func.QueueMessage], Any], poison: FakeQueue | None = None, **options: Any
+    queue: FakeQueue,
+    work: Callable[[func.QueueMessage], Any],
+    poison: FakeQueue | None = None,
+    settings: QueueSettings = SETTINGS,
+    **options: Any,
 ) -> Iterator[Listener]:
     function = HostedFunction.of(queue_app(work=work).get_functions()[0])
     with ThreadPoolExecutor(8) as executor:
-        listener = Listener(function, queue, poison, SETTINGS, executor, Running(), Outage(), **options)
+        listener = Listener(function, queue, poison, settings, executor, Running(), Outage(), **options)
         thread = threading.Thread(target=listener.run)
         thread.start()
         try:
@@ -177,6 +183,24 @@ def test_the_next_batch_is_taken_when_few_enough_run() -> None:
         assert len(queue.asked) == 2
         release.release(20)
         eventually(lambda: not queue.messages)
+
+
+def test_with_the_settings_of_the_product_a_message_is_received_when_the_one_before_has_ended() -> None:
+    queue, running, release = FakeQueue(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def work(_: func.QueueMessage) -> None:
+        running.release()
+        assert release.acquire(timeout=20)
+
+    queue.send(*"abc")
+    product = hostjson.parse(hostjson.read(PROJECT)).queues
+    with listening(queue, work, settings=product):
+        for left in (3, 2, 1):
+            assert running.acquire(timeout=20)
+            assert len(queue.messages) == left
+            release.release()
+        eventually(lambda: not queue.messages)
+    assert set(queue.asked) == {1}
 
 
 def test_a_long_run_keeps_its_message_hidden_and_deletes_it_with_the_new_receipt() -> None:
