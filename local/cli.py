@@ -3,24 +3,27 @@
 import argparse
 import importlib
 import os
+import platform
 import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from local import demo
 from local.api import wait_for_health
 from local.errors import StackError
 from local.hosts import read_status
-from local.paths import LOCAL, PROJECT
+from local.paths import DEFAULT_STACK, LOCAL, PROJECT
 from local.processes import stop
 from local.stack import Stack
 from local.state import StackState, stop_all
 from schema.settings import POSTGRES_DSN_VARIABLE
 
 REQUIRE_STACK = "GEOSTAGE_REQUIRE_STACK"  # read by tests/conftest.py: a missing server is a failure
+RUNTIME_PYTHONS = "GEOSTAGE_RUNTIME_PYTHONS"  # further interpreters for tests/runtime, as in PATH; ./dev sets it in CI
 CHECKS = (
     ("lint", ["ruff", "check", "."]),
     ("format", ["ruff", "format", "--check", "."]),
@@ -29,8 +32,8 @@ CHECKS = (
 
 
 def up(options: argparse.Namespace) -> int:
-    """Run the stack 'dev' in the foreground until Ctrl-C or ./dev down."""
-    with Stack("dev") as stack:
+    """Run a stack in the foreground until Ctrl-C or ./dev down."""
+    with Stack(options.name) as stack:
         stack.migrate()
         host = stack.start_host(options.workers, port=options.port, auth=options.auth)
         wait_for_health(host.url)
@@ -62,7 +65,7 @@ def env(options: argparse.Namespace) -> int:
     """Print export lines of a running stack, for `eval "$(./dev env)"`."""
     folder = LOCAL / options.name
     state = StackState.read(folder / "state.json")
-    if not state.api or state.owner is None or not state.owner.alive():
+    if not state.running:
         raise StackError(f"The stack '{options.name}' does not run. Start it with ./dev up.")
     pids = read_status(folder / "host-1.json").get("pids", [])
     values = {
@@ -78,16 +81,26 @@ def env(options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     """Run lint, types and every test; all of them, even when an earlier one fails."""
+    began = time.monotonic()
+    print(f"== Python {platform.python_version()}, the runtime engine also on: {_other_pythons()}", flush=True)
+    # Unbuffered, so that the lines of progress arrive while the tests run, in a file or a pipe too.
+    environment = {**os.environ, REQUIRE_STACK: "1", "PYTHONUNBUFFERED": "1"}
     failed = []
-    commands = [*CHECKS, ("tests", ["pytest", *options.arguments])]
-    for name, command in commands:
-        print(f"== {name}: {shlex.join(command)}", flush=True)
-        environment = {**os.environ, REQUIRE_STACK: "1"}
+    steps = [*CHECKS, ("tests", ["pytest", *options.arguments])]
+    for number, (name, command) in enumerate(steps, start=1):
+        print(f"== {number} of {len(steps)}, {name}: {shlex.join(command)}", flush=True)
         done = subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, env=environment, check=False)
         failed += [name] if done.returncode else []
+        outcome = "failed" if done.returncode else "passed"
+        print(f"== {name} {outcome}, {time.monotonic() - began:.0f} s since the start", flush=True)
     if failed:
         print(f"== failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
+
+
+def _other_pythons() -> str:
+    paths = [path for path in os.environ.get(RUNTIME_PYTHONS, "").split(os.pathsep) if path]
+    return ", ".join(str(Path(path).relative_to(PROJECT)) for path in paths) or "none"
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -122,15 +135,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./dev")
     commands = parser.add_subparsers(required=True)
     add = commands.add_parser("demo")
+    add.add_argument("--keep", action="store_true")
     add.set_defaults(command=demo.run)
     add = commands.add_parser("up")
     add.add_argument("--workers", type=int, default=2)
     add.add_argument("--port", type=int)
     add.add_argument("--auth", action="store_true")
+    add.add_argument("--name", default=DEFAULT_STACK)
     add.set_defaults(command=up)
     for name, command in (("down", down), ("env", env)):
         add = commands.add_parser(name)
-        add.add_argument("name", nargs="?", default="dev")
+        add.add_argument("name", nargs="?", default=DEFAULT_STACK)
         add.set_defaults(command=command)
     add = commands.add_parser("bench")
     add.add_argument("name", nargs="?", default="")
