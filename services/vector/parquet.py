@@ -65,7 +65,7 @@ def read_geometry(path: Path) -> Geometry:
         geo = json.loads(raw)
         column = geo["primary_column"]
         return _geometry_of(geo["columns"], column, schema)
-    except (ValueError, KeyError, TypeError, AttributeError, CRSError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CRSError) as exc:
         raise PermanentError(
             f"The geo metadata of the Parquet file cannot be understood: {_what(exc)}.",
             remediation="Write the file again as GeoParquet 1.0 or 1.1, and upload it anew.",

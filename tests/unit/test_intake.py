@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -52,6 +53,7 @@ def faults(controller: Controller, body: dict[str, Any]) -> dict[str, str]:
         ('{"message": "Grüße 🌍"}'.encode(), {"message": "Grüße 🌍"}),
         (rb'{"message": "\\u0000"}', {"message": "\\u0000"}),
         (b'{"n": 1, "n": 2}', {"n": 2}),
+        (b'{"a":' * 500 + b"1" + b"}" * 500, functools.reduce(lambda inner, _: {"a": inner}, range(500), 1)),
     ],
 )
 def test_a_json_object_is_read_whatever_surrounds_it(body: bytes, expected: dict[str, Any]) -> None:
@@ -68,7 +70,9 @@ def test_a_json_object_is_read_whatever_surrounds_it(body: bytes, expected: dict
         (b'{"n": -Infinity}', "-Infinity is no JSON value"),
         (b"\xff\xfe\xfd", "is not JSON"),
         (b"[" * 5000, "is not JSON"),
-        (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "is not JSON"),
+        (b'{"a":' + b"[" * 400_000 + b"]" * 400_000 + b"}", "is not JSON|levels deep"),
+        (b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", "nested more than 500 levels deep"),
+        (b'{"a":' * 501 + b"1" + b"}" * 501, "nested more than 500 levels deep"),
         (b'{"n": ' + b"9" * 5000 + b"}", "is not JSON"),
         (b"[]", "not an array"),
         (b'[{"n": 1}]', "not an array"),
