@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from local import demo
 from local.api import wait_for_health
@@ -82,7 +81,8 @@ def env(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     """Run lint, types and every test; all of them, even when an earlier one fails."""
     began = time.monotonic()
-    print(f"== Python {platform.python_version()}, the runtime engine also on: {_other_pythons()}", flush=True)
+    others = os.environ.get(RUNTIME_PYTHONS, "").replace(os.pathsep, ", ")
+    print(f"== Python {platform.python_version()}; tests/runtime also on: {others or 'no other'}", flush=True)
     # Unbuffered, so that the lines of progress arrive while the tests run, in a file or a pipe too.
     environment = {**os.environ, REQUIRE_STACK: "1", "PYTHONUNBUFFERED": "1"}
     failed = []
@@ -96,11 +96,6 @@ def test(options: argparse.Namespace) -> int:
     if failed:
         print(f"== failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
-
-
-def _other_pythons() -> str:
-    paths = [path for path in os.environ.get(RUNTIME_PYTHONS, "").split(os.pathsep) if path]
-    return ", ".join(str(Path(path).relative_to(PROJECT)) for path in paths) or "none"
 
 
 def bench(options: argparse.Namespace) -> int:
