@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import platform
 import shlex
 import signal
 import subprocess
@@ -14,13 +15,14 @@ from local import demo, qgis
 from local.api import wait_for_health
 from local.errors import StackError
 from local.hosts import read_status
-from local.paths import LOCAL, PROJECT
+from local.paths import DEFAULT_STACK, LOCAL, PROJECT
 from local.processes import stop
 from local.stack import Stack
 from local.state import StackState, stop_all
 from schema.settings import POSTGRES_DSN_VARIABLE
 
 REQUIRE_STACK = "GEOSTAGE_REQUIRE_STACK"  # read by tests/conftest.py: a missing server is a failure
+RUNTIME_PYTHONS = "GEOSTAGE_RUNTIME_PYTHONS"  # further interpreters for tests/runtime, as in PATH; ./dev sets it in CI
 CHECKS = (
     ("lint", ["ruff", "check", "."]),
     ("format", ["ruff", "format", "--check", "."]),
@@ -29,8 +31,8 @@ CHECKS = (
 
 
 def up(options: argparse.Namespace) -> int:
-    """Run the stack 'dev' in the foreground until Ctrl-C or ./dev down."""
-    with Stack("dev") as stack:
+    """Run a stack in the foreground until Ctrl-C or ./dev down."""
+    with Stack(options.name) as stack:
         stack.migrate()
         host = stack.start_host(options.workers, port=options.port, auth=options.auth)
         wait_for_health(host.url)
@@ -62,7 +64,7 @@ def env(options: argparse.Namespace) -> int:
     """Print export lines of a running stack, for `eval "$(./dev env)"`; with --qgis how to open what jobs made."""
     folder = LOCAL / options.name
     state = StackState.read(folder / "state.json")
-    if not state.api or state.owner is None or not state.owner.alive():
+    if not state.running:
         raise StackError(f"The stack '{options.name}' does not run. Start it with ./dev up.")
     if options.qgis:
         print(qgis.describe(state))
@@ -82,13 +84,19 @@ def env(options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     """Run lint, types and every test; all of them, even when an earlier one fails."""
+    began = time.monotonic()
+    others = os.environ.get(RUNTIME_PYTHONS, "").replace(os.pathsep, ", ")
+    print(f"== Python {platform.python_version()}; tests/runtime also on: {others or 'no other'}", flush=True)
+    # Unbuffered, so that the lines of progress arrive while the tests run, in a file or a pipe too.
+    environment = {**os.environ, REQUIRE_STACK: "1", "PYTHONUNBUFFERED": "1"}
     failed = []
-    commands = [*CHECKS, ("tests", ["pytest", *options.arguments])]
-    for name, command in commands:
-        print(f"== {name}: {shlex.join(command)}", flush=True)
-        environment = {**os.environ, REQUIRE_STACK: "1"}
+    steps = [*CHECKS, ("tests", ["pytest", *options.arguments])]
+    for number, (name, command) in enumerate(steps, start=1):
+        print(f"== {number} of {len(steps)}, {name}: {shlex.join(command)}", flush=True)
         done = subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, env=environment, check=False)
         failed += [name] if done.returncode else []
+        outcome = "failed" if done.returncode else "passed"
+        print(f"== {name} {outcome}, {time.monotonic() - began:.0f} s since the start", flush=True)
     if failed:
         print(f"== failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
@@ -126,15 +134,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./dev")
     commands = parser.add_subparsers(required=True)
     add = commands.add_parser("demo")
+    add.add_argument("--keep", action="store_true")
     add.set_defaults(command=demo.run)
     add = commands.add_parser("up")
     add.add_argument("--workers", type=int, default=2)
     add.add_argument("--port", type=int)
     add.add_argument("--auth", action="store_true")
+    add.add_argument("--name", default=DEFAULT_STACK)
     add.set_defaults(command=up)
     for name, command in (("down", down), ("env", env)):
         add = commands.add_parser(name)
-        add.add_argument("name", nargs="?", default="dev")
+        add.add_argument("name", nargs="?", default=DEFAULT_STACK)
         add.set_defaults(command=command)
         if name == "env":
             add.add_argument("--qgis", action="store_true")

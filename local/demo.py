@@ -1,4 +1,7 @@
-"""./dev demo: real files become PostGIS tables, on a stack that is started for it and stopped after it."""
+"""./dev demo: real files become PostGIS tables and COGs, on a stack that is started for it and stopped after it.
+
+With --keep it is the stack of ./dev up, which goes on running.
+"""
 
 import argparse
 import contextlib
@@ -6,19 +9,24 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+import httpx
 import psycopg
 import rasterio
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 from psycopg import sql
 
+from local import background
 from local.api import Jobs, wait_for_health
 from local.errors import StackError
-from local.paths import LOCAL, PROJECT
+from local.paths import DEFAULT_STACK, LOCAL, PROJECT
 from local.stack import Stack
+from local.state import StackState
 
 CONTAINER = "bronze"
 SCHEMA = "geo"
@@ -49,28 +57,62 @@ HELLOS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("hello_world_sequential", {"n": 3}),
 )
 
+NEXT = """\
+  ./dev demo --keep                       the same again, and the stack goes on running
+  ./dev up                                a stack to work with, until Ctrl-C
+  ./dev geostage load FILE --follow       your own file becomes a table in it, from another terminal
+  README.md                               how to look at the result, and all the rest"""
+NEXT_KEPT = """\
+  ./dev geostage load FILE --follow       your own file becomes a table
+  ./dev geostage jobs                     the jobs of this demo
+  eval "$(./dev env)"                     the stack's addresses as variables of this terminal, for:
+  psql "$GEOSTAGE_POSTGRES_DSN" -c 'SELECT geoid, name FROM geo.us_counties LIMIT 5'
+  ./dev down                              stop the stack; what it holds is there again at the next ./dev up"""
 
-def run(_: argparse.Namespace) -> int:
-    """Run the whole demo; gives the exit code."""
+
+def run(options: argparse.Namespace) -> int:
+    """Run the whole demo; returns the exit code."""
     began = time.monotonic()
     _say("making the sample files, starting PostgreSQL, Azurite and the host with 2 workers")
     subprocess.run([sys.executable, "-m", "local.samples", str(SAMPLES)], cwd=PROJECT, check=True)
-    with Stack.spare("demo") as stack:
-        stack.migrate()
-        host = stack.start_host(workers=2)
-        wait_for_health(host.url)
+    with _kept_stack() if options.keep else _own_stack() as stack:
         _upload(stack)
-        _say(f"serving {host.url}, logs in {stack.log_folder.relative_to(PROJECT)}")
-        jobs = Jobs(host.url)
+        jobs = Jobs(stack.api)
         ended = [_hello(jobs, job_type, parameters) for job_type, parameters in HELLOS]
         ended += [_load(jobs, layer, stack.postgres_dsn) for layer in LAYERS]
         ended.append(_process_raster(jobs, stack.postgres_dsn))
         ended.append(_tile_raster(jobs, stack))
-    _say(f"\n{sum(ended)} of {len(ended)} jobs completed in {time.monotonic() - began:.0f} s; everything is stopped")
+    what = f"the stack goes on running at {stack.api}" if options.keep else "everything is stopped"
+    _say(f"\n{sum(ended)} of {len(ended)} jobs completed in {time.monotonic() - began:.0f} s; {what}")
+    _say(f"\nWhat next\n{NEXT_KEPT if options.keep else NEXT}")
     return 0 if all(ended) else 1
 
 
-def _upload(stack: Stack) -> None:
+@contextlib.contextmanager
+def _own_stack() -> Iterator[StackState]:
+    with Stack.spare("demo") as stack:
+        stack.migrate()
+        wait_for_health(stack.start_host(workers=2).url)
+        _serving(stack.name, stack.state)
+        yield stack.state
+
+
+@contextlib.contextmanager
+def _kept_stack() -> Iterator[StackState]:
+    state = background.join(DEFAULT_STACK)
+    if httpx.get(f"{state.api}/jobs", timeout=30).status_code == HTTPStatus.UNAUTHORIZED:
+        raise StackError(
+            f"The stack '{DEFAULT_STACK}' runs with --auth, and the demo knows no key. Stop it with ./dev down first."
+        )
+    _serving(DEFAULT_STACK, state)
+    yield state
+
+
+def _serving(name: str, state: StackState) -> None:
+    _say(f"serving {state.api}, logs in {(LOCAL / name / 'log').relative_to(PROJECT)}")
+
+
+def _upload(stack: StackState) -> None:
     with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
         container = service.get_container_client(CONTAINER)
         with contextlib.suppress(ResourceExistsError):
@@ -130,7 +172,7 @@ def _process_raster(jobs: Jobs, dsn: str) -> bool:
     return result["stac_id"] in found
 
 
-def _tile_raster(jobs: Jobs, stack: Stack) -> bool:
+def _tile_raster(jobs: Jobs, stack: StackState) -> bool:
     _title("tile_raster", f"{CONTAINER}/{RASTER}, tiles of {TILE_GB * 1e9:,.0f} bytes")
     parameters = {"dataset_id": CONTAINER, "resource_id": RASTER, "version_id": "tiles", "target_tile_size_gb": TILE_GB}
     job = jobs.follow(jobs.submit("tile_raster", parameters))

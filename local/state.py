@@ -25,6 +25,11 @@ class StackState:
         """The process that started the stack; None while no one has."""
         return self.processes.get("owner")
 
+    @property
+    def running(self) -> bool:
+        """Whether a host serves and the process that started the stack still looks after it."""
+        return bool(self.api) and self.owner is not None and self.owner.alive()
+
     @classmethod
     def read(cls, path: Path) -> "StackState":
         """An empty state when there is no file."""

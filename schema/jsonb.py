@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """A NUL in JSON text; the same letters behind an escaped backslash are no NUL."""
+
+MAX_DEPTH = 500
+"""Levels of arrays and objects that are taken. How many json reads differs: 990 in Python 3.11, 10,000 in 3.13; and
+PostgreSQL reads what its stack has room for."""
+
+
+def is_too_deep(value: object) -> bool:
+    """Return whether a value has more than MAX_DEPTH levels of arrays and objects within each other."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _members(outer) if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def has_nul(text: str) -> bool:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from controllers.base import Controller, JobParameters
 from schema.errors import InvalidRequest, TooLarge
 from schema.jobs import Json, Source
-from schema.jsonb import has_nul
+from schema.jsonb import MAX_DEPTH, has_nul, is_too_deep
 from schema.settings import Settings
 from schema.words import clip
 
@@ -46,6 +46,8 @@ def parse_body(body: bytes) -> Json:
         raise _invalid_json(f"is not JSON: {exc}") from exc
     if not isinstance(value, dict):
         raise _invalid_json(f"must be a JSON object, not {_json_type(value)}")
+    if is_too_deep(value):
+        raise _invalid_json(f"is nested more than {MAX_DEPTH} levels deep")
     if has_nul(json.dumps(value)):
         raise _invalid_json("holds a NUL character, which no parameter may have")
     return value

@@ -36,6 +36,13 @@ class SourceController(Controller):
         return parameters.dataset_id or "", parameters.resource_id or ""
 
 
+def nested(levels: int) -> dict[str, Any]:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return {**value}
+
+
 def faults(controller: Controller, body: dict[str, Any]) -> dict[str, str]:
     with pytest.raises(InvalidRequest) as caught:
         validation.validate(controller, body, SETTINGS)
@@ -53,6 +60,7 @@ def faults(controller: Controller, body: dict[str, Any]) -> dict[str, str]:
         ('{"message": "Grüße 🌍"}'.encode(), {"message": "Grüße 🌍"}),
         (rb'{"message": "\\u0000"}', {"message": "\\u0000"}),
         (b'{"n": 1, "n": 2}', {"n": 2}),
+        (b'{"a":' * 500 + b"1" + b"}" * 500, nested(500)),
     ],
 )
 def test_a_json_object_is_read_whatever_surrounds_it(body: bytes, expected: dict[str, Any]) -> None:
@@ -69,7 +77,9 @@ def test_a_json_object_is_read_whatever_surrounds_it(body: bytes, expected: dict
         (b'{"n": -Infinity}', "-Infinity is no JSON value"),
         (b"\xff\xfe\xfd", "is not JSON"),
         (b"[" * 5000, "is not JSON"),
-        (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "is not JSON"),
+        (b'{"a":' + b"[" * 400_000 + b"]" * 400_000 + b"}", "is not JSON|levels deep"),
+        (b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", "nested more than 500 levels deep"),
+        (b'{"a":' * 501 + b"1" + b"}" * 501, "nested more than 500 levels deep"),
         (b'{"n": ' + b"9" * 5000 + b"}", "is not JSON"),
         (b"[]", "not an array"),
         (b'[{"n": 1}]', "not an array"),

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schema.jsonb import has_nul
+from schema.jsonb import has_nul, is_too_deep
 
 BOOLEAN, SMALLINT, INTEGER, BIGINT = "boolean", "smallint", "integer", "bigint"
 REAL, DOUBLE, NUMERIC = "real", "double precision", "numeric"
@@ -174,14 +174,16 @@ def _fit_json(values: pa.Array) -> pa.Array:
 
 
 def _valid_json(text: str | None) -> str | None:
-    """Give JSON text that PostgreSQL takes; plain text becomes a JSON string; NaN and NUL become NULL."""
+    """Give JSON text that PostgreSQL takes; plain text, and JSON that is nested too deeply, becomes a JSON string; NaN
+    and NUL become NULL.
+    """
     if text is None:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
-        value = text
-    return to_json(value)
+    except (ValueError, RecursionError):
+        return to_json(text)
+    return to_json(text if is_too_deep(value) else value)
 
 
 def to_json(value: Any) -> str | None:

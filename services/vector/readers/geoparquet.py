@@ -72,7 +72,7 @@ def read_geometry_column(path: Path) -> GeometryColumn:
     try:
         geo = json.loads(raw)
         return _parse_column(geo["columns"], geo["primary_column"], schema)
-    except (ValueError, KeyError, TypeError, AttributeError, CRSError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CRSError) as exc:
         raise PermanentError(
             f"The geo metadata of the Parquet file are not valid: {_explain(exc)}.",
             remediation="Write the file again as GeoParquet 1.0 or 1.1, and upload it.",

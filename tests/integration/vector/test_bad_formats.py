@@ -245,10 +245,12 @@ def test_a_parquet_file_without_geo_metadata(loader: Loader, tmp_path: Path) -> 
         {"primary_column": "geom", "columns": {"geom": {"encoding": "TWKB"}}},
         {"primary_column": "geom", "columns": {"geom": {"encoding": "WKB", "crs": {"type": "nonsense"}}}},
         [],
+        "[" * 50_000,
     ],
 )
 def test_a_parquet_file_with_wrong_geo_metadata(loader: Loader, tmp_path: Path, geo: object) -> None:
-    table = pa.table({"geom": pa.array([b"x"])}).replace_schema_metadata({"geo": json.dumps(geo)})
+    text = geo if isinstance(geo, str) else json.dumps(geo)
+    table = pa.table({"geom": pa.array([b"x"])}).replace_schema_metadata({"geo": text})
     pq.write_table(table, tmp_path / "a.parquet")
     fails(loader, "a.parquet", (tmp_path / "a.parquet").read_bytes(), "geo_metadata_invalid")
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,27 @@ def test_an_unknown_command_is_refused_with_the_usage() -> None:
     done = subprocess.run([PROJECT / "dev", "deploy"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "./dev demo" in done.stderr
+
+
+def test_a_python_that_is_named_and_does_not_work_is_refused() -> None:
+    environment = {**os.environ, "GEOSTAGE_PYTHON": "/bin/false"}
+    done = subprocess.run([PROJECT / "dev", "up"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("GEOSTAGE_PYTHON=/bin/false does not work. Geostage needs Python 3.11 to 3.14 with")
+
+
+@pytest.mark.parametrize("named", [None, sys.executable, f"python3.{sys.version_info.minor}"])
+def test_a_python_is_found_behind_shims_that_refuse_to_run(tmp_path: Path, named: str | None) -> None:
+    for name in ("python3", *(f"python3.{minor}" for minor in range(11, 15))):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'not installed' >&2\nexit 127\n")
+        (tmp_path / name).chmod(0o755)
+    if named == f"python3.{sys.version_info.minor}":
+        (tmp_path / named).unlink()
+    functions = r"sed -n '/^VERSIONS=/p; /^usable()/,/^}/p; /^find_python()/,/^}/p; /^choose_python()/,/^}/p' dev"
+    here = {"PATH": f"{tmp_path}:{Path(sys.base_prefix) / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    environment = here if named is None else {**here, "GEOSTAGE_PYTHON": named}
+    command = ["bash", "-ec", f"source <({functions}); choose_python"]
+    found = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
+    program = "import sys, venv, ensurepip; print(sys.version_info[:2] >= (3, 11), sys.prefix == sys.base_prefix)"
+    said = subprocess.run([found.strip(), "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said == "True True\n"

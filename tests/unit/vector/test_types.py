@@ -51,6 +51,8 @@ def test_every_arrow_type_has_its_postgresql_type(kind: pa.DataType, pg_type: st
         (pa.array(["a", "a\x00b", None]), "text", ["a", None, None], 1),
         (pa.array(['{"a": 1}', "NaN", "plain", '"\\u0000"']).cast(pa.string()), "jsonb",
          ['{"a": 1}', None, '"plain"', None], 2),
+        (pa.array([f'{"[" * n}{"]" * n}' for n in (500, 501, 99_999)]), "jsonb",
+         ["[" * 500 + "]" * 500, f'"{"[" * 501}{"]" * 501}"', f'"{"[" * 99_999}{"]" * 99_999}"'], 0),
         (pa.array([[1, None], None], pa.list_(pa.int32())), "jsonb", ["[1, null]", None], 0),
         (pa.array([-(2**31), 0, 2**31 - 1], pa.int32()).view(pa.date32()), "date", [None, "1970-01-01", None], 2),
     ],

@@ -54,7 +54,7 @@ def find_name(path: Path) -> str | None:
 def _name_in(text: str) -> str | None:
     try:
         member: Any = json.JSONDecoder().raw_decode(text)[0]
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     properties = member.get("properties")
     if member.get("type") not in ("name", "link") or not isinstance(properties, dict):
