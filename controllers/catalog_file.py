@@ -9,9 +9,10 @@ from pydantic import AfterValidator, Field
 
 from controllers.base import Controller, JobOutcome, JobParameters
 from controllers.raster_parameters import COLLECTION_PATTERN
-from schema.jobs import Job, Stage, TaskResult, TaskSpec
+from schema.jobs import Job, Source, Stage, TaskResult, TaskSpec
 from services.containers.details import Detail
 from services.containers.kinds import CATALOGUED, kind_of
+from services.content_encoding import check_encoding
 from services.raster.names import collection_id
 
 
@@ -42,6 +43,10 @@ class FileController(Controller):
         """Name the file."""
         return parameters.dataset_id or "", parameters.resource_id or ""
 
+    def check_source(self, source: Source) -> None:
+        """Raise PermanentError for a Content-Encoding that files of its kind cannot have."""
+        check_encoding(source, by_ranges=kind_of(source.blob) == "raster")
+
     def collection_of(self, job: Job) -> str:
         """Give the collection that the file belongs to."""
         return collection_id(job.parameters["dataset_id"], job.parameters["collection_id"])
@@ -70,6 +75,9 @@ class StacItemQuick(CatalogFile):
 
     job_type = "stac_item_quick"
     detail = "quick"
+
+    def check_source(self, source: Source) -> None:
+        """Take whatever blob there is."""
 
 
 class StacItemFull(CatalogFile):

@@ -192,6 +192,8 @@ class Engine:
         parameters = intake.validate(controller, intake.parse_body(body), self.settings)
         named = controller.source(parameters)
         source = self.blobs.head(*named) if named else None
+        if source:
+            intake.check_source(controller, source)
         container = controller.container(parameters)
         if container:
             self.blobs.check_container(container)

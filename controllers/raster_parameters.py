@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from controllers.base import Controller, JobOutcome, JobParameters
-from schema.jobs import Job, Json, Stage, TaskResult
+from schema.jobs import Job, Json, Source, Stage, TaskResult
 from schema.settings import Settings
+from services.content_encoding import check_encoding
 
 MAX_BLOB_NAME = 1024
 COLLECTION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$"
@@ -97,6 +98,10 @@ class RasterController(Controller):
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the file."""
         return parameters.dataset_id or "", parameters.resource_id or ""
+
+    def check_source(self, source: Source) -> None:
+        """Raise PermanentError for a blob with a Content-Encoding."""
+        check_encoding(source, by_ranges=True)
 
     def task_parameters(self, job: Job) -> Json:
         """Give everything but the labels that name the source."""

@@ -14,6 +14,7 @@ from rasterio.io import DatasetReader
 from repositories.blobs import Blobs
 from schema.errors import GeostageError, PermanentError
 from schema.jobs import Source
+from services.content_encoding import check_encoding
 from services.context import TaskContext
 from services.raster import errors
 from services.raster.facts import RasterFacts, facts_of
@@ -146,10 +147,11 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
     Raises
     ------
     PermanentError
-        No bytes, no TIFF, or a damaged header.
+        No bytes, no TIFF, a damaged header, or a Content-Encoding.
     SourceChanged
         The blob is not the one that was accepted.
     """
+    check_encoding(source, by_ranges=True)
     file = file or RangeFile(blobs, source)
     head = file.read(64)
     try:

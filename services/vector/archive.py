@@ -13,15 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from schema.errors import PermanentError
 from schema.words import clip, listed
+from services.content_encoding import HARMLESS_BYTES, MAX_RATIO, MAX_UNPACKED_BYTES
 from services.vector.formats import ARCHIVES, INSIDE_ARCHIVES, KML, SHAPEFILE, Format, format_of
 
 MAX_ENTRIES = 10_000
 MAX_DIRECTORY_BYTES = 4 * 2**20
-MAX_UNPACKED_BYTES = 20 * 2**30
-MAX_RATIO = 1_000
-"""Unpacked to packed. Deflate ends at 1,032; text fields that are mostly blank bring a real DBF to some hundreds."""
-_HARMLESS_BYTES = 2**28
-"""Archives that unpack to this much are taken whatever their ratio."""
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 REQUIRED_PARTS = (".shp", ".shx", ".dbf")
@@ -120,7 +116,7 @@ def _judge(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
     if len(entries) > MAX_ENTRIES:
         raise _refused(f"The archive has {len(entries)} entries; {MAX_ENTRIES} are allowed.", _FEWER)
     packed, unpacked = sum(e.compress_size for e in entries), sum(e.file_size for e in entries)
-    if unpacked > MAX_UNPACKED_BYTES or unpacked > max(_HARMLESS_BYTES, MAX_RATIO * packed):
+    if unpacked > MAX_UNPACKED_BYTES or unpacked > max(HARMLESS_BYTES, MAX_RATIO * packed):
         raise _refused(
             f"The archive would unpack from {packed} to {unpacked} bytes.",
             f"Leave out what is no layer, or split it: {MAX_UNPACKED_BYTES} bytes are allowed, {MAX_RATIO} times what "

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from schema.errors import PermanentError
 from schema.jobs import Source
+from services.content_encoding import MAX_UNPACKED_BYTES, check_encoding, decode
 from services.context import TaskContext
 from services.vector import archive, cache, kml, parquet, shapefile
-from services.vector.archive import MAX_UNPACKED_BYTES, Member
+from services.vector.archive import Member
 from services.vector.formats import (
     CSV,
     EXTENSIONS,
@@ -43,7 +44,7 @@ def fetched(ctx: TaskContext, parts: Sequence[Source] = ()) -> Iterator[Path]:
     SourceChanged
         A blob is not the one that was accepted.
     PermanentError
-        The file is not what its extension says, or a damaged archive.
+        The file is not what its extension or its Content-Encoding says, or a damaged archive.
     """
     source = source_of(ctx)
     account = ctx.blobs.identity
@@ -97,16 +98,14 @@ def find_parts(ctx: TaskContext) -> tuple[Source, ...]:
 def fetch_to(
     ctx: TaskContext, parts: Sequence[Source], folder: Path, look: Callable[[Path], None] = lambda _: None
 ) -> None:
-    """Fetch the task's source and its parts into a folder, unpacked; `look` sees the file as it was fetched.
+    """Fetch the task's source and its parts into a folder, decoded and unpacked; `look` sees the bytes as stored.
 
     Raises what `fetched` raises.
     """
     source = source_of(ctx)
     known = format_of_source(source)
     path = folder / _FETCHED
-    ctx.blobs.download(source, path)
-    ctx.check()
-    look(path)
+    _download(ctx, source, path, look)
     _check_head(source.blob, known, path)
     name = PurePosixPath(source.blob).stem
     if known is ZIP:
@@ -121,9 +120,17 @@ def fetch_to(
         else:
             path.rename(folder / members[0].file)
     for part in parts:
-        ctx.blobs.download(part, folder / "0" / f"data{PurePosixPath(part.blob).suffix.lower()}")
+        _download(ctx, part, folder / "0" / f"data{PurePosixPath(part.blob).suffix.lower()}")
     ready = [_prepare(ctx, folder, member) for member in members]
     (folder / _MEMBERS).write_text(json.dumps([asdict(member) for member in ready]))
+
+
+def _download(ctx: TaskContext, blob: Source, path: Path, look: Callable[[Path], None] = lambda _: None) -> None:
+    check_encoding(blob)
+    ctx.blobs.download(blob, path)
+    ctx.check()
+    look(path)
+    decode(blob, path, ctx.check)
 
 
 def _check_head(name: str, known: Format, path: Path) -> None:
