@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec
+from schema.jobs import Job, JobStatus, Json, Source, Stage, TaskResult, TaskSpec
 from schema.settings import SYSTEM_CONTAINER_PREFIX, Settings
 from schema.words import clip
+from services.content_encoding import check_encoding
 
 
 def settings_of(info: ValidationInfo) -> Settings | None:
@@ -115,6 +116,10 @@ class Controller:
         """Name the container and the blob that the job works on, if any; the POST looks whether it exists."""
         del parameters
         return None
+
+    def check_source(self, source: Source) -> None:
+        """Raise PermanentError for a blob that no task of the job could read; the POST is then refused with it."""
+        check_encoding(source)
 
     def container(self, parameters: JobParameters) -> str | None:
         """Name the container whose blobs the job works through, if any; the POST looks whether it exists."""

@@ -78,9 +78,11 @@ class Source:
     blob: str
     etag: str
     size: int
-    """Bytes."""
+    """Bytes, as stored: of a blob with a Content-Encoding those of the packed file."""
     last_modified: str | None = None
     """ISO 8601, UTC."""
+    content_encoding: str | None = None
+    """As it was set when the blob was uploaded; changing it changes the ETag."""
 
     @property
     def label(self) -> str:

@@ -184,6 +184,8 @@ class Engine:
         parameters = validation.validate(controller, validation.parse_body(body), self.settings)
         named = controller.source(parameters)
         source = self.blobs.head(*named) if named else None
+        if source:
+            validation.check_source(controller, source)
         container = controller.container(parameters)
         if container:
             self.blobs.check_container(container)

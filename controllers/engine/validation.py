@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controllers.base import Controller, JobParameters
-from schema.errors import InvalidRequest, TooLarge
+from schema.errors import InvalidRequest, PermanentError, TooLarge
 from schema.jobs import Json, Source
 from schema.jsonb import MAX_DEPTH, has_nul, is_too_deep
 from schema.settings import Settings
@@ -59,6 +59,19 @@ def validate(controller: Controller, body: Json, settings: Settings) -> JobParam
         return controller.Parameters.model_validate(body, context={"settings": settings})
     except ValidationError as exc:
         raise _invalid(controller, faults_of(exc)) from exc
+
+
+def check_source(controller: Controller, source: Source) -> None:
+    """Refuse a blob that the job could not read. Raises InvalidRequest with what a task would say of it."""
+    try:
+        controller.check_source(source)
+    except PermanentError as exc:
+        raise InvalidRequest(
+            exc.message,
+            errors=[{"field": "resource_id", "message": exc.message}],
+            remediation=exc.remediation,
+            code=exc.error_code,
+        ) from exc
 
 
 def dedup_key(job_type: str, parameters: Json, source: Source | None) -> str:

@@ -8,9 +8,10 @@ from pydantic import AfterValidator, Field
 
 from controllers.base import BlobName, Container, JobParameters, SingleTask
 from controllers.jobs.raster import CollectionName
-from schema.jobs import Job, Json, Stage
+from schema.jobs import Job, Json, Source, Stage
 from services.containers.details import Detail
 from services.containers.kinds import CATALOGUED, kind_of
+from services.content_encoding import check_encoding
 from services.stac.ids import collection_id
 
 
@@ -42,6 +43,9 @@ class FileController(SingleTask):
         """Name the file."""
         return parameters.dataset_id or "", parameters.resource_id or ""
 
+    def check_source(self, source: Source) -> None:
+        check_encoding(source, by_ranges=kind_of(source.blob) == "raster")
+
     def task_parameters(self, job: Job) -> Json:
         return {"collection_id": collection_id(job.parameters["dataset_id"], job.parameters["collection_id"])}
 
@@ -63,6 +67,9 @@ class StacItemQuick(CatalogFile):
 
     job_type = "stac_item_quick"
     detail = "quick"
+
+    def check_source(self, source: Source) -> None:
+        """Accept any blob: it is not opened."""
 
 
 class StacItemFull(CatalogFile):

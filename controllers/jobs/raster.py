@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from controllers.base import BlobName, Container, JobParameters, SingleTask, fault
-from schema.jobs import Job, Json, Stage
+from schema.jobs import Job, Json, Source, Stage
+from services.content_encoding import check_encoding
 
 MAX_BLOB_NAME = 1024
 COLLECTION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$"
@@ -145,6 +146,9 @@ class RasterController(SingleTask):
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the file."""
         return parameters.dataset_id or "", parameters.resource_id or ""
+
+    def check_source(self, source: Source) -> None:
+        check_encoding(source, by_ranges=True)
 
     def task_parameters(self, job: Job) -> Json:
         """Give everything but the labels that name the source."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +16,9 @@ from typing import Any, Protocol, TypeVar
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
-from azure.storage.blob import BlobProperties, BlobServiceClient, ContentSettings
+from azure.storage.blob import BlobProperties, BlobServiceClient, ContentSettings, StorageStreamDownloader
 
-from repositories.storage.errors import blob_not_found, container_not_found, storage_errors
+from repositories.storage.errors import blob_not_found, container_not_found, download_incomplete, storage_errors
 from repositories.storage.marks import MARK
 from repositories.storage.publication import BLOCK_BYTES, publish
 from schema.jobs import Source
@@ -30,6 +32,9 @@ BINARY = "application/octet-stream"
 QUICK_BACKOFF = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 """Seconds between tries of the SDK; its own default of 15 would keep a POST waiting that could answer 503."""
 LISTED = ["metadata"]
+RANGE_BYTES = 8 * 2**20
+"""Bytes that one request of a download asks for: a file of 100 MB is a dozen requests, and four at once hold 32 MB."""
+RANGES_AT_ONCE = 4
 T = TypeVar("T")
 
 
@@ -44,6 +49,8 @@ class BlobFacts:
     content_type: str | None
     mark: str | None = None
     """Says what an output was made of, see repositories.marks; None for any other blob."""
+    content_encoding: str | None = None
+    """As it was set when the blob was uploaded."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,10 @@ class BlobFolder:
 
 
 class Blobs(Protocol):
-    """The seam to blob storage. Every method raises StorageUnavailable when the service cannot be reached."""
+    """The seam to blob storage. Every method raises StorageUnavailable when the service cannot be reached.
+
+    Whatever a blob's Content-Encoding says, bytes are read as they are stored, and all of them or DownloadIncomplete.
+    """
 
     @property
     def identity(self) -> str:
@@ -67,13 +77,13 @@ class Blobs(Protocol):
         """Look at a blob. Raises NotFound (container_not_found or blob_not_found)."""
 
     def download(self, source: Source, path: Path) -> None:
-        """Fetch a source into a file, in parallel ranges. Raises SourceChanged if it is not the accepted one."""
+        """Write the stored bytes of a source to a file. Raises SourceChanged if it is not the accepted one."""
 
     def read_range(self, source: Source, offset: int, length: int) -> bytes:
-        """Fetch a part of a source, less at its end. Raises SourceChanged if it is not the accepted one."""
+        """Return a part of a source, less at its end. Raises SourceChanged if it is not the accepted one."""
 
     def read(self, container: str, blob: str) -> bytes:
-        """Fetch a whole small blob. Raises NotFound."""
+        """Return a whole small blob. Raises NotFound."""
 
     def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
         """Write a small blob at once; the container is made if it is missing."""
@@ -120,10 +130,12 @@ class Blobs(Protocol):
 class AzureBlobs:
     """Blobs of a storage account, by connection string or with an identity."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, range_bytes: int = RANGE_BYTES) -> None:
+        self._range_bytes = range_bytes
         # The rows own the retries; the SDK's own only ride out a dropped connection.
         options: dict[str, Any] = {"retry_total": 2, "retry_connect": 1, "connection_timeout": 5, "read_timeout": 60}
         options |= QUICK_BACKOFF
+        options |= {"max_single_get_size": range_bytes, "max_chunk_get_size": range_bytes}
         if settings.storage_connection_string:
             secret = settings.storage_connection_string.get_secret_value()
             self._service = BlobServiceClient.from_connection_string(secret, max_block_size=BLOCK_BYTES, **options)
@@ -162,30 +174,61 @@ class AzureBlobs:
                 # The answer to a HEAD has no body to tell a missing container from a missing blob.
                 self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
                 raise blob_not_found(container, blob) from None
-        return Source(container, blob, facts.etag, facts.size, facts.last_modified.astimezone(UTC).isoformat())
+        moment = facts.last_modified.astimezone(UTC).isoformat()
+        return Source(container, blob, facts.etag, facts.size, moment, facts.content_settings.content_encoding)
 
     def download(self, source: Source, path: Path) -> None:
         """See Blobs."""
-        client = self._service.get_blob_client(source.container, source.blob)
-        with storage_errors(source.container, source.blob, accepted=source), path.open("wb") as file:
-            client.download_blob(
-                max_concurrency=4, etag=source.etag, match_condition=MatchConditions.IfNotModified
-            ).readinto(file)
+        with path.open("wb") as file, ThreadPoolExecutor(RANGES_AT_ONCE, thread_name_prefix="download") as threads:
+
+            def fetch(offset: int) -> None:
+                os.pwrite(file.fileno(), self.read_range(source, offset, self._range_bytes), offset)
+
+            # The SDK's own parallel download writes each range at its place and checks none: a short one in the middle
+            # would leave a hole in a file of the right size.
+            parts = [threads.submit(fetch, offset) for offset in range(0, source.size, self._range_bytes)]
+            try:
+                for part in parts:
+                    part.result()
+            finally:
+                threads.shutdown(cancel_futures=True)
 
     def read_range(self, source: Source, offset: int, length: int) -> bytes:
         """See Blobs."""
         if offset >= source.size:
             return b""
-        client = self._service.get_blob_client(source.container, source.blob)
-        with storage_errors(source.container, source.blob, accepted=source):
-            return client.download_blob(
-                offset, length, etag=source.etag, match_condition=MatchConditions.IfNotModified
-            ).readall()
+        only: dict[str, Any] = {"etag": source.etag, "match_condition": MatchConditions.IfNotModified}
+        return self._download(
+            source.container,
+            source.blob,
+            min(length, source.size - offset),
+            accepted=source,
+            offset=offset,
+            length=length,
+            **only,
+        )
 
     def read(self, container: str, blob: str) -> bytes:
         """See Blobs."""
-        with storage_errors(container, blob):
-            return self._service.get_blob_client(container, blob).download_blob(max_concurrency=2).readall()
+        return self._download(container, blob)
+
+    def _download(
+        self, container: str, blob: str, expected: int | None = None, *, accepted: Source | None = None, **what: Any
+    ) -> bytes:
+        """Return stored bytes: the one way in which bytes of a blob are read, and where their number is checked.
+
+        `expected` is that of a blob whose size is known; else it is what storage says with the bytes.
+        """
+        client = self._service.get_blob_client(container, blob)
+        with storage_errors(container, blob, accepted=accepted):
+            # Left to itself the SDK unpacks a blob with Content-Encoding gzip and compares the result with the stored
+            # size, so that of what is longer than its first request (32 MB) rows are lost without an error.
+            stream: StorageStreamDownloader[bytes] = client.download_blob(decompress=False, max_concurrency=1, **what)
+            data = stream.readall()
+        wanted = stream.size if expected is None else expected
+        if len(data) != wanted:
+            raise download_incomplete(container, blob, len(data), wanted)
+        return data
 
     def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
         """See Blobs."""
@@ -271,6 +314,6 @@ class AzureBlobs:
 def _facts_of(found: BlobProperties) -> BlobFacts:
     # A listing gives an ETag without the quotation marks that belong to it, and that a HEAD gives.
     etag = f'"{found.etag.strip(chr(34))}"'
-    kind = found.content_settings.content_type
-    mark = (found.metadata or {}).get(MARK)
-    return BlobFacts(found.name, found.size, etag, found.last_modified.astimezone(UTC), kind, mark)
+    settings, mark = found.content_settings, (found.metadata or {}).get(MARK)
+    moment = found.last_modified.astimezone(UTC)
+    return BlobFacts(found.name, found.size, etag, moment, settings.content_type, mark, settings.content_encoding)

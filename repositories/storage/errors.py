@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError, ServiceResponseError
 
-from schema.errors import NotFound, SourceChanged, Unavailable
+from schema.errors import NotFound, SourceChanged, TransientError, Unavailable
 from schema.jobs import Source
 
 _NO_NAME = ("InvalidResourceName", "OutOfRangeInput", "InvalidUri")
@@ -18,6 +18,12 @@ class StorageUnavailable(Unavailable):
     """Blob or queue storage cannot be reached."""
 
     code = "storage_unavailable"
+
+
+class DownloadIncomplete(TransientError):
+    """Fewer or more bytes of a blob came than are stored."""
+
+    code = "download_incomplete"
 
 
 def container_not_found(container: str) -> NotFound:
@@ -46,6 +52,15 @@ def source_changed(source: Source) -> SourceChanged:
     )
 
 
+def download_incomplete(container: str, blob: str, got: int | None = None, wanted: int | None = None) -> TransientError:
+    """Make the error for a download that broke off, or brought another number of bytes than are stored."""
+    figures = f": {got:,} bytes came, {wanted:,} are stored" if got is not None else ""
+    return DownloadIncomplete(
+        f"The download of {container}/{blob} did not bring all of it{figures}.",
+        remediation="It is tried again; if it keeps happening, look at the proxies between the app and its storage.",
+    )
+
+
 @contextmanager
 def storage_errors(container: str, blob: str, *, accepted: Source | None = None) -> Iterator[None]:
     """Turn the SDK's errors into ours; a blob that is not as it was `accepted` has changed."""
@@ -60,6 +75,9 @@ def storage_errors(container: str, blob: str, *, accepted: Source | None = None)
         if missing:
             lost_container = getattr(exc, "error_code", None) == "ContainerNotFound" or "ontainer" in str(exc.reason)
             raise (container_not_found(container) if lost_container else blob_not_found(container, blob)) from exc
+        # A body that broke off, three times: without a body the SDK raises ServiceResponseError by itself.
+        if isinstance(exc.inner_exception, ServiceResponseError):
+            raise download_incomplete(container, blob) from exc
         raise _unavailable() from exc
     except AzureError as exc:
         raise _unavailable() from exc

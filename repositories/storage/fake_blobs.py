@@ -31,7 +31,7 @@ class FakeBlobs:
     def head(self, container: str, blob: str) -> Source:
         """See Blobs."""
         facts = self._find(container, blob)[1]
-        return Source(container, blob, facts.etag, facts.size, facts.last_modified.isoformat())
+        return Source(container, blob, facts.etag, facts.size, facts.last_modified.isoformat(), facts.content_encoding)
 
     def download(self, source: Source, path: Path) -> None:
         """See Blobs."""

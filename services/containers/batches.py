@@ -29,7 +29,8 @@ class SourceFile:
     def of(cls, container: str, facts: BlobFacts) -> SourceFile:
         """Make it of what a listing says."""
         moment = facts.last_modified.isoformat()
-        return cls(Source(container, facts.name, facts.etag, facts.size, moment), facts.content_type)
+        source = Source(container, facts.name, facts.etag, facts.size, moment, facts.content_encoding)
+        return cls(source, facts.content_type)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from rasterio.io import DatasetReader
 from repositories.storage.blobs import Blobs
 from schema.errors import GeostageError, PermanentError
 from schema.jobs import Source
+from services.content_encoding import check_encoding
 from services.raster import errors
 from services.raster.source.gdal import open_tiff
 
@@ -147,10 +148,11 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
     Raises
     ------
     PermanentError
-        The blob is empty or not a TIFF, or its header is damaged.
+        The blob is empty, is not a TIFF, has a damaged header, or has a Content-Encoding.
     SourceChanged
         The blob is not the one that the job was accepted for.
     """
+    check_encoding(source, by_ranges=True)
     file = file or RangeFile(blobs, source)
     head = file.read(64)
     try:

@@ -13,16 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from schema.errors import PermanentError
 from schema.words import clip, listed
+from services.content_encoding import HARMLESS_BYTES, MAX_RATIO, MAX_UNPACKED_BYTES
 from services.vector.formats import ARCHIVES, INSIDE_ARCHIVES, KML, SHAPEFILE, Format, format_of
 
 MAX_ENTRIES = 10_000
 MAX_DIRECTORY_BYTES = 4 * 2**20
-MAX_UNPACKED_BYTES = 20 * 2**30
-# Unpacked to packed bytes. Deflate cannot exceed 1,032; a real DBF, whose text fields are mostly blank, may reach
-# some hundreds.
-MAX_RATIO = 1_000
-# Archives that unpack to no more than this are accepted whatever their ratio.
-_HARMLESS_BYTES = 2**28
 
 SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 REQUIRED_PARTS = (".shp", ".shx", ".dbf")
@@ -132,7 +127,7 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
         raise _refused(f"The archive has {len(entries)} entries; {MAX_ENTRIES} are allowed.", _FEWER)
     # By the directory, which may lie: zipfile stops at the size that it states, and fails on the checksum.
     packed, unpacked = sum(e.compress_size for e in entries), sum(e.file_size for e in entries)
-    if unpacked > MAX_UNPACKED_BYTES or unpacked > max(_HARMLESS_BYTES, MAX_RATIO * packed):
+    if unpacked > MAX_UNPACKED_BYTES or unpacked > max(HARMLESS_BYTES, MAX_RATIO * packed):
         raise _refused(
             f"The archive would unpack from {packed} to {unpacked} bytes.",
             f"Leave out files that are not layers, or split the archive: up to {MAX_UNPACKED_BYTES} bytes are allowed, "

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from repositories.storage.blobs import Blobs
 from schema.errors import PermanentError
 from schema.jobs import Source
+from services.content_encoding import MAX_UNPACKED_BYTES, check_encoding, decode
 from services.vector.formats import (
     CSV,
     EXTENSIONS,
@@ -29,7 +30,7 @@ from services.vector.formats import (
 from services.vector.readers import geoparquet, shapefile
 from services.vector.readers.kml import elements as kml_elements
 from services.vector.source import archive, cache
-from services.vector.source.archive import MAX_UNPACKED_BYTES, Member
+from services.vector.source.archive import Member
 
 _MEMBERS = "members.json"
 _FETCHED = "fetched"
@@ -48,7 +49,7 @@ def fetched(blobs: Blobs, source: Source, parts: Sequence[Source], check: Callab
     SourceChanged
         A blob is not the one that was accepted.
     PermanentError
-        The file is not what its extension says, or a damaged archive.
+        The file is not what its extension or its Content-Encoding says, or a damaged archive.
     """
     fill = partial(fetch_to, blobs, source, parts, check=check)
     with cache.cached(blobs.identity, (source, *parts), fill, check) as folder:
@@ -99,15 +100,13 @@ def fetch_to(
     check: Callable[[], None],
     look: Callable[[Path], None] = lambda _: None,
 ) -> None:
-    """Fetch a source and its parts into a folder, unpacked; `look` is called with the file as it was fetched.
+    """Fetch a source and its parts into a folder, decoded and unpacked; `look` is called with the bytes as stored.
 
     Raises what `fetched` raises.
     """
     known = format_of_source(source)
     path = folder / _FETCHED
-    blobs.download(source, path)
-    check()
-    look(path)
+    _download(blobs, source, path, check, look)
     _check_head(source.blob, known, path)
     name = PurePosixPath(source.blob).stem
     if known is ZIP:
@@ -122,9 +121,19 @@ def fetch_to(
         else:
             path.rename(folder / members[0].file)
     for part in parts:
-        blobs.download(part, folder / "0" / f"data{PurePosixPath(part.blob).suffix.lower()}")
+        _download(blobs, part, folder / "0" / f"data{PurePosixPath(part.blob).suffix.lower()}", check)
     ready = [_prepare(source.blob, folder, member, check) for member in members]
     (folder / _MEMBERS).write_text(json.dumps([asdict(member) for member in ready]))
+
+
+def _download(
+    blobs: Blobs, blob: Source, path: Path, check: Callable[[], None], look: Callable[[Path], None] = lambda _: None
+) -> None:
+    check_encoding(blob)
+    blobs.download(blob, path)
+    check()
+    look(path)
+    decode(blob, path, check)
 
 
 def _check_head(name: str, known: Format, path: Path) -> None:
