@@ -19,6 +19,7 @@ from geostage_client.errors import ClientError, Unreachable, UsageError
 Json = dict[str, Any]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NOT_NOW = (429, 502, 503, 504)
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _KEY_REMEDY = f"Set {KEY_VARIABLE} to the right one, or name a file that holds the key with --key-file."
 
@@ -158,10 +159,8 @@ def seconds_of(retry_after: str | None) -> float | None:
     """Return a Retry-After header in seconds from now; None without one that can be read (RFC 9110, 10.2.3)."""
     if retry_after is None:
         return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
+    if _SECONDS.fullmatch(retry_after.strip()):
+        return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
     except ValueError:

@@ -42,14 +42,16 @@ def projects(prefix: Path, start: Path) -> Iterator[Path]:
 
 
 def _read(path: Path, project: Path) -> LocalStack | None:
+    if os.name != "posix":
+        return None  # the stack runs on Linux alone
     try:
         # A file that someone else put there, in /tmp say, must not decide where our key and our data are sent.
         if path.stat().st_uid != os.getuid():
             return None
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        state: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not state.get("api") or not _runs(state.get("processes", {}).get("owner", {})):
+    if not isinstance(state, dict) or not state.get("api") or not _runs(state.get("processes", {}).get("owner", {})):
         return None
     connection = state.get("storage_connection_string", "")
     return LocalStack(path.parent.name, project, state["api"], state.get("key", ""), connection)

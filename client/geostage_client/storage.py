@@ -90,7 +90,8 @@ class Uploads:
         client = self._service.get_container_client(name)
         if name not in self._known:
             try:
-                client.get_container_properties()
+                # Whether anybody answers is told within seconds; patience is for the middle of an upload.
+                client.get_container_properties(retry_total=1)
             except ResourceNotFoundError:
                 with _ignoring_existence():
                     client.create_container()
