@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from time import time
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,7 +34,7 @@ class Seen:
 
 
 class Api:
-    """A client of one deployment."""
+    """A client of one deployment, whose connections are closed at the end of a `with`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -48,6 +48,12 @@ class Api:
         self._client = httpx.Client(
             base_url=f"{connection.api}/", headers=headers, timeout=timeout, trust_env=not near, follow_redirects=False
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
         """Return the JSON object at a path below the API's base. Raises ClientError."""
@@ -124,10 +130,9 @@ class Api:
                 retry_after=retry_after,
             )
         if status in (401, 403):
-            said = "The key was refused." if self._connection.key else "This API asks for a key, and none was given."
-            return ClientError(
-                f"{said} ({self._connection.api})", remedy=_KEY_REMEDY, code="key_refused", status=status
-            )
+            api, origin = self._connection.api, self._connection.key_origin
+            said = f"{api} refused the key from {origin}." if origin else f"{api} asks for a key, and none was given."
+            return ClientError(said, remedy=_KEY_REMEDY, code="key_refused", status=status)
         return kind(
             f"{self._connection.api} answered {status} {answer.reason_phrase}.",
             remedy=f"Check the URL, which comes from {self._connection.origin}; geostage health asks without a key.",

@@ -79,7 +79,8 @@ def _run(words: list[str], output: Output) -> int:
     connection = connect(Options(options.api, options.key_file, options.storage_account), os.environ)
     module = importlib.import_module(f"geostage_client.commands.{COMMANDS[words[0]][0]}")
     command: Callable[[Session, Namespace], int] = getattr(module, words[0])
-    return command(Session(connection, Api(connection), output), options)
+    with Api(connection) as api:
+        return command(Session(connection, api, output), options)
 
 
 def refuse_keys(words: Sequence[str]) -> None:

@@ -64,11 +64,10 @@ def test_the_client_of_a_checkout_serves_that_checkout_from_anywhere(
         connect(Options(), {})
 
 
-def test_a_demo_that_keeps_running_is_found_and_dev_comes_first(folder: Path) -> None:
-    run_stack(folder, "demo-2")
-    assert connect(Options(), {}).origin == "the local stack 'demo-2'"
-    run_stack(folder, "dev")
-    assert connect(Options(), {}).origin == "the local stack 'dev'"
+def test_the_stack_of_a_test_run_is_not_taken_for_the_one_to_work_with(folder: Path) -> None:
+    run_stack(folder, "test")
+    with pytest.raises(ClientError):
+        connect(Options(), {})
 
 
 def test_a_stack_whose_owner_is_gone_does_not_run(folder: Path) -> None:

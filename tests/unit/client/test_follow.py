@@ -58,8 +58,10 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def api_of(server: Server) -> Api:
-    return Api(Connection(server.url, "--api", KEY, "GEOSTAGE_KEY"))
+@pytest.fixture
+def api(server: Server) -> Iterator[Api]:
+    with Api(Connection(server.url, "--api", KEY, "GEOSTAGE_KEY")) as opened:
+        yield opened
 
 
 def job(status: str = "processing", **headers: str) -> Answer:
@@ -67,7 +69,7 @@ def job(status: str = "processing", **headers: str) -> Answer:
     return 200, headers, json.dumps({"job_id": JOB, "status": status, "finished_at": finished})
 
 
-def test_a_job_is_asked_for_at_the_servers_pace_and_only_for_what_is_new(server: Server) -> None:
+def test_a_job_is_asked_for_at_the_servers_pace_and_only_for_what_is_new(server: Server, api: Api) -> None:
     slept: list[float] = []
     seen: list[str] = []
     server.answers = [
@@ -77,7 +79,7 @@ def test_a_job_is_asked_for_at_the_servers_pace_and_only_for_what_is_new(server:
         job(ETag='"3"'),
         job("completed"),
     ]
-    ended = follow(api_of(server), JOB, lambda job: seen.append(job["status"]), sleep=slept.append)
+    ended = follow(api, JOB, lambda job: seen.append(job["status"]), sleep=slept.append)
     assert ended["status"] == "completed"
     assert slept == [3.0, 3.0, LONGEST_PAUSE, DEFAULT_PAUSE]
     assert [asked.get("if-none-match") for asked in server.asked] == [None, '"1"', '"1"', '"2"', '"3"']
@@ -86,7 +88,7 @@ def test_a_job_is_asked_for_at_the_servers_pace_and_only_for_what_is_new(server:
     assert {asked["path"] for asked in server.asked} == {f"/api/jobs/{JOB}"}
 
 
-def test_a_server_that_is_away_for_a_while_does_not_end_it(server: Server) -> None:
+def test_a_server_that_is_away_for_a_while_does_not_end_it(server: Server, api: Api) -> None:
     slept: list[float] = []
     problem = json.dumps({"code": "unavailable", "detail": "Away."})
     server.answers = [
@@ -95,25 +97,25 @@ def test_a_server_that_is_away_for_a_while_does_not_end_it(server: Server) -> No
         (502, {}, "<html>"),
         job("completed"),
     ]
-    assert follow(api_of(server), JOB, lambda _: None, sleep=slept.append)["status"] == "completed"
+    assert follow(api, JOB, lambda _: None, sleep=slept.append)["status"] == "completed"
     assert slept == [DEFAULT_PAUSE, 10.0, DEFAULT_PAUSE]
 
 
-def test_a_server_that_stays_away_is_told_and_the_job_goes_on(server: Server) -> None:
+def test_a_server_that_stays_away_is_told_and_the_job_goes_on(server: Server, api: Api) -> None:
     server.answers = [(503, {}, "")]
     with pytest.raises(Unreachable) as caught:
-        follow(api_of(server), JOB, lambda _: None, patience=0, sleep=lambda _: None)
+        follow(api, JOB, lambda _: None, patience=0, sleep=lambda _: None)
     assert "The job goes on" in caught.value.message
     assert f"geostage follow {JOB}" in caught.value.remedy
 
 
-def test_ctrl_c_says_that_the_job_goes_on_and_how_to_follow_it_again(server: Server) -> None:
+def test_ctrl_c_says_that_the_job_goes_on_and_how_to_follow_it_again(server: Server, api: Api) -> None:
     def press(_: float) -> None:
         raise KeyboardInterrupt
 
     server.answers = [job()]
     with pytest.raises(Interrupted) as caught:
-        follow(api_of(server), JOB, lambda _: None, sleep=press)
+        follow(api, JOB, lambda _: None, sleep=press)
     assert caught.value.exit_code == 130
     assert "the job goes on" in caught.value.message
     assert f"geostage follow {JOB}" in caught.value.remedy
@@ -130,22 +132,22 @@ def test_ctrl_c_says_that_the_job_goes_on_and_how_to_follow_it_again(server: Ser
         ((500, {"Content-Type": "application/json"}, "{"), "unexpected_answer"),
     ],
 )
-def test_an_answer_that_is_none_ends_it_and_does_not_show_the_key(server: Server, answer: Answer, code: str) -> None:
+def test_another_answer_ends_it_and_does_not_show_the_key(server: Server, api: Api, answer: Answer, code: str) -> None:
     server.answers = [answer]
     with pytest.raises(ClientError) as caught:
-        follow(api_of(server), JOB, lambda _: None, sleep=lambda _: None)
+        follow(api, JOB, lambda _: None, sleep=lambda _: None)
     assert caught.value.code == code
     assert caught.value.remedy
     assert KEY not in f"{caught.value.message}{caught.value.remedy}"
     assert len(server.asked) == 1
 
 
-def test_a_problem_is_passed_on_in_its_own_words(server: Server) -> None:
+def test_a_problem_is_passed_on_in_its_own_words(server: Server, api: Api) -> None:
     fault = {"field": "n", "message": "is required"}
     body = {"code": "x", "detail": "What.", "remediation": "Do.", "errors": [fault]}
     server.answers = [(400, {"Content-Type": "application/problem+json"}, json.dumps(body))]
     with pytest.raises(ClientError) as caught:
-        api_of(server).get("jobs")
+        api.get("jobs")
     assert caught.value.as_json() == {
         "message": "What.",
         "remedy": "Do.",
