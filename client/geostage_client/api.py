@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from time import time
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,6 +19,7 @@ from geostage_client.errors import ClientError, Unreachable, UsageError
 Json = dict[str, Any]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NOT_NOW = (429, 502, 503, 504)
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _KEY_REMEDY = f"Set {KEY_VARIABLE} to the right one, or name a file that holds the key with --key-file."
 
@@ -33,7 +34,7 @@ class Seen:
 
 
 class Api:
-    """A client of one deployment."""
+    """A client of one deployment, whose connections are closed at the end of a `with`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -47,6 +48,12 @@ class Api:
         self._client = httpx.Client(
             base_url=f"{connection.api}/", headers=headers, timeout=timeout, trust_env=not near, follow_redirects=False
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Json:
         """Return the JSON object at a path below the API's base. Raises ClientError."""
@@ -123,10 +130,9 @@ class Api:
                 retry_after=retry_after,
             )
         if status in (401, 403):
-            said = "The key was refused." if self._connection.key else "This API asks for a key, and none was given."
-            return ClientError(
-                f"{said} ({self._connection.api})", remedy=_KEY_REMEDY, code="key_refused", status=status
-            )
+            api, origin = self._connection.api, self._connection.key_origin
+            said = f"{api} refused the key from {origin}." if origin else f"{api} asks for a key, and none was given."
+            return ClientError(said, remedy=_KEY_REMEDY, code="key_refused", status=status)
         return kind(
             f"{self._connection.api} answered {status} {answer.reason_phrase}.",
             remedy=f"Check the URL, which comes from {self._connection.origin}; geostage health asks without a key.",
@@ -158,10 +164,8 @@ def seconds_of(retry_after: str | None) -> float | None:
     """Return a Retry-After header in seconds from now; None without one that can be read (RFC 9110, 10.2.3)."""
     if retry_after is None:
         return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
+    if _SECONDS.fullmatch(retry_after.strip()):
+        return float(retry_after)
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time())
     except ValueError:

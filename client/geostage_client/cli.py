@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from geostage_client.api import Api
 from geostage_client.connection import Options, connect
-from geostage_client.errors import INTERRUPTED, ClientError, UsageError
+from geostage_client.errors import ClientError, Interrupted, UsageError
 from geostage_client.output import Output
 from geostage_client.session import Session
 
@@ -55,12 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = Output(as_json="--json" in words)
     try:
         return _run(words, output)
-    except ClientError as exc:
-        output.document({}, exc)
-        output.error(exc)
-        return exc.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        error: ClientError = Interrupted("Stopped.", remedy="geostage jobs lists what was submitted.")
+    except ClientError as exc:
+        error = exc
+    output.document({}, error)
+    output.error(error)
+    return error.exit_code
 
 
 def _run(words: list[str], output: Output) -> int:
@@ -78,7 +79,8 @@ def _run(words: list[str], output: Output) -> int:
     connection = connect(Options(options.api, options.key_file, options.storage_account), os.environ)
     module = importlib.import_module(f"geostage_client.commands.{COMMANDS[words[0]][0]}")
     command: Callable[[Session, Namespace], int] = getattr(module, words[0])
-    return command(Session(connection, Api(connection), output), options)
+    with Api(connection) as api:
+        return command(Session(connection, api, output), options)
 
 
 def refuse_keys(words: Sequence[str]) -> None:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+STACK = "dev"
+"""What ./dev up starts; the stacks of tests are nobody's to work with."""
+
 
 @dataclass(frozen=True)
 class LocalStack:
     """A running stack, as `.local/<name>/state.json` describes it."""
 
     name: str
-    project: Path
     api: str
     key: str = field(repr=False)
     """Empty when the stack asks for none."""
@@ -23,10 +25,8 @@ class LocalStack:
 
 
 def find_stack(project: Path) -> LocalStack | None:
-    """Return the stack `dev` of a checkout, else one of its demos; None while neither runs."""
-    folders = [project / ".local" / "dev", *sorted((project / ".local").glob("demo*"))]
-    found = (_read(folder / "state.json", project) for folder in folders)
-    return next((stack for stack in found if stack), None)
+    """Return the stack of a checkout that people work with; None while it does not run."""
+    return _read(project / ".local" / STACK / "state.json")
 
 
 def projects(prefix: Path, start: Path) -> Iterator[Path]:
@@ -41,18 +41,20 @@ def projects(prefix: Path, start: Path) -> Iterator[Path]:
         yield from (folder for folder in (start, *start.parents) if (folder / ".local").is_dir())
 
 
-def _read(path: Path, project: Path) -> LocalStack | None:
+def _read(path: Path) -> LocalStack | None:
+    if os.name != "posix":
+        return None  # the stack runs on Linux alone
     try:
         # A file that someone else put there, in /tmp say, must not decide where our key and our data are sent.
         if path.stat().st_uid != os.getuid():
             return None
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        state: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not state.get("api") or not _runs(state.get("processes", {}).get("owner", {})):
+    if not isinstance(state, dict) or not state.get("api") or not _runs(state.get("processes", {}).get("owner", {})):
         return None
     connection = state.get("storage_connection_string", "")
-    return LocalStack(path.parent.name, project, state["api"], state.get("key", ""), connection)
+    return LocalStack(path.parent.name, state["api"], state.get("key", ""), connection)
 
 
 def _runs(process: dict[str, int]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import (
@@ -35,7 +35,10 @@ _ROLE = "Storage Blob Data Contributor"
 
 
 class Uploads:
-    """One storage account, as a place to send files to; `largest` is the size of the largest of them."""
+    """One storage account, as a place to send files to; `largest` is the size of the largest of them.
+
+    Its connections are closed at the end of a `with`.
+    """
 
     def __init__(self, connection: Connection, largest: int) -> None:
         if connection.storage is None:
@@ -47,6 +50,12 @@ class Uploads:
             )
         self._account, self._service = _open(connection.storage, _block_bytes(largest))
         self._known: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._service.close()
 
     def send(self, source: Source, container: str, blob: str, sent: Callable[[int], None]) -> bool:
         """Upload a source; `sent` is told its bytes as they leave. Returns whether a blob of that name was replaced.
@@ -90,7 +99,8 @@ class Uploads:
         client = self._service.get_container_client(name)
         if name not in self._known:
             try:
-                client.get_container_properties()
+                # Whether anybody answers is told within seconds; patience is for the middle of an upload.
+                client.get_container_properties(retry_total=1)
             except ResourceNotFoundError:
                 with _ignoring_existence():
                     client.create_container()

@@ -64,10 +64,10 @@ def _run(session: Session, options: Namespace, kind: Kind, fixed: Json) -> int:
             f"--option {twice} is not needed here.",
             remedy="--container and --blob name the blob, --table the table; --dry-run only looks.",
         )
-    uploads = Uploads(session.connection, max(source.size for source in sources))
     loads = [Load(source, options.container, _blob_name(options.blob or source.blob)) for source in sources]
-    for one in loads:
-        _send(session, uploads, one, kind, {**fixed, **chosen})
+    with Uploads(session.connection, max(source.size for source in sources)) as uploads:
+        for one in loads:
+            _send(session, uploads, one, kind, {**fixed, **chosen})
     if options.follow:
         _follow_all(session, loads)
     else:

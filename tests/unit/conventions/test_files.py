@@ -85,7 +85,8 @@ def test_every_requirement_is_pinned() -> None:
 
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
+    client = tomllib.loads((PROJECT / "client" / "pyproject.toml").read_text())["project"]
+    assert project["version"] == client["version"] == VERSION
     assert (
         f"[{VERSION}]" in (PROJECT / "CHANGELOG.md").read_text()
         or "[Unreleased]" in (PROJECT / "CHANGELOG.md").read_text()

@@ -44,6 +44,11 @@ def test_imports_only_point_right(module: Module) -> None:
     assert not imports(module, *left, "local", "tests")
 
 
+@pytest.mark.parametrize("module", modules("client"), ids=names)
+def test_the_command_line_imports_nothing_of_the_app(module: Module) -> None:
+    assert not imports(module, *LAYERS, "local", "tests")
+
+
 @pytest.mark.parametrize("module", [*PRODUCT, *HOSTED], ids=names)
 def test_azure_functions_is_imported_only_by_the_triggers_and_the_local_host(module: Module) -> None:
     if module.name != "function_app.py" and not module.name.startswith("local/host/"):
