@@ -21,7 +21,7 @@ class HelloWorldParameters(JobParameters):
 
 
 class HelloWorld(Controller):
-    """Say n greetings, each in a task of its own: the smallest job, to try a deployment with."""
+    """Run n tasks that return a greeting each: the smallest job, to try a deployment with."""
 
     job_type = "hello_world"
     Parameters = HelloWorldParameters

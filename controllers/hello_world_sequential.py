@@ -31,7 +31,7 @@ class HelloWorldSequentialParameters(JobParameters):
 
 
 class HelloWorldSequential(Controller):
-    """Say greetings, check them all, then answer each: three stages that hand on what they found.
+    """Return greetings, check them all, then answer each: three stages that hand on results.
 
     Stages: initial_hello (n) -> validation (1) -> response (n).
     """
