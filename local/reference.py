@@ -1,4 +1,4 @@
-"""The parts of docs/ that are made of the job types: `python -m local.reference` writes them anew.
+"""The parts of docs/ that are made of the job types: `python -m local.reference` writes them.
 
 <!-- job types: process_vector -->       parameters of one type, or of several that take the same, and examples
 <!-- list of job types -->               every type with its stages and its page
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def main() -> None:
-    """Write every page anew whose generated parts are out of date."""
+    """Write every page whose generated parts are out of date."""
     for path in sorted(PAGES.glob("*.md")):
         text = path.read_text(encoding="utf-8")
         if rendered(text) != text:
@@ -87,7 +87,7 @@ def _value(value: object) -> str:
 
 
 def _limits(field: Json) -> Iterator[str]:
-    """Say which values are allowed, where the description does not."""
+    """Yield the limits that the description does not state."""
     for kind in (field, *field.get("anyOf", ())):
         choices = kind.get("enum", ())
         if not all(str(choice) in field["description"] for choice in choices):

@@ -54,7 +54,7 @@ def _paths(controllers: Mapping[str, Controller]) -> Json:
     job_type = _part_of_path("job_type", {"enum": sorted(controllers)}, "Name of the job type.")
     page = [
         _query("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}, "Entries of a page."),
-        _query("cursor", {"type": "string"}, "Place in the list, as the link `next` of a page bears it."),
+        _query("cursor", {"type": "string"}, "Place in the list, as the link `next` of a page has it."),
     ]
     listing = [
         _query("status", {"type": "string", "enum": [status.value for status in JobStatus]}, "Jobs of this status."),

@@ -21,7 +21,7 @@ class HelloWorldParameters(JobParameters):
 
 
 class HelloWorld(Controller):
-    """Say n greetings, each in a task of its own: the smallest job, to try a deployment with."""
+    """Run n tasks that return a greeting each: the smallest job, to try a deployment with."""
 
     job_type = "hello_world"
     Parameters = HelloWorldParameters
@@ -73,7 +73,7 @@ class HelloWorldSequentialParameters(JobParameters):
 
 
 class HelloWorldSequential(Controller):
-    """Say greetings, check them all, then answer each: three stages that hand on what they found.
+    """Return greetings, check them all, then answer each: three stages that hand on results.
 
     Stages: initial_hello (n) -> validation (1) -> response (n).
     """

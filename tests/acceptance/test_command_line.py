@@ -20,9 +20,9 @@ from typing import Any
 import psycopg
 import pytest
 from azure.storage.blob import BlobServiceClient
-from geostage_client.cli import main
 from shapely.geometry import Point
 
+from geostage_client.cli import main
 from local.hosts import Host
 from local.paths import PROJECT
 from local.samples import elevation

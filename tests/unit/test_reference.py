@@ -14,7 +14,7 @@ PAGES = sorted(path.relative_to(PROJECT).as_posix() for path in reference.PAGES.
 @pytest.mark.parametrize("page", PAGES)
 def test_the_tables_of_a_page_are_those_of_the_schemas(page: str) -> None:
     text = (PROJECT / page).read_text(encoding="utf-8")
-    assert reference.rendered(text) == text, "write them anew with: python -m local.reference"
+    assert reference.rendered(text) == text, "write them with: python -m local.reference"
 
 
 def test_each_job_type_is_described_in_one_place() -> None:

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from geostage_client.connection import Options, connect
 from geostage_client.errors import ClientError, UsageError
-
 from local.processes import ProcessId
 from local.state import StackState
 

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+
 from geostage_client.api import Api, seconds_of
 from geostage_client.connection import Connection
 from geostage_client.errors import ClientError, Interrupted, Unreachable

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from geostage_client.cli import main
 from geostage_client.errors import ClientError
 from geostage_client.output import Output, align, clean, size_of

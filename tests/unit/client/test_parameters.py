@@ -7,11 +7,11 @@ import shlex
 from typing import Any
 
 import pytest
+
+from controllers import CONTROLLERS
 from geostage_client.errors import ClientError, UsageError
 from geostage_client.job_types import example_command, made_example, parameter_rows
 from geostage_client.parameters import parse_json, parse_options
-
-from controllers import CONTROLLERS
 
 VECTOR = CONTROLLERS["process_vector"].Parameters.model_json_schema()
 RASTER = CONTROLLERS["process_raster"].Parameters.model_json_schema()

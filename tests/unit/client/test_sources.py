@@ -8,10 +8,10 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+
 from geostage_client.errors import ClientError, UsageError
 from geostage_client.sources import RASTER, SHAPEFILE_PARTS, VECTOR, find_sources
 from geostage_client.zipping import zip_stream
-
 from services.vector.formats import EXTENSIONS
 from services.vector.source import archive
 
