@@ -86,6 +86,9 @@ class JobParameters(BaseModel):
         return tuple(name for name in JobParameters.model_fields if name not in used)
 
 
+REQUIRED_OF_AN_ERROR = ("code", "category", "message", "remediation", "retryable", "user_fixable")
+
+
 @dataclass(frozen=True)
 class JobOutcome:
     """How a job ends, and with what."""
@@ -97,6 +100,13 @@ class JobOutcome:
     """Each {code, message, count}."""
     error: Json | None = None
     """Required when status is failed; see schema.errors.ErrorInfo."""
+
+    def __post_init__(self) -> None:
+        # Answers promise these keys: what lacks one fails the job that made it, and not every later look at it.
+        missing = [key for warning in self.warnings for key in ("code", "message", "count") if key not in warning]
+        missing += [key for key in REQUIRED_OF_AN_ERROR if self.error is not None and key not in self.error]
+        if missing:
+            raise ValueError(f"A warning or the error of the job lacks {', '.join(missing)}.")
 
 
 class Controller:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+from controllers.http import schemas
 from schema.jobs import Job, JobStatus, Json, Task, TaskStatus
 from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 
@@ -18,22 +19,26 @@ _SILENT = " The sweep has not run for minutes: no worker runs, or its timer is d
 def explain_job(
     job: Job, open_tasks: Sequence[Task], failed_tasks: Sequence[Task], now: datetime, sweep_age_seconds: float
 ) -> Json:
-    """Say what a job waits for, and which call would help.
+    """Explain what a job waits for, and which call would help.
 
     `open_tasks` are those of its current stage, `failed_tasks` likewise; `now` is the database's time.
     """
     silent = not job.status.ended and sweep_age_seconds > SILENT_SWEEP_SECONDS
-    return {
+    explanation = {
         "job_id": job.job_id,
-        "status": job.status.value,
+        "status": job.status,
         "summary": _summary(job, open_tasks, failed_tasks, now) + (_SILENT if silent else ""),
         "start_message": _start_message(job, now),
         "waiting_for": [_wait_of(task, now) for task in open_tasks[:SHOWN_TASKS]],
         "waiting_for_count": len(open_tasks),
-        "failed_tasks": [_failure_of(task) for task in failed_tasks[:SHOWN_TASKS]],
+        "failed_tasks": [
+            {"task_id": task.task_id, "attempt": task.attempt, "error": task.error}
+            for task in failed_tasks[:SHOWN_TASKS]
+        ],
         "failed_tasks_count": len(failed_tasks),
         "next_step": _next_step(job, silent=silent),
     }
+    return schemas.Explanation.model_validate(explanation).as_json()
 
 
 def _summary(job: Job, open_tasks: Sequence[Task], failed: Sequence[Task], now: datetime) -> str:
@@ -60,15 +65,15 @@ def _wait_of(task: Task, now: datetime) -> Json:
         "attempt": task.attempt,
     }
     if task.status is TaskStatus.PROCESSING and task.lease_until:
-        entry["lease_until"] = task.lease_until.isoformat()
+        entry["lease_until"] = task.lease_until
         held = f"Running {_for(task.started_at or now, now)}; its worker holds it {_until(task.lease_until, now)}"
         lost = "Its worker stopped answering; the sweep takes it back within a minute"
         entry["why"] = held if task.lease_until > now else lost
         return entry
     entry["message"] = _message(TASK_QUEUES[task.queue], TaskMessage(task.task_id).encode(), task.resend_at, now)
-    entry["resend_at"] = task.resend_at.isoformat()
+    entry["resend_at"] = task.resend_at
     if task.not_before > now:
-        entry["retry_at"] = task.not_before.isoformat()
+        entry["retry_at"] = task.not_before
         entry["why"] = f"Try {task.tries + 1} of {task.max_tries} is due {_at(task.not_before, now)}"
     else:
         entry["why"] = f"Waits for a worker; its message is sent again {_at(task.resend_at, now)}"
@@ -90,12 +95,8 @@ def _message(queue: str, text: str, resend_at: datetime, now: datetime) -> Json:
         "queue": queue,
         "content": json.loads(text),
         "state": "sent" if resend_at > now else "unsent",
-        "next_send_at": resend_at.isoformat(),
+        "next_send_at": resend_at,
     }
-
-
-def _failure_of(task: Task) -> Json:
-    return {"task_id": task.task_id, "attempt": task.attempt, "error": task.error}
 
 
 def _next_step(job: Job, *, silent: bool) -> Json | None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 
 from controllers.engine.log import record
 from controllers.engine.validation import faults_of, parse_body
+from controllers.http.schemas import PoisonOutcome
 from controllers.http.views import MAX_POSITION
 from repositories.jobs import poison
 from repositories.postgres import Database
@@ -60,7 +61,7 @@ class PoisonedMessages:
         with self.database.connection() as conn:
             left = sum(poison.count(conn).values())
         record("poison_" + wish.action, messages=done)
-        return {"action": wish.action, "messages": done, "left": left}
+        return PoisonOutcome(action=wish.action, messages=done, left=left).as_json()
 
     def _check(self, poison_id: int, *, readable: bool) -> None:
         with self.database.connection() as conn:
@@ -69,8 +70,8 @@ class PoisonedMessages:
             raise _not_found(poison_id)
         if readable and not found:
             raise Conflict(
-                f"Message {poison_id} is none of Geostage's; in its queue it would be poisoned again.",
-                remediation="Drop it, and look for who wrote it.",
+                f"Message {poison_id} was not written by Geostage; in its queue it would fail again.",
+                remediation="Drop it, and find out who writes to this queue.",
                 code="unreadable_message",
             )
 

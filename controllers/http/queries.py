@@ -1,4 +1,4 @@
-"""Reports: what can be asked of jobs, tasks, job types and poisoned messages; nothing in here changes a row."""
+"""Queries: what can be asked of jobs, tasks, job types and poisoned messages; nothing in here changes a row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from controllers.base import Controller
 from controllers.engine.engine import find_controller, job_not_found
-from controllers.http import views
+from controllers.http import schemas, views
 from controllers.http.explain import explain_job
 from repositories.jobs import jobs, poison, sweep, tasks
 from repositories.postgres import Database
@@ -20,7 +20,7 @@ MAX_PAGE = 500
 
 
 @dataclass(frozen=True)
-class Reports:
+class Queries:
     """Answers to GET requests."""
 
     database: Database
@@ -49,7 +49,7 @@ class Reports:
         page = found[:limit]
         cursor = views.encode_cursor(page[-1].job_id) if len(found) > limit else None
         items = [views.job_summary(job, counts[job.job_id]) for job in page]
-        return views.page_view("jobs", items, path="/api/jobs", query=query, cursor=cursor)
+        return {"jobs": items, "links": views.next_link("/api/jobs", query, cursor)}
 
     def tasks(self, job_id: str, query: Mapping[str, str]) -> Json:
         """List a job's tasks in order, each with its result: ?limit=&cursor=. Raises NotFound, InvalidRequest."""
@@ -62,10 +62,10 @@ class Reports:
         page = found[:limit]
         cursor = views.encode_cursor(page[-1].stage_n, page[-1].task_index) if len(found) > limit else None
         items = [views.task_view(task) for task in page]
-        return views.page_view("tasks", items, path=f"/api/jobs/{job_id}/tasks", query=query, cursor=cursor)
+        return {"tasks": items, "links": views.next_link(f"/api/jobs/{job_id}/tasks", query, cursor)}
 
     def explain(self, job_id: str) -> Json:
-        """Say why a job is where it is. Raises NotFound."""
+        """Explain why a job is where it is. Raises NotFound."""
         with self.database.connection() as conn:
             job = jobs.get_job(conn, job_id)
             if job is None:
@@ -93,9 +93,8 @@ class Reports:
             counts = poison.count(conn)
         kept = found[:limit]
         cursor = views.encode_cursor(kept[-1]["poison_id"]) if len(found) > limit else None
-        items = [{**row, "poisoned_at": row["poisoned_at"].isoformat()} for row in kept]
-        page = views.page_view("messages", items, path="/api/monitor/poison", query=query, cursor=cursor)
-        return {"counts": counts, **page}
+        links = views.next_link("/api/monitor/poison", query, cursor)
+        return schemas.PoisonPage.model_validate({"counts": counts, "messages": kept, "links": links}).as_json()
 
 
 def _limit(query: Mapping[str, str]) -> int:

@@ -6,23 +6,23 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from controllers.base import Controller
+from controllers.http import schemas
 from schema.errors import InvalidRequest
 from schema.jobs import JOB_ID_PATTERN, Job, JobStatus, Json, Task, TaskStatus
 
 TaskCounts = Mapping[int, Mapping[str, int]]
 """Tasks by stage number and status."""
 
-RETRY_AFTER_SECONDS = 1
+RETRY_AFTER = {"Retry-After": "1"}
+"""Seconds after which a running job is worth another look."""
 KEY_PARAMETER = "code"
 """The Functions key, which the platform takes from the query."""
 MAX_POSITION = 2**63 - 1
-Link = dict[str, str]
 
 
 def progress_of(job: Job, counts: TaskCounts) -> int:
@@ -42,44 +42,51 @@ def progress_of(job: Job, counts: TaskCounts) -> int:
 
 def job_view(job: Job, counts: TaskCounts) -> Json:
     """Show a job as GET /api/jobs/{job_id} does."""
-    return {
-        "job_id": job.job_id,
-        "job_type": job.job_type,
-        "status": job.status.value,
-        "parameters": job.parameters,
-        "stages": job.stages,
-        "current_stage_n": job.current_stage_n,
-        "current_stage": job.current_stage,
-        "stage_sequence": job.stage_sequence,
-        "stage_data": job.stage_data,
-        "stage_history": job.stage_history,
-        "progress": progress_of(job, counts),
-        "tasks": {
-            str(stage_n): {status.value: by_status.get(status, 0) for status in TaskStatus}
-            for stage_n, by_status in counts.items()
-        },
-        "warnings": job.warnings,
-        "result_data": job.result_data,
-        "error": job.error,
-        "created_at": _time(job.created_at),
-        "started_at": _time(job.started_at),
-        "updated_at": _time(job.updated_at),
-        "finished_at": _time(job.finished_at),
-        "links": job_links(job),
+    tasks = {
+        str(stage_n): {status.value: by_status.get(status, 0) for status in TaskStatus}
+        for stage_n, by_status in counts.items()
     }
+    return schemas.Job.model_validate(
+        {
+            **_summary(job, counts),
+            "parameters": job.parameters,
+            "stages": job.stages,
+            "current_stage_n": job.current_stage_n,
+            "stage_sequence": job.stage_sequence,
+            "stage_data": job.stage_data,
+            "stage_history": job.stage_history,
+            "tasks": tasks,
+            "warnings": job.warnings,
+            "result_data": job.result_data,
+            "started_at": job.started_at,
+            "links": job_links(job),
+        }
+    ).as_json()
 
 
 def job_summary(job: Job, counts: TaskCounts) -> Json:
     """Show a job as a line of GET /api/jobs."""
-    shown = ("job_id", "job_type", "status", "current_stage", "progress", "created_at", "updated_at", "finished_at")
-    view = job_view(job, counts)
-    return {**{key: view[key] for key in shown}, "error": view["error"], "links": view["links"][:1]}
+    return schemas.JobSummary.model_validate({**_summary(job, counts), "links": job_links(job)[:1]}).as_json()
+
+
+def _summary(job: Job, counts: TaskCounts) -> Json:
+    return {
+        "job_id": job.job_id,
+        "job_type": job.job_type,
+        "status": job.status,
+        "current_stage": job.current_stage,
+        "progress": progress_of(job, counts),
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "finished_at": job.finished_at,
+        "error": job.error,
+    }
 
 
 def submission_view(job: Job, *, existing: bool) -> Json:
     """Show an accepted job as POST /api/jobs/{job_type} does."""
-    view: Json = {"job_id": job.job_id, "job_type": job.job_type, "status": job.status.value, "links": job_links(job)}
-    return {**view, "existing": True} if existing else view
+    accepted = {"job_id": job.job_id, "job_type": job.job_type, "status": job.status, "links": job_links(job)}
+    return schemas.Submission.model_validate(accepted | ({"existing": True} if existing else {})).as_json()
 
 
 def job_type_view(controller: Controller) -> Json:
@@ -89,39 +96,26 @@ def job_type_view(controller: Controller) -> Json:
     """
     schema = controller.Parameters.model_json_schema()
     labels = {name: schema["properties"].pop(name) for name in controller.Parameters.labels()}
-    return {
-        "job_type": controller.job_type,
-        "description": controller.summary(),
-        "stages": [stage.name for stage in controller.stages],
-        "parameters": schema,
-        "labels": labels,
-        "example": controller.example,
-        "links": [
+    return schemas.JobType(
+        job_type=controller.job_type,
+        description=controller.summary(),
+        stages=[stage.name for stage in controller.stages],
+        parameters=schema,
+        labels=labels,
+        example=controller.example,
+        links=[
             _link("self", f"/api/job-types/{controller.job_type}"),
             _link("submit", f"/api/jobs/{controller.job_type}", "POST"),
         ],
-    }
+    ).as_json()
 
 
 def task_view(task: Task) -> Json:
     """Show a task as GET /api/jobs/{job_id}/tasks does."""
-    return {
-        "task_id": task.task_id,
-        "stage_n": task.stage_n,
-        "task_index": task.task_index,
-        "task_type": task.task_type,
-        "status": task.status.value,
-        "attempt": task.attempt,
-        "tries": task.tries,
-        "result": task.result,
-        "error": task.error,
-        "created_at": _time(task.created_at),
-        "started_at": _time(task.started_at),
-        "finished_at": _time(task.finished_at),
-    }
+    return schemas.Task.model_validate({name: getattr(task, name) for name in schemas.Task.model_fields}).as_json()
 
 
-def job_links(job: Job) -> list[Link]:
+def job_links(job: Job) -> list[schemas.Link]:
     """List what can be asked of a job now; links are paths."""
     path = f"/api/jobs/{job.job_id}"
     links = [
@@ -136,13 +130,12 @@ def job_links(job: Job) -> list[Link]:
     return links
 
 
-def page_view(name: str, items: Sequence[Json], *, path: str, query: Mapping[str, Any], cursor: str | None) -> Json:
-    """Show a page of a list, with the path of the next one if there is one; it never bears the caller's key."""
-    links = []
-    if cursor:
-        asked = {key: value for key, value in query.items() if key != KEY_PARAMETER}
-        links.append(_link("next", f"{path}?{urlencode({**asked, 'cursor': cursor})}"))
-    return {name: list(items), "links": links}
+def next_link(path: str, query: Mapping[str, Any], cursor: str | None) -> list[Json]:
+    """Return the link to the next page of a list, if there is one; it never carries the caller's key."""
+    if cursor is None:
+        return []
+    asked = {key: value for key, value in query.items() if key != KEY_PARAMETER}
+    return [_link("next", f"{path}?{urlencode({**asked, 'cursor': cursor})}").as_json()]
 
 
 def encode_cursor(*position: str | int) -> str:
@@ -174,9 +167,5 @@ def _bad_cursor() -> InvalidRequest:
     )
 
 
-def _link(rel: str, href: str, method: str = "GET") -> Link:
-    return {"rel": rel, "href": href, "method": method}
-
-
-def _time(value: datetime | None) -> str | None:
-    return value.isoformat() if value else None
+def _link(rel: str, href: str, method: str = "GET") -> schemas.Link:
+    return schemas.Link(rel=rel, href=href, method=method)

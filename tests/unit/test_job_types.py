@@ -14,7 +14,7 @@ from controllers.base import JobParameters
 from controllers.engine import validation
 from controllers.http.openapi import document
 from controllers.http.poison import PoisonAction
-from controllers.http.queries import Reports
+from controllers.http.queries import Queries
 from controllers.http.views import job_type_view
 from repositories.postgres import Database
 from schema.errors import NotFound
@@ -140,15 +140,15 @@ def test_a_long_label_of_a_type_without_outputs_makes_no_name_too_long() -> None
 
 
 def test_a_type_is_shown_alone_as_in_the_list() -> None:
-    reports = Reports(Database("postgresql://nobody@localhost/none"), CONTROLLERS)
-    listed = {entry["job_type"]: entry for entry in reports.job_types()["job_types"]}
-    assert listed == {job_type: reports.job_type(job_type) for job_type in CONTROLLERS}
+    queries = Queries(Database("postgresql://nobody@localhost/none"), CONTROLLERS)
+    listed = {entry["job_type"]: entry for entry in queries.job_types()["job_types"]}
+    assert listed == {job_type: queries.job_type(job_type) for job_type in CONTROLLERS}
 
 
 def test_an_unknown_type_is_answered_with_those_that_there_are() -> None:
-    reports = Reports(Database("postgresql://nobody@localhost/none"), CONTROLLERS)
+    queries = Queries(Database("postgresql://nobody@localhost/none"), CONTROLLERS)
     with pytest.raises(NotFound, match="no job type 'proces_vector'") as caught:
-        reports.job_type("proces_vector")
+        queries.job_type("proces_vector")
     assert (caught.value.info().code, "process_vector" in caught.value.info().remediation) == ("unknown_job_type", True)
 
 

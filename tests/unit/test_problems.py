@@ -7,9 +7,10 @@ import json
 import azure.functions as func
 import pytest
 
-from function_app import answers, problem, reply_if_changed
+from controllers.http.replies import Replies
 from schema import errors
 
+http = Replies(func.HttpResponse)
 KEYS = {
     *("type", "title", "status", "detail", "code", "category", "retryable", "user_fixable", "remediation", "errors"),
 }
@@ -30,7 +31,7 @@ KEYS = {
     ],
 )
 def test_each_error_has_its_status(error: errors.GeostageError, status: int) -> None:
-    answer = problem(error)
+    answer = http.problem(error)
     body = json.loads(answer.get_body())
     assert (answer.status_code, body["status"]) == (status, status)
     assert answer.mimetype == "application/problem+json"
@@ -44,11 +45,11 @@ def test_every_class_of_request_error_has_a_status() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RequestError)]
     for kind in kinds:
         if kind is not errors.RequestError:
-            assert problem(kind("m")).status_code < 500 or issubclass(kind, errors.Unavailable)
+            assert http.problem(kind("m")).status_code < 500 or issubclass(kind, errors.Unavailable)
 
 
 def test_a_bug_is_answered_with_a_sentence_and_without_what_it_was() -> None:
-    @answers()
+    @http.answers()
     def buggy(_req: func.HttpRequest) -> func.HttpResponse:
         raise KeyError("host=db.internal password=secret")
 
@@ -65,9 +66,9 @@ def request(url: str = "/api/jobs", params: dict[str, str] | None = None, **head
     return func.HttpRequest(method="GET", url=url, params=params or {}, headers=named, body=b"")
 
 
-@answers("limit")
+@http.answers("limit")
 def respond(req: func.HttpRequest) -> func.HttpResponse:
-    return reply_if_changed(req, {"limit": req.params.get("limit")})
+    return http.reply_if_changed(req, {"limit": req.params.get("limit")})
 
 
 def test_an_unknown_query_parameter_is_refused_and_named() -> None:

@@ -154,3 +154,12 @@ def test_the_document_describes_every_route_and_no_other() -> None:
 def test_the_sweep_runs_every_thirty_seconds() -> None:
     assert FUNCTIONS["sweep"].trigger["schedule"] == "*/30 * * * * *"
     assert re.fullmatch(r"[0-9:]{8}", hostjson.read(PROJECT)["extensions"]["queues"]["visibilityTimeout"])
+
+
+def test_every_trigger_is_a_line_of_docstring_and_at_most_five_statements() -> None:
+    tree = ast.parse((PROJECT / "function_app.py").read_text(encoding="utf-8"))
+    triggers = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert {node.name for node in triggers} == set(FUNCTIONS)
+    for node in triggers:
+        assert len((ast.get_docstring(node) or "\n").splitlines()) == 1, node.name
+        assert sum(isinstance(part, ast.stmt) for part in ast.walk(node)) - 2 <= 5, node.name
