@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from controllers import CONTROLLERS
+from controllers.engine import log
 from controllers.engine.build import build_engine
 from controllers.engine.child_pool import Children
 from controllers.engine.engine import Engine
-from controllers.engine.log import describe, quiet_libraries, record, where
 from controllers.engine.sweep import SCHEDULE as SWEEP_SCHEDULE
 from controllers.http.health import Checks, Health
 from controllers.http.openapi import document
@@ -42,7 +42,7 @@ STATUS_OF = {
 PROBLEM = "application/problem+json"
 REPORT = "Report it to whoever runs this deployment: its log says where, in the line http_error."
 
-quiet_libraries()
+log.quiet_libraries()
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 Respond = Callable[[func.HttpRequest], func.HttpResponse]
 
@@ -99,13 +99,13 @@ def answers(*query: str) -> Callable[[Respond], Respond]:
                 return problem(exc)
             # A caller gets a sentence for a bug of ours too; where it is, is for the log alone.
             except Exception as exc:  # noqa: BLE001
-                record(
+                log.event(
                     "http_error",
                     level=logging.ERROR,
                     method=req.method,
                     path=urlsplit(req.url).path,
-                    reason=describe(exc),
-                    where=where(exc),
+                    reason=log.describe(exc),
+                    where=log.where(exc),
                 )
                 return problem(errors.GeostageError("Geostage has a fault and could not answer.", remediation=REPORT))
 
