@@ -6,7 +6,7 @@ import azure.functions as func
 
 from controllers import CONTROLLERS
 from controllers.deployment import Deployment
-from controllers.engine.log import quiet_libraries
+from controllers.engine import log
 from controllers.engine.sweep import SCHEDULE as SWEEP_SCHEDULE
 from controllers.http.openapi import document
 from controllers.http.queries import refuse_unknown
@@ -15,7 +15,7 @@ from controllers.http.views import RETRY_AFTER, submission_view
 from schema.messages import JOB_QUEUE, POISON_SUFFIX, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import STORAGE_VARIABLE
 
-quiet_libraries()
+log.quiet_libraries()
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 deployment = Deployment()
 http = Replies(func.HttpResponse)

@@ -1,7 +1,7 @@
 """A child process: runs the handler and the finish of one task at a time, as its parent tells it.
 
 The two speak in JSON lines. In: {"claim": {...}} to run a claimed task, {"lost": true} to stop it. Out: {"ready": true}
-once, {"log": [level, message]} for each line of the journal, {"finished": {"job_id", "stage_n"}} when the task's
+once, {"log": [level, message]} for each line of the log, {"finished": {"job_id", "stage_n"}} when the task's
 transaction has ended, with the stage that its job has moved on to or null, and {"done": true} when what it left for
 after the commit is done too.
 """
@@ -21,14 +21,14 @@ from typing import Any, TextIO
 
 from pydantic import TypeAdapter
 
-from controllers.engine.log import quiet_libraries
+from controllers.engine import log
 from repositories.jobs.tasks import Claim
 
 CLAIM = TypeAdapter(Claim)
 """Writes a claim as JSON, and reads it again."""
 
 
-class _Journal(logging.Handler):
+class _LogLines(logging.Handler):
     def __init__(self, parent: Parent) -> None:
         super().__init__(logging.INFO)
         self._parent = parent
@@ -57,8 +57,8 @@ def main(builder: str, kind: str) -> None:
     # What libraries print must not get between the lines.
     parent = Parent(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
-    logging.basicConfig(level=logging.INFO, handlers=[_Journal(parent)])
-    quiet_libraries()
+    logging.basicConfig(level=logging.INFO, handlers=[_LogLines(parent)])
+    log.quiet_libraries()
     module, function = builder.split(":")
     engine = getattr(import_module(module), function)()
     if find_spec(f"services.handlers.{kind}"):

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from controllers.engine import log
 from controllers.engine.child import CLAIM
-from controllers.engine.log import describe, record
 from repositories.jobs.tasks import Claim
 from schema.errors import TransientError
 from schema.jobs import TaskQueue
@@ -162,7 +162,7 @@ class Child:
             self.kill()
             if not finished:
                 raise
-            record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc))
+            log.event("tidy_failed", task=claim.task, level=logging.WARNING, reason=log.describe(exc))
         except BaseException:
             # A child in the middle of a task must not be given another.
             self.kill()
@@ -260,7 +260,7 @@ class Children:
             with self._lock:
                 self._idle.append(child)
             return
-        record("recycle", pid=child.pid, tasks=child.tasks)
+        log.event("recycle", pid=child.pid, tasks=child.tasks)
         child.kill()
 
     def _start(self, queue: str) -> Child:
@@ -269,9 +269,9 @@ class Children:
             self._wait_until_ready(child)
         except ChildDied as exc:
             child.kill()
-            record("spawn_failed", level=logging.ERROR, reason=describe(exc))
+            log.event("spawn_failed", level=logging.ERROR, reason=log.describe(exc))
             raise
-        record("spawn", pid=child.pid, kind=queue)
+        log.event("spawn", pid=child.pid, kind=queue)
         return child
 
     def _wait_until_ready(self, child: Child) -> None:

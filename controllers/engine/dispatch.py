@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from controllers.engine.log import describe, record, trace_of
+from controllers.engine import log
 from controllers.engine.result_summary import excerpt_of
 from controllers.engine.transitions import AfterCommit
 from repositories.jobs import jobs, tasks, work_area
@@ -49,12 +49,12 @@ class Dispatcher:
         """Send the messages that a committed transaction left, and clear up after a job that it ended."""
         job = left.moved
         if job and not job.status.ended:
-            record("advance", job=job)
+            log.event("advance", job=job)
             self.send_start(JobMessage.of(job), delay_seconds=left.delay_seconds)
         self.send_tasks(left.wake_ups, delay_seconds=left.delay_seconds)
         if job and job.status.ended:
             level = logging.WARNING if job.status is JobStatus.FAILED else logging.INFO
-            record("end", job=job, status=job.status, code=(job.error or {}).get("code"), level=level)
+            log.event("end", job=job, status=job.status, code=(job.error or {}).get("code"), level=level)
             self.clear(job.job_id)
 
     def send_start(self, message: JobMessage, *, delay_seconds: float = 0) -> bool:
@@ -62,7 +62,7 @@ class Dispatcher:
         try:
             self._queues.send(JOB_QUEUE, [message.encode()], delay_seconds=delay_seconds)
         except Unavailable as exc:
-            record("send_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
+            log.event("send_failed", level=logging.WARNING, reason=log.describe(exc), **asdict(message))
             with self._database.connection() as conn:
                 jobs.resend_job_now(conn, message.job_id)
             return False
@@ -100,7 +100,9 @@ class Dispatcher:
             except Unavailable as exc:
                 # One failure stands for all: a queue that is down takes seconds to say so.
                 left = [wake_up.task_id for wake_up in wake_ups[first:]]
-                record("send_failed", task_id=left[0], tasks=len(left), level=logging.WARNING, reason=describe(exc))
+                log.event(
+                    "send_failed", task_id=left[0], tasks=len(left), level=logging.WARNING, reason=log.describe(exc)
+                )
                 with self._database.connection() as conn:
                     tasks.resend_tasks_now(conn, left)
                 return
@@ -110,7 +112,7 @@ class Dispatcher:
         try:
             self._queues.send(queue, [body.decode(errors="replace")], delay_seconds=SEND_BACK_SECONDS)
         except Unavailable as exc:
-            record("send_failed", queue=queue, level=logging.ERROR, reason=describe(exc), **trace_of(body))
+            log.event("send_failed", queue=queue, level=logging.ERROR, reason=log.describe(exc), **log.trace_of(body))
 
     def clear(self, job_id: str) -> None:
         """Put away the result and the work area of an ended job, if that is due; the sweep repeats what fails."""
@@ -122,12 +124,12 @@ class Dispatcher:
                 with self._database.transaction() as conn:
                     tables = work_area.drop_work_tables(conn, job_id)
                 blobs = self._blobs.delete_prefix(self._settings.work_container, f"{job_id}/")
-                record("clear", job=job, tables=tables, blobs=blobs)
+                log.event("clear", job=job, tables=tables, blobs=blobs)
             if due == "last":
                 with self._database.connection() as conn:
                     work_area.end_clearing(conn, job_id)
         except GeostageError as exc:
-            record("clear_failed", job_id=job_id, level=logging.WARNING, reason=describe(exc))
+            log.event("clear_failed", job_id=job_id, level=logging.WARNING, reason=log.describe(exc))
 
     def fit_result(self, name: str, result: object) -> Json:
         """Return a result as it fits into a row: itself, or an excerpt with the path of the blob that holds it.

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from controllers.base import Controller
-from controllers.engine import validation
+from controllers.engine import log, validation
 from controllers.engine.child_pool import Children
 from controllers.engine.dispatch import Dispatcher
-from controllers.engine.log import describe, record, trace_of, where
 from controllers.engine.runner import Runner
 from controllers.engine.start import Starter
 from controllers.engine.sweep import Sweep
@@ -90,7 +89,7 @@ class Engine:
         with self.database.connection() as conn:
             submission = self._insert_or_find(conn, job)
         if not submission.existing:
-            record("submit", job=submission.job)
+            log.event("submit", job=submission.job)
         if submission.job.status is JobStatus.QUEUED and not self.dispatcher.send_start(JobMessage.of(submission.job)):
             raise Unavailable(
                 f"Job {submission.job.job_id} was accepted, but the queue cannot be reached now.",
@@ -135,7 +134,7 @@ class Engine:
                 moved: Job | None = reopened
             else:
                 moved = None if wake_ups else self.transitions.advance(conn, reopened)
-        record("retry", job=reopened, tasks=len(wake_ups))
+        log.event("retry", job=reopened, tasks=len(wake_ups))
         self.dispatcher.dispatch(AfterCommit(moved, wake_ups))
         return moved or reopened
 
@@ -151,22 +150,22 @@ class Engine:
                 left = self._look_after(conn, body, kept)
             self.dispatcher.dispatch(left)
         except GeostageError as exc:
-            record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc))
+            log.event("poison_error", queue=queue, level=logging.ERROR, reason=log.describe(exc))
             self.dispatcher.send_back(queue + POISON_SUFFIX, body)
         # A bug would bring the message back for ever; the row that it points at is the sweep's.
         except Exception as exc:  # noqa: BLE001
-            record("poison_error", queue=queue, level=logging.ERROR, reason=describe(exc), where=where(exc))
+            log.event("poison_error", queue=queue, level=logging.ERROR, reason=log.describe(exc), where=log.where(exc))
 
     def _look_after(self, conn: Connection, body: bytes, kept: Json) -> AfterCommit:
         message = decode(body)
         if isinstance(message, TaskMessage):
             task = tasks.get_task(conn, message.task_id)
             job = jobs.get_job(conn, task.job_id) if task else None
-            record("poison", job=job, task=task, task_id=message.task_id, level=logging.WARNING, **kept)
+            log.event("poison", job=job, task=task, task_id=message.task_id, level=logging.WARNING, **kept)
             return self.sweeper.take_back(conn, task) if task else AfterCommit()
         job = jobs.get_job(conn, message.job_id) if message else None
-        said = {"job_id": message.job_id} if message else trace_of(body)
-        record("poison", job=job, level=logging.WARNING, **said, **kept)
+        said = {"job_id": message.job_id} if message else log.trace_of(body)
+        log.event("poison", job=job, level=logging.WARNING, **said, **kept)
         if job is None or message is None or job.current_stage_n != message.stage_n:
             return AfterCommit()
         return self.starter.start_failed(conn, job, RuntimeError("its start message failed again and again"))

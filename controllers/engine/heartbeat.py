@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from controllers.engine.log import describe, record
+from controllers.engine import log
 from repositories.jobs import jobs, tasks
 from repositories.postgres import Database
 from schema.jobs import Task, job_id_of
@@ -70,7 +70,7 @@ class Heartbeat:
             for task_id in tasks.renew_leases(conn, attempts, lease=self._lease):
                 held[task_id].lost.set()
                 job = jobs.get_job(conn, job_id_of(task_id))
-                record("lose", job=job, task_id=task_id, attempt=held[task_id].attempt)
+                log.event("lose", job=job, task_id=task_id, attempt=held[task_id].attempt)
 
     def _beat_for_ever(self) -> None:
         while True:
@@ -80,4 +80,4 @@ class Heartbeat:
             # Three beats fit into a lease: a missed one is made up for by the next. A thread that ended would cost this
             # worker every task that it runs from then on.
             except Exception as exc:  # noqa: BLE001
-                record("heartbeat_missed", level=logging.WARNING, reason=describe(exc))
+                log.event("heartbeat_missed", level=logging.WARNING, reason=log.describe(exc))

@@ -1,4 +1,4 @@
-"""The journal: one JSON line per transition, with the ids to follow a job through every worker; no secrets."""
+"""The log: one JSON line per transition, with the ids to follow a job through every worker; no secrets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def record(
+def event(
     action: str, *, job: Job | None = None, task: Task | None = None, level: int = logging.INFO, **fields: Any
 ) -> None:
     """Write one line: the action, the ids, and what else is said of it."""

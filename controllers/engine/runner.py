@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from controllers.engine import log
 from controllers.engine.child_pool import Child, ChildDied, Children
 from controllers.engine.dispatch import Dispatcher
 from controllers.engine.heartbeat import Heartbeat
-from controllers.engine.log import describe, record, where
 from controllers.engine.start import Starter
 from controllers.engine.transitions import AfterCommit, FenceBroken, Transitions
 from repositories.jobs import tasks
@@ -108,7 +108,7 @@ class Runner:
         with self._database.connection() as conn:
             claim = tasks.claim_task(conn, task_id, **self._lease)
         if claim is None:
-            record("claim_refused", task_id=task_id, level=logging.DEBUG)
+            log.event("claim_refused", task_id=task_id, level=logging.DEBUG)
         return claim
 
     def _claim_next(self, done: Task) -> Claim | None:
@@ -150,7 +150,7 @@ class Runner:
             return Outcome(after_commit=self._fail(claim, exc, began))
         self._log("finish", claim, began)
         if moved and not moved.status.ended:
-            record("advance", job=moved)
+            log.event("advance", job=moved)
             return Outcome(next_stage=JobMessage.of(moved), cleanup=ctx.afterwards)
         return Outcome(after_commit=AfterCommit(moved), cleanup=ctx.afterwards)
 
@@ -166,7 +166,7 @@ class Runner:
         """Put a task back for another try, or fail it for good where its error or its tries leave none."""
         task, info = claim.task, _task_error(claim, error)
         reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
-        reason["where"] = None if isinstance(error, GeostageError) else where(error)
+        reason["where"] = None if isinstance(error, GeostageError) else log.where(error)
         backoff = self._settings.backoff_seconds(task.tries)
         resend_after = timedelta(seconds=self._settings.sweep_resend_seconds)
         with self._database.connection() as conn:
@@ -192,7 +192,13 @@ class Runner:
                 act()
             # The handler's code as well: what it raises neither ends the worker nor keeps the next from its turn.
             except Exception as exc:  # noqa: BLE001
-                record("tidy_failed", task=claim.task, level=logging.WARNING, reason=describe(exc), where=where(exc))
+                log.event(
+                    "tidy_failed",
+                    task=claim.task,
+                    level=logging.WARNING,
+                    reason=log.describe(exc),
+                    where=log.where(exc),
+                )
 
     def _start_next_stage(
         self, message: JobMessage, queue: str | None, send: Callable[[Sequence[WakeUp]], None]
@@ -206,7 +212,7 @@ class Runner:
         try:
             start = self._starter.start_stage(message)
         except GeostageError as exc:
-            record("start_failed", level=logging.WARNING, reason=describe(exc), **asdict(message))
+            log.event("start_failed", level=logging.WARNING, reason=log.describe(exc), **asdict(message))
             self._dispatcher.send_start(message)
             return None
         self._dispatcher.dispatch(start.after_commit)
@@ -222,7 +228,7 @@ class Runner:
 
     def _log(self, action: str, claim: Claim, began: float | None = None, **fields: Any) -> None:
         seconds = None if began is None else round(time.monotonic() - began, 4)
-        record(action, task=claim.task, stage=claim.stage, traceparent=claim.traceparent, seconds=seconds, **fields)
+        log.event(action, task=claim.task, stage=claim.stage, traceparent=claim.traceparent, seconds=seconds, **fields)
 
 
 def _task_error(claim: Claim, error: Exception) -> ErrorInfo:
@@ -232,7 +238,7 @@ def _task_error(claim: Claim, error: Exception) -> ErrorInfo:
     return ErrorInfo(
         code="task_error",
         category="internal",
-        message=f"Task {task.task_type} failed unexpectedly: {describe(error)}",
+        message=f"Task {task.task_type} failed unexpectedly: {log.describe(error)}",
         remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; the task's log lines say where it failed.",
         retryable=True,
         user_fixable=False,

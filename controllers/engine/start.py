@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from controllers.engine.log import describe, record, where
+from controllers.engine import log
 from controllers.engine.transitions import AfterCommit, Transitions, controller_error
 from repositories.jobs import jobs, tasks
 from repositories.jobs.tasks import WakeUp
@@ -46,7 +46,7 @@ class Starter:
         with self._database.connection() as conn:
             job = jobs.get_job(conn, message.job_id)
             if job is None or job.status.ended or job.current_stage_n != message.stage_n:
-                record("start_refused", job=job, message=message.encode())
+                log.event("start_refused", job=job, message=message.encode())
                 return StageStart()
             if job.stage_tasks is None:
                 return self._start(conn, job)
@@ -71,7 +71,9 @@ class Starter:
         except Exception as exc:  # noqa: BLE001
             # What it says of its input is the job's error; anything else is a fault of its code.
             if not isinstance(exc, GeostageError):
-                record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
+                log.event(
+                    "controller_error", job=job, level=logging.ERROR, reason=log.describe(exc), where=log.where(exc)
+                )
             return StageStart(after_commit=self.start_failed(conn, job, exc))
         with conn.transaction():
             locked = jobs.lock_job(conn, job.job_id)
@@ -88,7 +90,7 @@ class Starter:
                 return StageStart()
             started = jobs.get_job(conn, job.job_id) or locked
             moved = None if specs else self._transitions.advance(conn, started)
-        record("start", job=started, tasks=len(specs))
+        log.event("start", job=started, tasks=len(specs))
         return StageStart(wake_ups, AfterCommit(moved))
 
     def _create_tasks(self, conn: Connection, job: Job) -> list[TaskSpec]:

@@ -11,8 +11,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
+from controllers.engine import log
 from controllers.engine.dispatch import Dispatcher
-from controllers.engine.log import describe, record, where
 from controllers.engine.transitions import AfterCommit, FenceBroken, Transitions
 from repositories.jobs import jobs, sweep, tasks, work_area
 from repositories.jobs.tasks import WakeUp
@@ -74,14 +74,14 @@ class Sweep:
         error = self._died(task).as_json()
         job = jobs.get_job(conn, task.job_id)
         if sweep.take_back_task(conn, task, error, resend_after=resend_after):
-            record("take_back", job=job, task=task, level=logging.WARNING)
+            log.event("take_back", job=job, task=task, level=logging.WARNING)
             return AfterCommit(wake_ups=[WakeUp(task.task_id, task.queue)])
         try:
             with conn.transaction():
                 moved = self.transitions.fail(conn, task, error, expired=True)
         except FenceBroken:
             return AfterCommit()
-        record("fail", job=job, task=task, level=logging.WARNING, code=error["code"])
+        log.event("fail", job=job, task=task, level=logging.WARNING, code=error["code"])
         return AfterCommit(moved)
 
     def _resend_jobs(self) -> None:
@@ -90,7 +90,7 @@ class Sweep:
             due = sweep.due_jobs(conn, resend_after=base, limit=ROWS)
             found = [job for job in (jobs.get_job(conn, job_id) for job_id, _ in due) if job]
         for number, job in enumerate(found, start=1):
-            record("resend", job=job)
+            log.event("resend", job=job)
             if not self.dispatcher.send_start(JobMessage.of(job)):
                 # A queue that is down takes seconds to say so: the others need not ask it too.
                 with self.database.connection() as conn:
@@ -110,13 +110,13 @@ class Sweep:
         try:
             is_long = self._is_long(TASK_QUEUES[queue], open_tasks)
         except Unavailable as exc:
-            record("send_failed", queue=queue, tasks=len(due), level=logging.WARNING, reason=describe(exc))
+            log.event("send_failed", queue=queue, tasks=len(due), level=logging.WARNING, reason=log.describe(exc))
             with self.database.connection() as conn:
                 tasks.resend_tasks_now(conn, [wake_up.task_id for wake_up in due])
             return
         chosen = [wake_up for wake_up in due if wake_up.late][:LATE_ROWS] if is_long else due
         if chosen:
-            record("resend", queue=queue, tasks=len(chosen), task_id=chosen[0].task_id)
+            log.event("resend", queue=queue, tasks=len(chosen), task_id=chosen[0].task_id)
             self.dispatcher.send_tasks(chosen)
 
     def _is_long(self, queue: str, open_tasks: int) -> bool:
@@ -157,7 +157,7 @@ class Sweep:
                 return AfterCommit()
             if not tasks.stage_has_ended(conn, job_id, job.current_stage_n):
                 return AfterCommit()
-            record("heal", job=job, level=logging.ERROR)
+            log.event("heal", job=job, level=logging.ERROR)
             return AfterCommit(self.transitions.advance(conn, job))
 
     def _clear_ended(self) -> None:
@@ -181,8 +181,8 @@ class Sweep:
         try:
             act()
         except Exception as exc:  # noqa: BLE001 - see above
-            reason = describe(exc)
-            record("sweep_error", level=logging.ERROR, step=step, row=subject, reason=reason, where=where(exc))
+            reason = log.describe(exc)
+            log.event("sweep_error", level=logging.ERROR, step=step, row=subject, reason=reason, where=log.where(exc))
 
     def _died(self, task: Task) -> ErrorInfo:
         lost = task.deaths + 1

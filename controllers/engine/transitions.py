@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from controllers.base import Controller, JobOutcome
-from controllers.engine.log import describe, record, where
+from controllers.engine import log
 from repositories.jobs import jobs, tasks
 from repositories.jobs.tasks import StageSummary, WakeUp
 from repositories.postgres import Connection
@@ -77,7 +77,9 @@ class Transitions:
         except Exception as exc:  # noqa: BLE001
             # What it says of its input is the job's error; anything else is a fault of its code.
             if not isinstance(exc, GeostageError):
-                record("controller_error", job=job, level=logging.ERROR, reason=describe(exc), where=where(exc))
+                log.event(
+                    "controller_error", job=job, level=logging.ERROR, reason=log.describe(exc), where=log.where(exc)
+                )
             return self.fail_job(conn, job, controller_error(exc, "aggregate the results of", job).as_json())
 
     def fail_job(self, conn: Connection, job: Job, error: Json) -> Job | None:
@@ -162,7 +164,7 @@ def controller_error(error: Exception, doing: str, job: Job) -> ErrorInfo:
     return ErrorInfo(
         code="controller_error",
         category="internal",
-        message=f"Job type {job.job_type} could not {doing} stage {job.current_stage}: {describe(error)}",
+        message=f"Job type {job.job_type} could not {doing} stage {job.current_stage}: {log.describe(error)}",
         remediation=f"POST /api/jobs/{job.job_id}/retry once the job type is mended; completed tasks are kept.",
         retryable=True,
         user_fixable=False,

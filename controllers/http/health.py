@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 
-from controllers.engine.log import describe, record, where
+from controllers.engine import log
 from repositories.jobs import poison
 from repositories.jobs.sweep import sweep_age
 from repositories.migrate import applied_migrations, migration_names
@@ -74,7 +74,7 @@ def _checked(check: Check) -> Json:
         return {"status": "unavailable", "message": exc.message, "remediation": exc.remediation}
     # Whatever breaks a check is a state of its part: the others are still to be told.
     except Exception as exc:  # noqa: BLE001
-        record("health_error", level=logging.ERROR, reason=describe(exc), where=where(exc))
+        log.event("health_error", level=logging.ERROR, reason=log.describe(exc), where=log.where(exc))
         return {"status": "unavailable", "message": "The check itself failed.", "remediation": LOOK}
 
 

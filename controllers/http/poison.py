@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, model_validator
 
-from controllers.engine.log import record
+from controllers.engine import log
 from controllers.engine.validation import faults_of, parse_body
 from controllers.http.schemas import PoisonOutcome
 from controllers.http.views import MAX_POSITION
@@ -60,7 +60,7 @@ class PoisonedMessages:
             raise _not_found(wish.poison_id)
         with self.database.connection() as conn:
             left = sum(poison.count(conn).values())
-        record("poison_" + wish.action, messages=done)
+        log.event("poison_" + wish.action, messages=done)
         return PoisonOutcome(action=wish.action, messages=done, left=left).as_json()
 
     def _check(self, poison_id: int, *, readable: bool) -> None:

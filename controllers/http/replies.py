@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from controllers.engine.log import describe, record, where
+from controllers.engine import log
 from controllers.http.queries import refuse_unknown
 from controllers.http.schemas import Problem
 from schema import errors
@@ -102,9 +102,14 @@ class Replies(Generic[Response]):
                 # A caller gets a sentence for a bug of ours too; where it is, is for the log alone.
                 except Exception as exc:  # noqa: BLE001
                     path = urlsplit(req.url).path
-                    reason = describe(exc)
-                    record(
-                        "http_error", level=logging.ERROR, method=req.method, path=path, reason=reason, where=where(exc)
+                    reason = log.describe(exc)
+                    log.event(
+                        "http_error",
+                        level=logging.ERROR,
+                        method=req.method,
+                        path=path,
+                        reason=reason,
+                        where=log.where(exc),
                     )
                     fault = "Geostage has a fault and could not answer."
                     return self.problem(errors.GeostageError(fault, remediation=REPORT))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.engine.log import describe, quiet_libraries, record, redact, where
+from controllers.engine.log import describe, event, quiet_libraries, redact, where
 from tests.unit.factories import JOB_ID, make_job, make_task
 
 HOST = "geodb-prod.postgres.database.azure.com"
@@ -99,13 +99,13 @@ def test_the_place_of_an_error_is_named_without_paths() -> None:
 
     with pytest.raises(RuntimeError) as caught:
         boom()
-    assert where(caught.value).startswith("test_journal:")
+    assert where(caught.value).startswith("test_log:")
     assert "/" not in where(caught.value)
 
 
 def test_a_line_is_json_with_the_ids_to_follow_a_job(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "geostage")
-    record("finish", job=make_job(traceparent="00-a-b-01"), task=make_task(attempt=2), seconds=0.5, code=None)
+    event("finish", job=make_job(traceparent="00-a-b-01"), task=make_task(attempt=2), seconds=0.5, code=None)
     (line,) = [json.loads(entry.getMessage()) for entry in caplog.records]
     assert line == {
         "action": "finish",
