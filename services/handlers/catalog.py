@@ -12,6 +12,7 @@ from schema.jobs import Json, Source
 from services.containers.batches import SourceFile, read_batch
 from services.containers.details import Detail, effective, rank
 from services.containers.kinds import kind_of
+from services.containers.sync import BatchResult
 from services.context import TaskContext
 from services.handlers.items import taken_items, write_items
 from services.raster.errors import DiskFull
@@ -121,7 +122,7 @@ def catalog_batch(ctx: TaskContext) -> Json:
     # All records are made before the transaction begins: it holds pgSTAC's lock until the task is finished.
     if records:
         _write_records(ctx, records)
-    return {"catalogued": len(records), "failed": len(batch.failed), "failed_blob": failed_blob}
+    return BatchResult(len(records), len(batch.failed), failed_blob).as_json()
 
 
 def _make_records(ctx: TaskContext, files: list[SourceFile]) -> _Batch:

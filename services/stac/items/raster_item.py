@@ -1,4 +1,4 @@
-"""STAC items of rasters: what the file's header says, and its pixels where they were read. Pure.
+"""STAC items of rasters: what the file's header says, and statistics where its pixels were read. Pure.
 
 Raster v2 has no class in pystac's packages (theirs writes v1's raster:bands): its fields are written here, within the
 `bands` of STAC 1.1.
@@ -37,11 +37,19 @@ class RasterContent:
     statistics: RasterStatistics | None = None
     """None where the header alone was read."""
     outline: Footprint | None = None
-    """Where it lies, if it has control points in the place of a geotransform."""
+    """Where it lies, if it has ground control points instead of a geotransform."""
 
 
 def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
-    """Describe a raster. Raises PermanentError or ValueError for one that has no place on Earth."""
+    """Return the item of a raster.
+
+    Raises
+    ------
+    PermanentError
+        Its coordinates lie nowhere on Earth.
+    ValueError
+        It has no CRS or neither geotransform nor outline; callers have checked that.
+    """
     facts = raster.facts
     crs = _crs_of(file, raster)
     outline = raster.outline or footprint(file.source, crs, facts.affine, facts.width, facts.height)
@@ -103,7 +111,7 @@ def _statistics(seen: BandStatistics) -> Json:
 
 
 def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
-    """Give left, bottom, right, top of a grid, in its CRS."""
+    """Return left, bottom, right, top of a grid, in the units of its CRS; `affine` maps columns and rows to them."""
     corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
     return [min(xs), min(ys), max(xs), max(ys)]

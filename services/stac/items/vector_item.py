@@ -1,7 +1,7 @@
 """STAC items of vector files: their layers, columns and extent. Pure.
 
-The table extension describes one table: where a file has several layers, its columns are those of the first, its rows
-those of all, and `geostage:layers` tells of each.
+The table extension describes one table. If a file has several layers, the columns are those of the first, the rows are
+those of all, and `geostage:layers` describes each.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ class LayerContent:
 
     name: str
     rows: int
-    kinds: dict[str, int]
+    geometry_types: dict[str, int]
     """Rows by geometry type; "" for null."""
     columns: tuple[tuple[str, str], ...]
     """Name and type; without the geometry."""
     crs: CRS
     crs_label: str
     bounds: tuple[float, float, float, float]
-    """In its CRS; east is beyond 180 degrees across the antimeridian."""
+    """Left, bottom, right, top in its CRS; in degrees, right exceeds 180 across the antimeridian."""
     outline: Footprint
 
 
 def make_vector_item(file: StoredFile, layers: list[LayerContent]) -> pystac.Item:
-    """Describe a file of features; there is a layer at least."""
+    """Return the item of a vector file with one layer or more."""
     item = new_item(file, joined([layer.outline for layer in layers]))
     item.properties["geostage:layers"] = [describe_layer(layer) for layer in layers[:MAX_LAYERS]]
     first = layers[0]
@@ -53,17 +53,17 @@ def make_vector_item(file: StoredFile, layers: list[LayerContent]) -> pystac.Ite
 
 
 def describe_layer(layer: LayerContent) -> Json:
-    """Give a layer as it is reported."""
+    """Return a layer as `geostage:layers` lists it."""
     return {
         "name": layer.name,
         "row_count": layer.rows,
-        "geometry_types": {kind or "null": number for kind, number in sorted(layer.kinds.items())},
+        "geometry_types": {kind or "null": number for kind, number in sorted(layer.geometry_types.items())},
         "crs": layer.crs_label,
         "column_count": len(layer.columns),
     }
 
 
 def _columns(layer: LayerContent) -> list[Json]:
-    kinds = sorted(kind for kind in layer.kinds if kind)
+    kinds = sorted(kind for kind in layer.geometry_types if kind)
     geometry = {"name": GEOMETRY, "type": kinds[0] if len(kinds) == 1 else "Geometry"}
     return [geometry, *({"name": name, "type": kind} for name, kind in layer.columns[:MAX_COLUMNS])]
