@@ -101,8 +101,8 @@ def reading(
                 raise
             raise TableLocked(
                 f"A table that was to be read could not be locked within {LOCK_SECONDS} s.",
-                remediation="Submit the job again when the transaction that locks it has ended; database_health shows the "
-                "longest one.",
+                remediation="Submit the job again when the transaction that locks it has ended; database_health shows "
+                "the longest one.",
             ) from exc
 
 
