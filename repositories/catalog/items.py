@@ -169,6 +169,7 @@ def _item() -> sql.Composed:
 
 
 def _conditions(filters: Filters) -> list[Statement]:
+    # Only the conditions that apply: with "or it is NULL" for each, one plan would have to serve every search.
     chosen: list[Statement] = [
         _sql[name]
         for name, wanted in (
@@ -184,6 +185,7 @@ def _conditions(filters: Filters) -> list[Statement]:
 
 
 def _stream(conn: Connection, name: str, statement: Statement, params: dict[str, Any]) -> Iterator[DictRow]:
+    # A cursor of the server: psycopg would otherwise hold the whole result in memory before the first row.
     with conn.cursor(f"geostage_{name}", row_factory=dict_row) as cursor:
         cursor.itersize = FETCH
         cursor.execute(statement, params)

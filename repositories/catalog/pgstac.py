@@ -44,6 +44,7 @@ def _run(dsn: str, target: str) -> None:
     database = import_module("pypgstac.db").PgstacDB(dsn=dsn)
     set_json_dumps(json.dumps)
     set_json_loads(json.loads)
+    # PgstacDB opens a pool on first use; its disconnect forgets the pool and leaves the pool's threads running.
     try:
         migrate.Migrate(database).run_migration(target)
     finally:

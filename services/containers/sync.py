@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from schema.jobs import Json
 
 
+# Not frozen: it is counted up blob by blob.
 @dataclass
 class BlobCounts:
     """Blobs of a container, counted as they are compared with the catalog."""

@@ -38,6 +38,7 @@ def export_metadata(ctx: TaskContext) -> Json:
 def _write(ctx: TaskContext, kind: type[Writer], path: Path) -> int:
     search = search_of(ctx.parameters)
     collection_id = search.get("collection_id")
+    # One snapshot: an item that moves to another collection meanwhile is neither missed nor exported twice.
     with items.reading(ctx.database, READ_SECONDS, snapshot=True) as conn, ExitStack() as stack:
         check_collection(conn, collection_id)
         writer = stack.enter_context(kind(path))

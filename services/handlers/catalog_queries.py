@@ -19,6 +19,8 @@ READ_SECONDS = 60
 COUNT_SECONDS = 120
 """For each of four counts; all must fit into the deadline of a task."""
 SHOWN_ROWS = 200
+COLLECTION_LINE = ("id", "title", "description", "license", "extent")
+"""What a list shows of a collection; its whole record may hold any number of summaries and links."""
 KNOWN_IDS = 2000
 """Ids that are compared with one that does not exist, for "Did you mean ...?"."""
 
@@ -32,7 +34,10 @@ def list_collections(ctx: TaskContext) -> Json:
         with closing(items.list_collections(conn, after=after, limit=limit + 1)) as found:
             page, more = fill(found, "content", limit)
         counted = items.count_items(conn, [row["id"] for row in page])
-    shown = [_collection_line(row["content"], counted.get(row["id"], {})) for row in page]
+    shown = [
+        {**{name: row["content"].get(name) for name in COLLECTION_LINE}, **_counted(counted.get(row["id"], {}))}
+        for row in page
+    ]
     return {
         "collections": shown,
         "count": len(shown),
@@ -67,7 +72,15 @@ def get_statistics(ctx: TaskContext) -> Json:
     collection_id = ctx.parameters.get("collection_id")
     with items.reading(ctx.database, COUNT_SECONDS) as conn:
         check_collection(conn, collection_id)
-        return {aspect: _most_frequent(conn, aspect, collection_id) for aspect in statistics.ASPECTS}
+        # One row more than is shown tells whether the list is cut.
+        counted = {
+            aspect: statistics.count(conn, aspect, collection_id=collection_id, limit=SHOWN_ROWS + 1)
+            for aspect in statistics.ASPECTS
+        }
+    return {
+        aspect: {"most_frequent": rows[:SHOWN_ROWS], "is_cut": len(rows) > SHOWN_ROWS}
+        for aspect, rows in counted.items()
+    }
 
 
 def check_collection(conn: Connection, collection_id: str | None) -> None:
@@ -95,26 +108,14 @@ def _page(ctx: TaskContext) -> Json:
         with closing(found):
             page, more = fill(found, "item", limit)
     return {
-        "items": [_shown(row) for row in page],
+        # Around a point the sort key is the distance, in metres; otherwise it is a timestamp.
+        "items": [
+            {**row["item"], "distance_m": round(row["key"], 3)} if isinstance(row["key"], float) else row["item"]
+            for row in page
+        ],
         "count": len(page),
         "cursor": cursors.encode(search, [page[-1][name] for name in ("key", "collection", "id")]) if more else None,
     }
-
-
-def _shown(row: Json) -> Json:
-    """Return an item as it is shown: around a point with its distance, in metres."""
-    item: Json = row["item"]
-    return {**item, "distance_m": round(row["key"], 3)} if isinstance(row["key"], float) else item
-
-
-def _most_frequent(conn: Connection, aspect: statistics.Aspect, collection_id: str | None) -> Json:
-    rows = statistics.count(conn, aspect, collection_id=collection_id, limit=SHOWN_ROWS + 1)
-    return {"most_frequent": rows[:SHOWN_ROWS], "is_cut": len(rows) > SHOWN_ROWS}
-
-
-def _collection_line(collection: Json, counted: Json) -> Json:
-    shown = {name: collection.get(name) for name in ("id", "title", "description", "license", "extent")}
-    return {**shown, **_counted(counted)}
 
 
 def _counted(counted: Json) -> Json:

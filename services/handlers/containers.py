@@ -18,6 +18,7 @@ MAX_FOLDERS = 1_000
 MAX_FOLDER_BYTES = 150_000
 """Of the folders' names together: they are in one task's result."""
 PART_FILES = 10_000
+"""Files in one blob of the rest of the list: about 2 MB, which a client can parse at once."""
 CHECK_EVERY = 1_000
 
 

@@ -25,6 +25,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 def list_schemas(ctx: TaskContext) -> Json:
     """Return the schemas that are not PostgreSQL's own, with their sizes; those that jobs load into are targets."""
     with items.reading(ctx.database, READ_SECONDS, fail_on_lock=True) as conn:
+        # One more than is shown tells whether the list is cut.
         found = inventory.many(conn, "list_schemas", limit=SHOWN + 1)
     targets = ctx.settings.target_schemas
     shown = [{**row, "is_target": row["schema"] in targets} for row in found[:SHOWN]]
@@ -68,6 +69,7 @@ def _bounds(conn: Connection, schema: str, table: str, column: Json, found: Json
         return {"bbox": None, "bbox_source": None}
     if found["kind"] in ("r", "m") and found["analyzed"] and column["kind"] == "geometry":
         bbox = _bbox(inventory.one(conn, "estimated_bounds", schema=schema, table=table, column=column["name"]))
+        # A table that was never analyzed, or whose column is all NULL, has no statistics.
         if bbox:
             return {"bbox": bbox, "bbox_source": "statistics"}
     if found["kind"] == "r" and found["estimated_rows"] <= EXACT_ROWS and found["table_bytes"] <= EXACT_BYTES:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,7 @@ def compare(ctx: TaskContext) -> Json:
             batches.add(file)
     batches.close()
     missing = _write_missing(ctx, prefix, seen)
+    # In the transaction that finishes this task, so the table is there before any task of the next stage starts.
     progress.make(ctx.transaction, ctx.job_id)
     return Comparison(prefix, batches.count, missing, counts).as_json()
 
@@ -125,14 +126,22 @@ def summarize(ctx: TaskContext) -> Json:
     """Write the report, and remove the items whose blobs are gone if that was requested."""
     path, gone = ctx.work_folder / "report.ndjson", ctx.work_folder / "gone.ndjson"
     failed, missing = _Entries(), _Entries()
-    with path.open("w", encoding="utf-8") as report, gone.open("w", encoding="utf-8") as parts:
+    with path.open("w", encoding="utf-8") as report, gone.open("w", encoding="utf-8") as gone_file:
         for entry in _failed_files(ctx):
             report.write(failed.add(entry))
-        for part in _missing(ctx):
-            parts.write(json.dumps([asdict(one) for one in part]) + "\n")
-            for one in part:
-                report.write(missing.add({"code": "blob_gone", "stac_id": one.item_id, "name": one.blob}))
-    report_path = _publish(ctx, path) if failed.more or missing.more else None
+        for number in range(1, -(-ctx.parameters["missing"] // PAGE) + 1):
+            ctx.check()
+            part = ctx.blobs.read(ctx.settings.work_container, _missing_blob(ctx.parameters["prefix"], number))
+            items = json.loads(part)
+            # Kept for _remove, which must not ask storage for them.
+            gone_file.write(json.dumps(items) + "\n")
+            for item in items:
+                report.write(missing.add({"code": "blob_gone", "stac_id": item["item_id"], "name": item["blob"]}))
+    report_path = None
+    if failed.more or missing.more:
+        container, blob = ctx.settings.output_container, f"{RESULTS}{ctx.job_id}-report.ndjson"
+        ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type="application/x-ndjson")
+        report_path = f"{container}/{blob}"
     removed = _remove(ctx, gone) if ctx.parameters["remove_missing"] else 0
     return {
         "failed": failed.count,
@@ -179,29 +188,15 @@ def _failed_files(ctx: TaskContext) -> Iterator[Json]:
             }
 
 
-def _missing(ctx: TaskContext) -> Iterator[list[CatalogedBlob]]:
-    prefix, parts = ctx.parameters["prefix"], -(-ctx.parameters["missing"] // PAGE)
-    for number in range(1, parts + 1):
-        ctx.check()
-        rows = json.loads(ctx.blobs.read(ctx.settings.work_container, _missing_blob(prefix, number)))
-        yield [CatalogedBlob(**row) for row in rows]
-
-
-def _publish(ctx: TaskContext, path: Path) -> str:
-    container, blob = ctx.settings.output_container, f"{RESULTS}{ctx.job_id}-report.ndjson"
-    ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type="application/x-ndjson")
-    return f"{container}/{blob}"
-
-
 def _remove(ctx: TaskContext, gone: Path) -> int:
     """Remove the items whose blobs are gone in the transaction that finishes the task, and return their number."""
     # Read from a local file: the catalog stays locked until the commit, so nothing is fetched from storage meanwhile.
     collection, container = ctx.parameters["collection_id"], ctx.parameters["container"]
-    with gone.open(encoding="utf-8") as lines:
-        return catalog.delete_sources(ctx.transaction, collection, container, _parts(ctx, lines), EXTENTS)
 
+    def parts() -> Iterator[list[CatalogedBlob]]:
+        with gone.open(encoding="utf-8") as lines:
+            for line in lines:
+                ctx.check()
+                yield [CatalogedBlob(**row) for row in json.loads(line)]
 
-def _parts(ctx: TaskContext, lines: Iterable[str]) -> Iterator[list[CatalogedBlob]]:
-    for line in lines:
-        ctx.check()
-        yield [CatalogedBlob(**row) for row in json.loads(line)]
+    return catalog.delete_sources(ctx.transaction, collection, container, parts(), EXTENTS)

@@ -9,6 +9,7 @@ Bbox = Sequence[float]
 Arc = tuple[float, float]
 """West and east."""
 TURN = 360.0
+# Degrees: remainders of 360 are off by rounding.
 _CLOSE = 1e-9
 
 

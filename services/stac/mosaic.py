@@ -54,7 +54,8 @@ def make_mosaic(
     # The index is of the zoom at which a map tile has about the size of a raster tile, so that it has few entries for
     # each.
     features = [feature for tile in tiles for feature in _features(tile)]
-    maxzoom = _zoom(degrees)
+    # The zoom whose pixels, at the equator, are at most as large as the raster's; 1e-6 keeps rounding out of it.
+    maxzoom = min(int(_TMS.maxzoom), max(0, math.ceil(math.log2(360.0 / MAP_TILE / degrees) - 1e-6)))
     minzoom = max(0, maxzoom - math.ceil(math.log2(max(1.0, tile_side / MAP_TILE))))
     facts = {"name": name, "asset_type": "COG", "asset_prefix": prefix, "data_type": data_type}
     zooms = {"minzoom": minzoom, "maxzoom": maxzoom, "quadkey_zoom": minzoom}
@@ -76,9 +77,3 @@ def _features(tile: MosaicTile) -> Iterator[Json]:
         ring = [[left, south], [right, south], [right, north], [left, north], [left, south]]
         geometry = {"type": "Polygon", "coordinates": [ring]}
         yield {"type": "Feature", "geometry": geometry, "properties": {"path": tile.name}}
-
-
-def _zoom(degrees: float) -> int:
-    """Return the zoom whose pixels, at the equator, are at most as large as the raster's."""
-    size = 360.0 / MAP_TILE
-    return min(int(_TMS.maxzoom), max(0, math.ceil(math.log2(size / degrees) - 1e-6)))

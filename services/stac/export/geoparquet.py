@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from schema.jobs import Json
 
+# Readers skip row groups by their statistics, so smaller groups mean less to read; each costs a little overhead.
 GROUP_ROWS = 5_000
 GROUP_BYTES = 16_000_000
 """A row group ends at either."""

@@ -54,6 +54,7 @@ class GeoJsonWriter(Writer):
 
     extension = "geojson"
     media_type = "application/geo+json"
+    # The brackets are written by hand, item by item: a document as one object would hold all items in memory.
     _opening = '{"type": "FeatureCollection", "features": ['
 
     def __enter__(self) -> Self:
@@ -97,6 +98,7 @@ class CsvWriter(Writer):
     media_type = "text/csv; charset=utf-8"
 
     def __enter__(self) -> Self:
+        # The csv module ends its lines itself; Python would turn each end into a second one on Windows.
         self._file = self._path.open("w", encoding="utf-8", newline="")
         self._lines = csv.DictWriter(self._file, CSV_COLUMNS)
         self._lines.writeheader()

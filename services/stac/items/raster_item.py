@@ -7,7 +7,6 @@ Raster v2 has no class in pystac's packages (theirs writes v1's raster:bands): i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pystac
 from affine import Affine
@@ -26,6 +25,7 @@ COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 COG_TITLE = "Cloud Optimized GeoTIFF"
 TIFF_TYPE = "image/tiff; application=geotiff"
 TIFF_TITLE = "GeoTIFF"
+# GDAL's complex types by the names of STAC's data_type.
 _DATA_TYPES = {"complex_int16": "cint16", "complex64": "cfloat32", "complex128": "cfloat64"}
 
 
@@ -51,7 +51,11 @@ def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
         It has no CRS or neither geotransform nor outline; callers have checked that.
     """
     facts = raster.facts
-    crs = _crs_of(file, raster)
+    # An output was written with a CRS and a geotransform; it is read back, so this holds whatever was asked for.
+    placed = raster.outline or facts.georeference in ("north_up", "rotated")
+    if facts.crs_wkt is None or not placed:
+        raise ValueError(f"{file.href} has no place on Earth")
+    crs = CRS.from_wkt(facts.crs_wkt)
     outline = raster.outline or footprint(file.source, crs, facts.affine, facts.width, facts.height)
     item = new_item(file, outline)
     item.assets[ASSET].extra_fields |= _fields(raster)
@@ -65,14 +69,6 @@ def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
         _render(item, facts, raster.statistics)
     item.stac_extensions.append(RASTER_SCHEMA)
     return item
-
-
-def _crs_of(file: StoredFile, raster: RasterContent) -> CRS:
-    # An output was written with a CRS and a geotransform; it is read back, so this holds whatever was asked for.
-    placed = raster.outline or raster.facts.georeference in ("north_up", "rotated")
-    if raster.facts.crs_wkt is None or not placed:
-        raise ValueError(f"{file.href} has no place on Earth")
-    return CRS.from_wkt(raster.facts.crs_wkt)
 
 
 def _fields(raster: RasterContent) -> Json:
@@ -118,18 +114,18 @@ def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
 
 
 def _render(item: pystac.Item, facts: RasterFacts, statistics: RasterStatistics) -> None:
+    # A viewer maps the first three bands to red, green and blue.
     shown = [band for band in statistics.bands[:3] if band.minimum is not None]
     ranges = [[plain_number(band.minimum), plain_number(band.maximum)] for band in shown]
+    # A palette says itself how values are shown; an infinite minimum or maximum has no number in JSON.
+    finite = all(isinstance(value, (int, float)) for pair in ranges for value in pair)
+    is_shown = bool(ranges) and finite and not facts.palette
     render = Render({})
     render.apply(
         assets=[ASSET],
         title="Default",
-        rescale=None if facts.palette or not _finite(ranges) else ranges,  # type: ignore[arg-type]
+        rescale=ranges if is_shown else None,  # type: ignore[arg-type]
         colormap={str(value): list(color) for value, color in facts.palette} or None,
         nodata=plain_number(facts.nodata),
     )
     RenderExtension.ext(item, add_if_missing=True).apply({"default": render})
-
-
-def _finite(ranges: list[list[Any]]) -> bool:
-    return bool(ranges) and all(isinstance(value, (int, float)) for pair in ranges for value in pair)

@@ -44,7 +44,10 @@ def make_vector_item(file: StoredFile, layers: list[LayerContent]) -> pystac.Ite
     item.properties["geostage:layers"] = [describe_layer(layer) for layer in layers[:MAX_LAYERS]]
     first = layers[0]
     table = TableExtension.ext(item, add_if_missing=True)
-    table.columns = [Column(column) for column in _columns(first)]
+    kinds = sorted(kind for kind in first.geometry_types if kind)
+    geometry = {"name": GEOMETRY, "type": kinds[0] if len(kinds) == 1 else "Geometry"}
+    columns = [geometry, *({"name": name, "type": kind} for name, kind in first.columns[:MAX_COLUMNS])]
+    table.columns = [Column(column) for column in columns]
     table.row_count = sum(layer.rows for layer in layers)
     table.primary_geometry = GEOMETRY
     if len({layer.crs_label for layer in layers}) == 1:
@@ -61,9 +64,3 @@ def describe_layer(layer: LayerContent) -> Json:
         "crs": layer.crs_label,
         "column_count": len(layer.columns),
     }
-
-
-def _columns(layer: LayerContent) -> list[Json]:
-    kinds = sorted(kind for kind in layer.geometry_types if kind)
-    geometry = {"name": GEOMETRY, "type": kinds[0] if len(kinds) == 1 else "Geometry"}
-    return [geometry, *({"name": name, "type": kind} for name, kind in layer.columns[:MAX_COLUMNS])]

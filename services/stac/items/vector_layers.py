@@ -17,7 +17,6 @@ from services.crs import crs_label, parse_layer_crs
 from services.raster.errors import check_disk
 from services.stac.items.footprint import extent_footprint
 from services.stac.items.vector_item import LayerContent
-from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers.extent import Extent, extent_of, shorter_bounds
 from services.vector.readers.source_layer import SourceLayer
@@ -55,13 +54,13 @@ def read_layers(
         folder = Path(name)
         # Not into the cache of sources, which the files of a large container would flush.
         fetch_to(blobs, source, parts, folder, check=check, look=look)
-        return [_read(folder, origin, check) for origin in source_layers.choose(folder, EVERY_LAYER, parts)]
-
-
-def _read(folder: Path, origin: Origin, check: Callable[[], None]) -> ReadLayer:
-    read = source_layers.open_origin if origin.file_format.chunking == "blob" else source_layers.open_geometries
-    with read(folder, origin, EVERY_LAYER, check) as (layer, batches):
-        return ReadLayer(layer, extent_of(batches, check))
+        layers = []
+        for origin in source_layers.choose(folder, EVERY_LAYER, parts):
+            whole = origin.file_format.chunking == "blob"
+            read = source_layers.open_origin if whole else source_layers.open_geometries
+            with read(folder, origin, EVERY_LAYER, check) as (layer, batches):
+                layers.append(ReadLayer(layer, extent_of(batches, check)))
+        return layers
 
 
 def contents_of(label: str, layers: list[ReadLayer]) -> list[LayerContent]:

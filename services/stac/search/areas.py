@@ -12,6 +12,7 @@ METRES_PER_DEGREE = 110_500.0
 boxes around circles are never too small."""
 HALF_WAY_ROUND = 20_037_600.0
 """Metres; no two places on Earth are farther apart."""
+# A box is only a first filter, the distance decides: 1 % more is cheaper than a place that is missed by rounding.
 _MARGIN = 1.01
 Box = tuple[float, float, float, float]
 """West, south, east, north; west is never beyond east."""

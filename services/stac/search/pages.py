@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from schema.jobs import Json
 
@@ -20,12 +19,9 @@ def fill(rows: Iterable[Json], column: str, limit: int) -> tuple[list[Json], boo
     taken: list[Json] = []
     weight = 0
     for row in rows:
-        weight += _weight(row[column])
+        # Lone surrogates, which a JSON string may hold, cannot be encoded: they count as one byte each.
+        weight += len(json.dumps(row[column], ensure_ascii=False).encode(errors="replace"))
         if len(taken) == limit or (taken and weight > MAX_PAGE_BYTES):
             return taken, True
         taken.append(row)
     return taken, False
-
-
-def _weight(value: Any) -> int:
-    return len(json.dumps(value, ensure_ascii=False).encode(errors="replace"))

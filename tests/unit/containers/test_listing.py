@@ -61,7 +61,7 @@ def test_batches_hold_every_file_once_and_keep_their_limits(files: list[tuple[st
 
 
 @given(st.lists(st.integers()), st.integers(1, 10))
-def test_chunks_are_the_things_in_order(things: list[int], size: int) -> None:
+def test_pages_are_the_things_in_order(things: list[int], size: int) -> None:
     made = list(pages(things, size))
-    assert [one for chunk in made for one in chunk] == things
-    assert all(len(chunk) == size for chunk in made[:-1])
+    assert [one for page in made for one in page] == things
+    assert all(len(page) == size for page in made[:-1])
