@@ -245,6 +245,7 @@ def _upsert(
 
 def _measure(conn: Connection, collection_id: str, extents: Extents) -> None:
     """Set the extent of a collection to that of its items; one that became empty stays, with what people wrote."""
+    # Deleting a collection takes its partitions away, under locks on all collections.
     _sql.run(conn, "lock_catalog")
     found = get_collection(conn, collection_id)
     try:
