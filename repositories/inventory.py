@@ -1,4 +1,4 @@
-"""The inventory: what the database says of its tables, its load and its versions; nothing in here writes."""
+"""The inventory: what PostgreSQL reports about tables, load and versions; read only."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _sql = Statements("inventory")
 
 
 def one(conn: Connection, name: str, **params: Any) -> Json:
-    """Run a statement of inventory.sql and give its first row; empty when there is none."""
+    """Run a statement of inventory.sql and return its first row, empty if there is none."""
     return _sql.first(conn, name, **params) or {}
 
 
 def many(conn: Connection, name: str, **params: Any) -> list[Json]:
-    """Run a statement of inventory.sql and give its rows."""
+    """Run a statement of inventory.sql and return its rows."""
     return _sql.rows(conn, name, **params)
 
 
 def exact_bounds(conn: Connection, schema: str, table: str, column: str) -> Json:
-    """Read all geometries of a table and give their bounds, in the units of its CRS."""
+    """Return the bounds of a geometry column in the units of its CRS. Reads the whole table."""
     statement = _sql["exact_bounds"].format(column=sql.Identifier(column), table=sql.Identifier(schema, table))
     return conn.execute(statement).fetchone() or {}

@@ -1,14 +1,14 @@
--- What the database itself says of its tables, its load and its versions.
+-- What PostgreSQL reports about tables, load and versions.
 
 -- server
--- Server, size and the times that say how it does.
+-- Versions, size, role and uptime of the server.
 SELECT current_setting('server_version') AS postgresql, current_setting('max_connections')::integer AS max_connections,
        pg_database_size(current_database()) AS bytes, pg_is_in_recovery() AS read_only,
        extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS uptime_seconds,
        (SELECT extversion FROM pg_extension WHERE extname = 'postgis') AS postgis
 
 -- connections
--- Of this database, by state; others of the server count against the same limit.
+-- Connections to this database by state; those to other databases count against the same limit.
 SELECT count(*) AS server_total,
        count(*) FILTER (WHERE datname = current_database()) AS total,
        count(*) FILTER (WHERE datname = current_database() AND state = 'active') AS active,
@@ -32,7 +32,7 @@ WHERE a.datname = current_database() AND a.wait_event_type = 'Lock'
 ORDER BY a.state_change LIMIT %(limit)s
 
 -- counters
--- Since the statistics were last reset.
+-- Deadlocks, temporary files and cache hits since the statistics were last reset.
 SELECT deadlocks, temp_bytes, xact_commit AS commits, xact_rollback AS rollbacks,
        round(100.0 * blks_hit / nullif(blks_hit + blks_read, 0), 2)::float8 AS cache_hit_percent
 FROM pg_stat_database WHERE datname = current_database()
@@ -49,6 +49,7 @@ FROM pg_stat_user_tables WHERE n_dead_tup > 0 ORDER BY n_dead_tup DESC LIMIT %(l
 SELECT age(datfrozenxid) AS age FROM pg_database WHERE datname = current_database()
 
 -- pgstac_version
+-- The version of pgSTAC that was installed last.
 SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1
 
 -- list_schemas
@@ -76,12 +77,14 @@ WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND NOT c.relisp
 ORDER BY bytes DESC, 1, 2 LIMIT %(limit)s
 
 -- sum_tables
+-- Tables of some schemas, their estimated rows and bytes, added up.
 SELECT count(*) AS tables, coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS estimated_rows,
        coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (%(schemas)s) AND c.relkind = 'r'
 
 -- count_jobs
+-- Jobs by status.
 SELECT status::text AS name, count(*) AS jobs FROM app.jobs GROUP BY status ORDER BY status
 
 -- count_catalog
@@ -109,6 +112,7 @@ SELECT c.relname::text AS name FROM pg_class AS c JOIN pg_namespace AS n ON n.oi
 WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY 1 LIMIT %(limit)s
 
 -- columns
+-- Columns of a table in their order. Defaults and comments may be of any length, and are cut.
 SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type, NOT a.attnotnull AS nullable,
        left(pg_get_expr(d.adbin, d.adrelid), 200) AS "default", a.attidentity <> '' AS identity,
        a.attgenerated <> '' AS generated, left(col_description(a.attrelid, a.attnum), 1000) AS comment
@@ -117,6 +121,7 @@ WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 
 -- geometry_columns
+-- Geometry and geography columns of a table.
 SELECT f_geometry_column::text AS name, 'geometry' AS kind, type, srid, coord_dimension AS dimensions
 FROM geometry_columns WHERE f_table_schema = %(schema)s AND f_table_name = %(table)s
 UNION ALL
@@ -125,12 +130,14 @@ FROM geography_columns WHERE f_table_schema = %(schema)s AND f_table_name = %(ta
 ORDER BY 1
 
 -- indexes
+-- Indexes of a table.
 SELECT c.relname::text AS name, m.amname::text AS method, i.indisprimary AS is_primary, i.indisunique AS is_unique,
        i.indisvalid AS is_valid, pg_relation_size(c.oid) AS bytes, left(pg_get_indexdef(i.indexrelid), 1000) AS definition
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON m.oid = c.relam
 WHERE i.indrelid = %(oid)s::oid ORDER BY 1 LIMIT %(limit)s
 
 -- constraints
+-- Constraints of a table.
 SELECT conname::text AS name,
        CASE contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'f' THEN 'foreign key' WHEN 'c' THEN 'check'
                     WHEN 'x' THEN 'exclusion' ELSE contype::text END AS kind,
@@ -138,11 +145,12 @@ SELECT conname::text AS name,
 FROM pg_constraint WHERE conrelid = %(oid)s::oid ORDER BY 1 LIMIT %(limit)s
 
 -- estimated_bounds
--- Of the statistics, so that no row is read; NULL before the first ANALYZE.
+-- Bounds of a geometry column from the statistics, so that no row is read; NULL before the first ANALYZE.
 SELECT ST_XMin(b) AS xmin, ST_YMin(b) AS ymin, ST_XMax(b) AS xmax, ST_YMax(b) AS ymax
 FROM ST_EstimatedExtent(%(schema)s, %(table)s, %(column)s) AS b
 
 -- exact_bounds
+-- Bounds of a geometry column from its rows.
 SELECT ST_XMin(b) AS xmin, ST_YMin(b) AS ymin, ST_XMax(b) AS xmax, ST_YMax(b) AS ymax
 FROM (SELECT ST_Extent({column}::geometry) AS b FROM {table}) AS e
 
@@ -155,9 +163,11 @@ SELECT postgis_lib_version() AS postgis, postgis_scripts_installed() AS scripts,
        current_setting('server_version') AS postgresql
 
 -- extensions
+-- Installed extensions and their versions.
 SELECT extname::text AS name, extversion AS version FROM pg_extension ORDER BY extname LIMIT %(limit)s
 
 -- reference_systems
+-- Reference systems that PostGIS knows, and those that were added here.
 SELECT count(*) AS known, count(*) FILTER (WHERE srid > 998999 OR auth_name IS NULL) AS own FROM spatial_ref_sys
 
 -- geometry_types

@@ -37,7 +37,7 @@ HANDLERS = {
     "container_list": "services.handlers.containers:list_files",
     "sync_list": "services.handlers.sync:compare",
     "sync_catalog": "services.handlers.catalog:catalog_batch",
-    "sync_summarise": "services.handlers.sync:summarise",
+    "sync_summarise": "services.handlers.sync:summarize",
     "catalog_file": "services.handlers.catalog:catalog_file",
     "extract_metadata": "services.handlers.catalog:extract_metadata",
     "setup_stac_geo_schema": "services.handlers.catalog_setup:setup",

@@ -1,4 +1,4 @@
-"""What can be wrong with a question about a table, and what its sender can do about it."""
+"""Errors of requests about tables: those that do not exist, and those that are locked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.names import near_names
 
 
 def table_not_found(schema: str, table: str, known: Sequence[str]) -> PermanentError:
-    """Make the error for a table that a schema does not have; `known` are names that it has."""
+    """Return the error for a table that does not exist; `known` are names of tables that do."""
     near = near_names(table, known)
     remedy = f"Did you mean {near}?" if near else "get_database_summary lists the tables of the target schemas."
     return PermanentError(
@@ -19,10 +19,10 @@ def table_not_found(schema: str, table: str, known: Sequence[str]) -> PermanentE
     )
 
 
-def table_locked(schema: str, table: str, holders: Sequence[str]) -> TableLocked:
-    """Make the error for a table that nobody may read now; `holders` are those who have locks on it, in words."""
+def table_locked(schema: str, table: str, blockers: Sequence[str]) -> TableLocked:
+    """Return the error for a table that cannot be read now; `blockers` describe the sessions that hold locks on it."""
     return TableLocked(
-        f"The table {schema}.{table} is locked; it was waited for {LOCK_SECONDS} s. "
-        f"In the way: {'; '.join(holders[:5]) or 'another transaction'}.",
-        remediation="End that transaction, or wait for its end, and ask again.",
+        f"Table {schema}.{table} could not be locked within {LOCK_SECONDS} s. "
+        f"Blocked by: {'; '.join(blockers[:5]) or 'another transaction'}.",
+        remediation="End that transaction or wait until it ends, then submit the job again.",
     )

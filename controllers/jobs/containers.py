@@ -12,6 +12,7 @@ from controllers.jobs.raster import CollectionName
 from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec, TaskStatus
 from services.containers.batches import batch_blob
 from services.containers.listing import Summary
+from services.containers.sync import BatchResult, Comparison, FailedBatch
 from services.stac.ids import collection_id
 
 INLINE_BYTES = 120_000
@@ -117,19 +118,17 @@ class SyncContainer(Controller):
         named = _named(job.parameters)
         if stage.name == "list":
             return [TaskSpec("sync_list", named)]
-        listed = job.stage_data["list"]
+        listed = Comparison.from_json(job.stage_data["list"])
         if stage.name == "catalog":
-            blobs = (batch_blob(listed["prefix"], number) for number in range(1, listed["batches"] + 1))
+            blobs = (batch_blob(listed.prefix, number) for number in range(1, listed.batches + 1))
             return [TaskSpec("sync_catalog", {**named, "batch": blob}) for blob in blobs]
-        done: list[Json] = [result.result or {} for result in previous]
+        done = [BatchResult.from_json(result.result) for result in previous if result.result]
         report = {
-            "failed_blobs": [found["failed_blob"] for found in done if found.get("failed_blob")],
+            "failed_blobs": [found.failed_blob for found in done if found.failed_blob],
             "failed_batches": [_failed(result) for result in previous if result.status is not TaskStatus.COMPLETED],
             "remove_missing": job.parameters["remove_missing"],
         }
-        return [
-            TaskSpec("sync_summarise", {**named, **report, "prefix": listed["prefix"], "missing": listed["missing"]})
-        ]
+        return [TaskSpec("sync_summarise", {**named, **report, "prefix": listed.prefix, "missing": listed.missing})]
 
     def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
         """Hand on what was found, then what was done."""
@@ -138,7 +137,7 @@ class SyncContainer(Controller):
             return {"list": dict(results[0].result or {})}
         if stage.name != "catalog":
             return {}
-        catalogued = sum((result.result or {}).get("catalogued", 0) for result in results)
+        catalogued = sum(BatchResult.from_json(result.result).catalogued for result in results if result.result)
         failed = sum(result.status is not TaskStatus.COMPLETED for result in results)
         return {"catalog": {"catalogued": catalogued, "batches": len(results), "failed_batches": failed}}
 
@@ -172,8 +171,8 @@ def _named(parameters: Json) -> Json:
 
 def _failed(result: TaskResult) -> Json:
     error = result.error or {}
-    said = {key: error.get(key, "") for key in ("code", "message", "remediation")}
-    return {"batch": result.parameters["batch"], **said}
+    parts = {key: error.get(key, "") for key in ("code", "message", "remediation")}
+    return FailedBatch(batch=result.parameters["batch"], **parts).as_json()
 
 
 def _warnings(summary: Json) -> list[Json]:

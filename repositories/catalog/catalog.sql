@@ -5,6 +5,7 @@
 SELECT set_config('search_path', 'pgstac, public', true);
 
 -- use_public
+-- Take back what use_pgstac set.
 SELECT set_config('search_path', 'public', true);
 
 -- lock_catalog
@@ -13,27 +14,30 @@ SELECT set_config('search_path', 'public', true);
 SELECT pg_advisory_xact_lock(hashtextextended('geostage.pgstac', 0));
 
 -- get_collection
+-- A collection by id.
 SELECT content FROM pgstac.collections WHERE id = %(collection)s;
 
 -- upsert_collection
+-- Insert or replace a collection by pgSTAC's own function.
 SELECT pgstac.upsert_collection(%(collection)s::jsonb);
 
 -- upsert_items
+-- Insert or replace items by pgSTAC's own function, which creates and widens partitions.
 SELECT pgstac.upsert_items(%(items)s::jsonb);
 
 -- find_sources
--- Items that were made of blobs of a container as they are, by id.
+-- Items that describe blobs of a container as they are, by id.
 SELECT id, content->'properties'->>'geostage:etag' AS etag, content->'properties'->>'geostage:detail' AS detail
 FROM pgstac.items
 WHERE collection = %(collection)s AND id = ANY(%(ids)s)
   AND content->'properties'->>'geostage:container' = %(container)s;
 
 -- in_order
--- Pages are read along the index of ids: the planner takes what the filter leaves for far less than it is.
+-- Make page_sources read along the index of ids: the planner underestimates the rows that the filter leaves, and sorts.
 SET LOCAL enable_sort = off;
 
 -- page_sources
--- The same by their blob's name, a page at a time in the order of ids.
+-- Items that describe blobs of a container whose names start so, a page at a time in the order of ids.
 SELECT id, content->'properties'->>'geostage:etag' AS etag, content->'properties'->>'geostage:blob' AS blob
 FROM pgstac.items
 WHERE collection = %(collection)s AND id > %(after)s
@@ -42,15 +46,15 @@ WHERE collection = %(collection)s AND id > %(after)s
 ORDER BY id LIMIT %(limit)s;
 
 -- delete_sources
--- Only what is still as it was seen, and was made of a blob of this container. It is what pgSTAC's delete_item does,
--- for all of them at once: its triggers look after the partitions once a statement, at 5 ms each.
+-- Only what is still as it was seen, and describes a blob of this container. It does what pgSTAC's delete_item does, for
+-- all of them at once: the triggers that look after the partitions run once for each statement, and take 5 ms.
 DELETE FROM pgstac.items AS i
 USING unnest(%(ids)s::text[], %(etags)s::text[]) AS gone (id, etag)
 WHERE i.id = gone.id AND i.collection = %(collection)s AND i.content->'properties'->>'geostage:etag' = gone.etag
   AND i.content->'properties'->>'geostage:container' = %(container)s;
 
 -- find_outputs
--- Items of any collection that were made of a source and whose ids begin so, with the links to their data.
+-- Items of any collection that are outputs of a source and whose ids start so, with the links to their data.
 SELECT collection, id, content->'assets'->'data'->>'href' AS href FROM pgstac.items
 WHERE starts_with(id, %(prefix)s) AND content->'properties'->>'geostage:source' = %(source)s;
 
@@ -66,9 +70,9 @@ WHERE collection = %(collection)s AND id = ANY(%(ids)s) AND content->'properties
 DELETE FROM pgstac.items WHERE collection = %(collection)s AND id = ANY(%(ids)s);
 
 -- reaches
--- Where and when items lie. A geometry has the bounds that its item's bbox says, and is read much faster; but one that is
--- cut at the antimeridian is as wide as the world, so of wide ones the bbox is asked, which may have heights. OFFSET 0
--- keeps the planner from reckoning bounds once for each use, and from sorting whole records.
+-- Where and when items lie. Bounds are read from geometries, which is much faster than from the bbox in the record and
+-- equal to it. But a geometry that is cut at the antimeridian is as wide as the world, so for wide ones the bbox is read,
+-- which may have heights. OFFSET 0 keeps the planner from computing bounds once for each use, and from sorting records.
 SELECT id, coalesce((bbox->>0)::float8, xmin) AS west, south,
        coalesce((bbox->>(jsonb_array_length(bbox) / 2))::float8, xmax) AS east, north, first, last
 FROM (
@@ -83,13 +87,15 @@ FROM (
 ) AS placed
 
 -- all_items
+-- All items of a collection, for reaches.
 SELECT * FROM pgstac.items WHERE collection = %(collection)s
 
 -- some_items
+-- Items of a collection by id, for reaches.
 SELECT * FROM pgstac.items WHERE collection = %(collection)s AND id = ANY(%(ids)s)
 
 -- joined_reaches
--- The same in as many rows as there are degrees: boxes that begin in the same one, and lie on the same side of the
+-- Reaches in as many rows as there are degrees: boxes that begin in the same one, and lie on the same side of the
 -- antimeridian or both across it, are joined by their outermost edges.
 SELECT min(west) AS west, min(south) AS south, max(east) AS east, max(north) AS north,
        min(first) AS first, max(last) AS last

@@ -23,13 +23,15 @@ _sql = Statements("catalog/items")
 
 
 class SlowQuestion(TransientError):
-    """A statement ran into its limit of time."""
+    """A statement exceeded its time limit."""
 
     code = "question_too_slow"
 
 
 class TableLocked(PermanentError):
-    """Another transaction lets nobody read a table; whoever asked is told at once, and may ask again."""
+    """Another transaction has locked a table. The engine does not retry it; the caller may submit the job again."""
+
+    # Three attempts that each waited 10 s for the lock took a minute to give the same answer.
 
     code = "table_locked"
     category = "transient"
@@ -38,23 +40,23 @@ class TableLocked(PermanentError):
 
 @dataclass(frozen=True)
 class Filters:
-    """What items must meet; None: anything."""
+    """Conditions on items; None: any."""
 
     collection: str | None = None
     area: str | None = None
     """GeoJSON text of a geometry, EPSG:4326."""
     earliest: str | None = None
     latest: str | None = None
-    """Timestamps, inclusive; both or none."""
+    """Timestamps, inclusive; both or neither."""
     longitude: float | None = None
     latitude: float | None = None
     distance: float | None = None
-    """Metres around the point; the three are given together, and then the nearest items come first."""
+    """Metres around the point. The three are given together; then the nearest items come first."""
 
 
 @dataclass(frozen=True)
 class After:
-    """The place of the last item of the page before."""
+    """The sort key of the last item of the page before."""
 
     key: str | float
     """A timestamp as PostgreSQL writes it, or metres."""
@@ -64,13 +66,13 @@ class After:
 
 @contextmanager
 def reading(
-    database: Database, seconds: float, *, one_moment: bool = False, told_at_once: bool = False
+    database: Database, seconds: float, *, snapshot: bool = False, fail_on_lock: bool = False
 ) -> Iterator[Connection]:
-    """Give a transaction that cannot write, whose statements run no longer than `seconds`.
+    """Open a read-only transaction whose statements run no longer than `seconds`.
 
-    With `one_moment` all of its statements see the database as it was at the first. A lock is waited for as long as
-    anywhere, and the question tried again: who holds one in the catalogue is mostly a job that ends soon. Who is to be
-    `told_at_once` asks about the tables themselves, and is told who locks them.
+    With `snapshot` all of its statements see the database as it was at the first. With `fail_on_lock` a lock is waited
+    for LOCK_SECONDS and its absence is the answer, for requests about the tables themselves; otherwise the request is
+    retried, because whoever locks a partition of the catalog is mostly a job that ends soon.
 
     Raises
     ------
@@ -79,32 +81,33 @@ def reading(
     TransientError
         database_busy: a table stayed locked for PATIENT_LOCK_SECONDS.
     TableLocked
-        The same after LOCK_SECONDS, for who is `told_at_once`.
+        With `fail_on_lock`: a table stayed locked for LOCK_SECONDS.
     """
-    lock_seconds = LOCK_SECONDS if told_at_once else PATIENT_LOCK_SECONDS
+    lock_seconds = LOCK_SECONDS if fail_on_lock else PATIENT_LOCK_SECONDS
     with database.transaction() as conn:
-        if one_moment:
-            _sql.run(conn, "one_moment")
+        if snapshot:
+            _sql.run(conn, "use_snapshot")
         _sql.run(conn, "begin_reading", statement_ms=str(int(seconds * 1000)), lock_ms=str(int(lock_seconds * 1000)))
         try:
             yield conn
         except errors.QueryCanceled as exc:
             raise SlowQuestion(
                 f"The database did not answer within {seconds:g} s.",
-                remediation="It is tried again. If it stays so, ask for less: one collection, a smaller area or "
-                "distance, a shorter interval.",
+                remediation="It is retried automatically. If it keeps failing, ask for less: "
+                "one collection, a smaller area or distance, a shorter interval.",
             ) from exc
         except errors.LockNotAvailable as exc:
-            if not told_at_once:
+            if not fail_on_lock:
                 raise
             raise TableLocked(
-                f"A table that the answer needs is locked by another transaction; it was waited for {LOCK_SECONDS} s.",
-                remediation="Ask again when that transaction has ended. database_health shows the longest one.",
+                f"A table that was to be read could not be locked within {LOCK_SECONDS} s.",
+                remediation="Submit the job again when the transaction that locks it has ended; database_health shows "
+                "the longest one.",
             ) from exc
 
 
 def search(conn: Connection, filters: Filters, *, after: After | None, limit: int) -> Generator[DictRow]:
-    """Give items in their order, newest or nearest first: collection, id, key, item. Close it when enough were read."""
+    """Return items, newest or nearest first: collection, id, key, item. Close it when enough were read."""
     by = "time" if filters.distance is None else "distance"
     key = _sql[f"key_of_{by}"]
     conditions = _conditions(filters)
@@ -119,45 +122,44 @@ def search(conn: Connection, filters: Filters, *, after: After | None, limit: in
 
 
 def why_invalid(conn: Connection, area: str) -> str | None:
-    """Say why GeoJSON is no valid geometry; None when it is."""
+    """Return why a GeoJSON geometry is not valid, None if it is."""
     row = _sql.first(conn, "why_invalid", area=area)
     return row["reason"] if row else None
 
 
 def find_collection(conn: Connection, collection_id: str) -> DictRow | None:
-    """Give a collection's record and pgSTAC's own key of it."""
+    """Return a collection's record and pgSTAC's own key of it, None if there is none."""
     return _sql.first(conn, "find_collection", collection=collection_id)
 
 
 def list_collection_ids(conn: Connection, limit: int) -> list[str]:
-    """List ids of collections."""
     return [row["id"] for row in _sql.rows(conn, "list_collection_ids", limit=limit)]
 
 
 def list_collections(conn: Connection, *, after: str | None, limit: int) -> Generator[DictRow]:
-    """Give collections in the order of their ids: id, content."""
+    """Return collections in the order of their ids: id, content."""
     yield from _stream(conn, "collections", _sql["list_collections"], {"after_id": after, "limit": limit})
 
 
 def count_items(conn: Connection, collection_ids: Sequence[str]) -> dict[str, Json]:
-    """Count the items of collections, with the span of their times; a collection without items is left out."""
+    """Count the items of collections, with the interval of their datetimes; collections without items are left out."""
     rows = _sql.rows(conn, "count_items", collections=list(collection_ids))
     return {row.pop("collection"): row for row in rows}
 
 
 def measure_collection(conn: Connection, key: str) -> Json:
-    """Give partitions and bytes on disk of a collection, by pgSTAC's own key of it."""
+    """Return partitions and bytes on disk of a collection, by pgSTAC's own key of it."""
     return _sql.first(conn, "measure_collection", key=key) or {}
 
 
 def export(conn: Connection, filters: Filters) -> Generator[DictRow]:
-    """Give all items that meet the filters, by collection and id: item, its geometry as WKB, its bounds."""
+    """Return all items that meet the filters, by collection and id: item, its geometry as WKB, its bounds."""
     statement = _sql["export"].format(item=_item(), conditions=sql.SQL(" AND ").join(_conditions(filters)))
     yield from _stream(conn, "export", statement, asdict(filters))
 
 
 def export_collections(conn: Connection, collection_id: str | None) -> Iterator[Json]:
-    """Give all collections, or the one."""
+    """Return all collections, or one."""
     rows = _stream(conn, "export_collections", _sql["export_collections"], {"collection": collection_id})
     return (row["content"] for row in rows)
 
@@ -167,6 +169,7 @@ def _item() -> sql.Composed:
 
 
 def _conditions(filters: Filters) -> list[Statement]:
+    # Only the conditions that apply: with "or it is NULL" for each, one plan would have to serve every search.
     chosen: list[Statement] = [
         _sql[name]
         for name, wanted in (
@@ -182,6 +185,7 @@ def _conditions(filters: Filters) -> list[Statement]:
 
 
 def _stream(conn: Connection, name: str, statement: Statement, params: dict[str, Any]) -> Iterator[DictRow]:
+    # A cursor of the server: psycopg would otherwise hold the whole result in memory before the first row.
     with conn.cursor(f"geostage_{name}", row_factory=dict_row) as cursor:
         cursor.itersize = FETCH
         cursor.execute(statement, params)

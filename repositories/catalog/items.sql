@@ -1,4 +1,4 @@
--- Reading the catalogue. {names} are filled in with psycopg.sql. Searches are our own statements over pgSTAC's tables:
+-- Reading the catalog. {names} are filled in with psycopg.sql. Searches are our own statements over pgSTAC's tables:
 -- its search() writes a row for each new question, needs the last item of a page to be there still, takes a bbox over the
 -- antimeridian for its opposite, and knows no distances.
 
@@ -8,8 +8,8 @@ SELECT set_config('transaction_read_only', 'on', true), set_config('statement_ti
        set_config('lock_timeout', %(lock_ms)s, true),
        set_config('search_path', 'pgstac, public', true)
 
--- one_moment
--- What is read is of the moment of the first statement, in however many of them; no write can fail of it here.
+-- use_snapshot
+-- All statements see the database as it was at the first one. Nothing is written here, so nothing can fail to serialize.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ
 
 -- search
@@ -22,8 +22,9 @@ LIMIT %(limit)s
 
 -- whole_item
 -- An item with what pgSTAC took out of it: the parts that are equal to its collection's. Its own function for that takes a
--- millisecond, so it is called where there is more to put back than a version: assets that a collection describes for
--- its items, an older description of them, or the sign that the item lacks what its collection has.
+-- millisecond (an export of 100,000 items took 116 s with it and 51 s without), so it is called where there is more to
+-- put back than a version: assets that a collection describes for its items, an older description of them, or the sign
+-- that the item lacks what its collection has.
 CASE WHEN jsonb_typeof(c.base_item -> 'assets') = 'object' OR i.content ? 'pgstac:base_item'
           OR i.content ->> 'stac_version' = '𒍟※'
      THEN pgstac.content_hydrate(i, '{{}}'::jsonb)
@@ -33,6 +34,7 @@ CASE WHEN jsonb_typeof(c.base_item -> 'assets') = 'object' OR i.content ? 'pgsta
 END
 
 -- key_of_time
+-- Sort key of items by datetime, as text for cursors.
 i.datetime::text
 
 -- order_by_time
@@ -40,12 +42,14 @@ i.datetime::text
 i.datetime DESC, i.collection, i.id
 
 -- after_time
+-- What follows a key, newest first. The first condition is implied by the second, in a form that an index can serve.
 (i.datetime <= %(key)s::timestamptz
  AND (i.datetime < %(key)s::timestamptz OR (i.collection, i.id) > (%(after_collection)s, %(after_id)s)))
 
 -- key_of_distance
 -- Metres; straight lines in degrees, as GeoJSON has them, are followed with a vertex every degree. The outline stands for
--- an area, because the inside of one that is larger than half of the globe is not known to a geography.
+-- an area, because the inside of one that is larger than half of the globe is not known to a geography. Edges between far
+-- vertices would leave the footprint, and one around the world has none that PostGIS can measure ("antipodal edge").
 CASE WHEN ST_Intersects(i.geometry, ST_SetSRID(ST_MakePoint(%(longitude)s, %(latitude)s), 4326)) THEN 0.0
      ELSE ST_Distance(
          ST_Segmentize(
@@ -59,32 +63,39 @@ END
 key, i.collection, i.id
 
 -- after_distance
+-- What follows a key, nearest first.
 ({key} >= %(key)s AND ({key} > %(key)s OR (i.collection, i.id) > (%(after_collection)s, %(after_id)s)))
 
 -- within_distance
+-- Items at most so many metres away.
 {key} <= %(distance)s
 
 -- in_collection
+-- Items of one collection.
 i.collection = %(collection)s
 
 -- in_area
+-- Items whose footprint meets an area.
 ST_Intersects(i.geometry, ST_GeomFromGeoJSON(%(area)s))
 
 -- in_time
+-- Items whose interval overlaps another; both are inclusive.
 i.datetime <= %(latest)s::timestamptz AND i.end_datetime >= %(earliest)s::timestamptz
 
 -- any_item
+-- No condition.
 true
 
 -- why_invalid
--- Say what is wrong with a geometry; NULL when nothing is.
+-- What is wrong with a geometry; NULL if it is valid.
 SELECT nullif(ST_IsValidReason(ST_GeomFromGeoJSON(%(area)s)), 'Valid Geometry') AS reason
 
 -- find_collection
+-- A collection by id, with the key that pgSTAC names its partitions by.
 SELECT c.content, c.key::text AS key FROM pgstac.collections AS c WHERE c.id = %(collection)s
 
 -- list_collection_ids
--- Enough of them to find the one that was meant.
+-- Ids of collections, to suggest the one that was meant.
 SELECT id FROM pgstac.collections ORDER BY id LIMIT %(limit)s
 
 -- list_collections
@@ -94,7 +105,7 @@ WHERE %(after_id)s::text IS NULL OR c.id > %(after_id)s
 ORDER BY c.id LIMIT %(limit)s
 
 -- count_items
--- Items of some collections, and the span of their times.
+-- Items of some collections, and the interval of their datetimes.
 SELECT i.collection, count(*) AS items, to_json(min(i.datetime)) #>> '{}' AS earliest,
        to_json(max(i.end_datetime)) #>> '{}' AS latest
 FROM pgstac.items AS i WHERE i.collection = ANY (%(collections)s) GROUP BY i.collection

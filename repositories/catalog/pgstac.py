@@ -1,4 +1,4 @@
-"""pgSTAC's own migrations, run by its package after ours."""
+"""pgSTAC's own migrations, run by its package after ours: it knows the steps between its versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEDGER = Statements("migrations")
 
 
 def migrate_pgstac(dsn: str) -> str | None:
-    """Bring pgSTAC to the version of the installed package; gives that version, or None when the database has it.
+    """Migrate pgSTAC to the version of the installed package; return that version, or None if nothing was to do.
 
     It needs the extensions postgis, btree_gist and unaccent, and a role that may create roles. All steps of an upgrade
     are one transaction.
@@ -33,7 +33,7 @@ def migrate_pgstac(dsn: str) -> str | None:
 
 
 def pgstac_target() -> str:
-    """Give the version of pgSTAC that this deployment works with."""
+    """Return the version of pgSTAC that this deployment works with."""
     return version("pypgstac")
 
 
@@ -44,6 +44,7 @@ def _run(dsn: str, target: str) -> None:
     database = import_module("pypgstac.db").PgstacDB(dsn=dsn)
     set_json_dumps(json.dumps)
     set_json_loads(json.loads)
+    # PgstacDB opens a pool on first use; its disconnect forgets the pool and leaves the pool's threads running.
     try:
         migrate.Migrate(database).run_migration(target)
     finally:
@@ -54,7 +55,7 @@ def _run(dsn: str, target: str) -> None:
 
 
 def installed_version(conn: psycopg.Connection[TupleRow]) -> str | None:
-    """Give the version of pgSTAC that a database has; None where it has none."""
+    """Return the version of pgSTAC that a database has, None if it has none."""
     if conn.execute(_LEDGER["find_pgstac"]).fetchone() == (None,):
         return None
     found = conn.execute(_LEDGER["pgstac_version"]).fetchone()

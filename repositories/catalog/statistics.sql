@@ -1,6 +1,7 @@
--- Counting what the catalogue holds. Every list is cut to %(limit)s rows, the largest first.
+-- Counting what the catalog holds. Every list is cut to %(limit)s rows, the largest first.
 
 -- by_collection
+-- Items of each collection, and the interval of their datetimes.
 SELECT i.collection AS name, count(*) AS items, to_json(min(i.datetime)) #>> '{}' AS earliest,
        to_json(max(i.end_datetime)) #>> '{}' AS latest
 FROM pgstac.items AS i
@@ -8,7 +9,7 @@ WHERE %(collection)s::text IS NULL OR i.collection = %(collection)s
 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(limit)s
 
 -- by_date
--- Months of the items' first times.
+-- Items by the month of their datetime.
 SELECT to_char(date_trunc('month', i.datetime), 'YYYY-MM') AS name, count(*) AS items
 FROM pgstac.items AS i
 WHERE %(collection)s::text IS NULL OR i.collection = %(collection)s

@@ -1,1 +1,1 @@
-"""Containers: what lies in them, and which of it the catalogue does not know yet."""
+"""Containers: what lies in them, and which of it the catalog does not have yet."""

@@ -1,4 +1,4 @@
-"""Batches: the files that one task catalogues, and the items whose files are gone, on their way from stage to stage."""
+"""Batches: the files that one task catalogs, written by one stage as blobs and read by the next."""
 
 from __future__ import annotations
 
@@ -13,41 +13,51 @@ from schema.jobs import Json, Source
 from services.containers.kinds import kind_of
 
 MAX_FILES = 100
+# pgSTAC's lock is held for one upsert of a batch, 0.3 s for 100 items; a task that dies loses the work of one batch.
 MAX_BYTES = 256 * 10**6
-"""Of files that must be fetched to be read, in one batch; a larger file is one by itself."""
+"""Of the files of one batch that must be fetched to be read; a larger file is a batch by itself."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A blob as a listing saw it."""
+    """A blob as a listing showed it."""
 
     source: Source
     content_type: str | None
 
     @classmethod
     def of(cls, container: str, facts: BlobFacts) -> SourceFile:
-        """Make it of what a listing says."""
-        moment = facts.last_modified.isoformat()
-        source = Source(container, facts.name, facts.etag, facts.size, moment, facts.content_encoding)
+        """Return the file of a listed blob."""
+        last_modified = facts.last_modified.isoformat()
+        source = Source(container, facts.name, facts.etag, facts.size, last_modified, facts.content_encoding)
         return cls(source, facts.content_type)
+
+    def as_json(self) -> Json:
+        """Return the file as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Json) -> SourceFile:
+        """Return the file that as_json wrote."""
+        return cls(Source(**data["source"]), data["content_type"])
 
 
 @dataclass
 class Batches:
-    """Writes batches to the work container, one after the other; holds one."""
+    """Writes batches to the work container, one after another; one is held in memory."""
 
     blobs: Blobs
     container: str
     prefix: str
-    """Of the blobs' names; bears the attempt."""
+    """Of the blobs' names; includes the attempt."""
     count: int = 0
     files: int = 0
     _held: list[SourceFile] = field(default_factory=list)
     _bytes: int = 0
 
     def add(self, file: SourceFile) -> None:
-        """Add a file."""
+        # Rasters are read by range requests, vector files are downloaded whole.
         size = file.source.size if kind_of(file.source.blob) == "vector" else 0
         if self._held and (len(self._held) == MAX_FILES or self._bytes + size > MAX_BYTES):
             self.close()
@@ -55,29 +65,28 @@ class Batches:
         self._bytes += size
 
     def close(self) -> None:
-        """Write what is held."""
+        """Write the batch that is held, if it has files."""
         if not self._held:
             return
         self.count += 1
         self.files += len(self._held)
-        data = json.dumps([asdict(file) for file in self._held]).encode()
+        data = json.dumps([file.as_json() for file in self._held]).encode()
         self.blobs.write(self.container, batch_blob(self.prefix, self.count), data)
         self._held, self._bytes = [], 0
 
 
 def batch_blob(prefix: str, number: int) -> str:
-    """Name the blob of a batch; numbers begin at 1."""
+    """Return the name of a batch's blob; numbers begin at 1."""
     return f"{prefix}batch-{number:06d}.json"
 
 
 def read_batch(blobs: Blobs, container: str, blob: str) -> list[SourceFile]:
-    """Read what Batches wrote."""
-    rows: list[Json] = json.loads(blobs.read(container, blob))
-    return [SourceFile(Source(**row["source"]), row["content_type"]) for row in rows]
+    """Return the files of a batch."""
+    return [SourceFile.from_json(row) for row in json.loads(blobs.read(container, blob))]
 
 
-def chunks(things: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Give things in lists of a size; the last may be shorter."""
+def pages(things: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Return the things in lists of `size`; the last may be shorter."""
     rest = iter(things)
-    while chunk := list(islice(rest, size)):
-        yield chunk
+    while page := list(islice(rest, size)):
+        yield page

@@ -1,4 +1,4 @@
-"""Details: how thoroughly a file is looked at for its record. Pure."""
+"""Details: how thoroughly a file is read for its record. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ Detail = Literal["quick", "header", "smart", "full"]
 """quick: what storage says. header: what the file's header says. full: all of its data. smart: one of the last two."""
 _ORDER = ("quick", "header", "full")
 SMART_BYTES = 64 * 10**6
-"""A raster that is larger is not read as a whole for a smart record."""
+"""A larger raster is not read as a whole for a smart record."""
 
 
 def effective(detail: Detail, kind: Kind, size: int) -> Detail:
-    """Choose what smart means for a file; the other details mean themselves."""
+    """Return the detail that a file is read in: for smart by its kind and size, else as asked."""
     if detail != "smart":
         return detail
     return "header" if kind == "raster" and size > SMART_BYTES else "full"
 
 
 def rank(detail: str) -> int:
-    """Order details by how much they tell; what is not known tells nothing."""
+    """Return the place of a detail in the order of how much it tells; -1 for an unknown one."""
     return _ORDER.index(detail) if detail in _ORDER else -1

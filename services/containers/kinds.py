@@ -1,4 +1,4 @@
-"""Kinds of files, by extension: what can be catalogued, what belongs to another file, and all the rest. Pure."""
+"""Kinds of files, by extension: what can be cataloged, what belongs to another file, and the rest. Pure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from services.vector.formats import EXTENSIONS as VECTOR_EXTENSIONS
 
 Kind = Literal["raster", "vector", "sidecar", "other"]
 SIDECARS = (".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix", ".qmd", ".ovr", ".msk", ".tfw", ".aux.xml")
-"""Parts of a shapefile, and files beside a raster: nothing by themselves."""
+"""Parts of a shapefile, and files beside a raster, which mean nothing by themselves."""
 CATALOGUED = (*RASTER_EXTENSIONS, *VECTOR_EXTENSIONS)
 
 
 def kind_of_blob(facts: BlobFacts) -> Kind:
-    """Tell it of a blob in a list: an output that is no raster is a mosaic, which lies beside its tiles."""
+    """Return the kind of a listed blob."""
     kind = kind_of(facts.name)
+    # An output that is not a raster is a mosaic, which belongs to its tiles. The mark tells, not the name: elsewhere
+    # anybody may call a GeoJSON mosaic.json.
     return "sidecar" if facts.mark and kind != "raster" else kind
 
 
 def is_own(settings: Settings, container: str, name: str) -> bool:
-    """Tell whether a name is that of a large result or an export, which are of jobs and no data of anybody's."""
+    """Whether a blob is a large result or an export, which belong to jobs and are not data: a sync skips them."""
     return container == settings.output_container and name.startswith((RESULTS, EXPORTS))
 
 
 def kind_of(name: str) -> Kind:
-    """Tell what a blob is likely to be; only reading it would tell for certain."""
+    """Return the kind of a blob by its name; only reading it would tell for certain."""
     lower = name.lower()
     if lower.endswith(SIDECARS):
         return "sidecar"

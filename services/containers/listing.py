@@ -1,4 +1,4 @@
-"""Listings: what a container holds, added up blob by blob, and the list itself as far as a result may hold it. Pure."""
+"""Listings: the blobs of a container as a result lists them, and sums over them. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_EXTENSION, OTHER_EXTENSIONS = "(none)", "(other)"
 
 
 def describe(facts: BlobFacts) -> Json:
-    """Give a blob as a listing shows it."""
+    """Return a blob as a listing shows it."""
     return {
         "name": facts.name,
         "size": facts.size,
@@ -41,7 +41,7 @@ class Summary:
     """name, last_modified."""
 
     def add(self, file: Json) -> None:
-        """Add a blob, as describe gives it."""
+        """Add a blob, as describe returns it."""
         self.total_files += 1
         self.total_bytes += file["size"]
         self._count(extension_of(file["name"]), 1)
@@ -49,7 +49,7 @@ class Summary:
         self._compare(None, {"name": file["name"], "last_modified": file["last_modified"]})
 
     def join(self, other: Summary) -> None:
-        """Add what another summary has."""
+        """Add another summary."""
         self.total_files += other.total_files
         self.total_bytes += other.total_bytes
         for extension, number in other.extensions.items():
@@ -57,7 +57,7 @@ class Summary:
         self._compare(other.largest, other.newest)
 
     def as_json(self) -> Json:
-        """Give the summary as it is reported. A megabyte is 1e6 bytes."""
+        """Return the summary as it is reported. A megabyte is 1e6 bytes."""
         return {
             "total_files": self.total_files,
             "total_bytes": self.total_bytes,
@@ -69,7 +69,7 @@ class Summary:
 
     @classmethod
     def from_json(cls, data: Json) -> Summary:
-        """Read what as_json gave."""
+        """Return the summary that as_json wrote."""
         return cls(
             data["total_files"],
             data["total_bytes"],
@@ -79,6 +79,7 @@ class Summary:
         )
 
     def _count(self, extension: str, number: int) -> None:
+        # Blob names come from anybody: without a limit the summary would grow with the container.
         known = extension in self.extensions or len(self.extensions) < MAX_EXTENSIONS
         self.extensions[extension if known else OTHER_EXTENSIONS] += number
 
@@ -90,7 +91,7 @@ class Summary:
 
 
 def extension_of(name: str) -> str:
-    """Give the extension of a blob in lower case; one word stands for none, and for what is too long to be one."""
+    """Return the extension of a blob in lower case; NO_EXTENSION, or OTHER_EXTENSIONS if it is too long to be one."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in ("", "."):
         return NO_EXTENSION
@@ -98,5 +99,5 @@ def extension_of(name: str) -> str:
 
 
 def size_of(file: Json) -> int:
-    """Give the bytes that a blob takes in a result."""
+    """Return the bytes that a blob takes in a result."""
     return len(json.dumps(file)) + 2

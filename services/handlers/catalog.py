@@ -12,6 +12,7 @@ from schema.jobs import Json, Source
 from services.containers.batches import SourceFile, read_batch
 from services.containers.details import Detail, effective, rank
 from services.containers.kinds import kind_of
+from services.containers.sync import BatchResult
 from services.context import TaskContext
 from services.handlers.items import taken_items, write_items
 from services.raster.errors import DiskFull
@@ -37,6 +38,7 @@ def catalog_file(ctx: TaskContext) -> Json:
         "kind": kind_of(source.blob),
     }
     known = _find(ctx, source, collection)
+    # A quick record would otherwise take away the statistics of a full one.
     asked = effective(detail, kind_of(source.blob), source.size)
     if known and known["etag"] == source.etag and rank(known["detail"]) > rank(asked):
         return {"status": "unchanged", **outcome, "detail": known["detail"]}
@@ -117,11 +119,18 @@ def catalog_batch(ctx: TaskContext) -> Json:
         if error := errors.get(record["id"]):
             batch.fail(record["properties"]["geostage:blob"], error.error_code, error.message, error.remediation)
     records = [record for record in batch.records if record["id"] not in errors]
-    failed_blob = _write_failed(ctx, batch.failed) if batch.failed else None
+    failed_blob = None
+    if batch.failed:
+        failed_blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/failed-{ctx.task.task_index:06d}.json"
+        ctx.blobs.write(ctx.settings.work_container, failed_blob, json.dumps(batch.failed).encode())
     # All records are made before the transaction begins: it holds pgSTAC's lock until the task is finished.
-    if records:
-        _write_records(ctx, records)
-    return {"catalogued": len(records), "failed": len(batch.failed), "failed_blob": failed_blob}
+    try:
+        if records:
+            write_items(ctx, records)
+    except PermanentError as exc:
+        # An id was taken after it was looked at: the next attempt sees that, and fails that file alone.
+        raise TransientError(exc.message, remediation="It is retried automatically.", code=exc.error_code) from exc
+    return BatchResult(len(records), len(batch.failed), failed_blob).as_json()
 
 
 def _make_records(ctx: TaskContext, files: list[SourceFile]) -> _Batch:
@@ -142,17 +151,3 @@ def _make_records(ctx: TaskContext, files: list[SourceFile]) -> _Batch:
             batch.fail(name, error.error_code, error.message, error.remediation)
     progress.note(ctx.database, ctx.task, None)
     return batch
-
-
-def _write_records(ctx: TaskContext, records: list[Json]) -> None:
-    try:
-        write_items(ctx, records)
-    except PermanentError as exc:
-        # An id was taken after it was looked at: the next attempt sees that, and fails that file alone.
-        raise TransientError(exc.message, remediation="It is retried automatically.", code=exc.error_code) from exc
-
-
-def _write_failed(ctx: TaskContext, failed: list[Json]) -> str:
-    blob = f"{ctx.work_prefix}{ctx.task.attempt:04d}/failed-{ctx.task.task_index:06d}.json"
-    ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(failed).encode())
-    return blob

@@ -1,4 +1,4 @@
-"""The export: items of the catalogue written to one file as they come from the database, then published as a blob."""
+"""The handler of export_metadata: items go to a file as they come from the database, which is then published."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from services.stac.search.filters import filters_of, search_of
 
 READ_SECONDS = 300
 CHECK_EVERY = 500
-"""Items between two looks whether the task is still this worker's."""
+"""Items between two checks whether the task is still this worker's."""
 
 
 def export_metadata(ctx: TaskContext) -> Json:
-    """Export what the filters name; all of it is of one moment, and memory does not grow with the catalogue.
-
-    The blob bears the job's id, so that no export replaces another.
-    """
+    """Export the items that the filters name, from one snapshot; memory does not grow with their number."""
     kind = WRITERS[ctx.parameters["format"]]
     path = ctx.work_folder / f"export.{kind.extension}"
     count = _write(ctx, kind, path)
+    # Named after the job, so that no export replaces another.
     container, blob = ctx.settings.output_container, f"{EXPORTS}{ctx.job_id}.{kind.extension}"
     ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type=kind.media_type)
     return {
@@ -40,7 +38,8 @@ def export_metadata(ctx: TaskContext) -> Json:
 def _write(ctx: TaskContext, kind: type[Writer], path: Path) -> int:
     search = search_of(ctx.parameters)
     collection_id = search.get("collection_id")
-    with items.reading(ctx.database, READ_SECONDS, one_moment=True) as conn, ExitStack() as stack:
+    # One snapshot: an item that moves to another collection meanwhile is neither missed nor exported twice.
+    with items.reading(ctx.database, READ_SECONDS, snapshot=True) as conn, ExitStack() as stack:
         check_collection(conn, collection_id)
         writer = stack.enter_context(kind(path))
         for collection in items.export_collections(conn, collection_id):

@@ -1,4 +1,4 @@
-"""Questions to the catalogue: the handlers of the job types that only read it."""
+"""The handlers of the job types that search the catalog."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from services.stac.search.pages import fill
 
 READ_SECONDS = 60
 COUNT_SECONDS = 120
-"""Four counts are made within the deadline of a task."""
+"""For each of four counts; all must fit into the deadline of a task."""
 SHOWN_ROWS = 200
+COLLECTION_LINE = ("id", "title", "description", "license", "extent")
+"""What a list shows of a collection; its whole record may hold any number of summaries and links."""
 KNOWN_IDS = 2000
-"""Among so many ids the one that was meant is looked for."""
+"""Ids that are compared with one that does not exist, for "Did you mean ...?"."""
 
 
 def list_collections(ctx: TaskContext) -> Json:
-    """Give a page of collections in the order of their ids, each with the number of its items."""
+    """Return a page of collections in the order of their ids, each with the number of its items."""
     cursor = ctx.parameters.get("cursor")
     after = str(cursors.decode({}, cursor, ("id",))[0]) if cursor else None
     limit = ctx.parameters["limit"]
@@ -32,7 +34,10 @@ def list_collections(ctx: TaskContext) -> Json:
         with closing(items.list_collections(conn, after=after, limit=limit + 1)) as found:
             page, more = fill(found, "content", limit)
         counted = items.count_items(conn, [row["id"] for row in page])
-    shown = [_collection_line(row["content"], counted.get(row["id"], {})) for row in page]
+    shown = [
+        {**{name: row["content"].get(name) for name in COLLECTION_LINE}, **_counted(counted.get(row["id"], {}))}
+        for row in page
+    ]
     return {
         "collections": shown,
         "count": len(shown),
@@ -41,7 +46,7 @@ def list_collections(ctx: TaskContext) -> Json:
 
 
 def get_collection_details(ctx: TaskContext) -> Json:
-    """Give a collection's whole record, the number and times of its items, and what it takes on disk."""
+    """Return a collection's whole record, the number and datetimes of its items, and its size on disk."""
     collection_id = ctx.parameters["collection_id"]
     with items.reading(ctx.database, READ_SECONDS) as conn:
         row = items.find_collection(conn, collection_id)
@@ -53,12 +58,12 @@ def get_collection_details(ctx: TaskContext) -> Json:
 
 
 def list_items(ctx: TaskContext) -> Json:
-    """Give a page of items, newest first."""
+    """Return a page of items, newest first."""
     return _page(ctx)
 
 
 def query_spatial(ctx: TaskContext) -> Json:
-    """Give a page of items in an area, newest first, or around a point, nearest first with their distance."""
+    """Return a page of items in an area, newest first, or around a point, nearest first with their distance."""
     return _page(ctx)
 
 
@@ -67,17 +72,25 @@ def get_statistics(ctx: TaskContext) -> Json:
     collection_id = ctx.parameters.get("collection_id")
     with items.reading(ctx.database, COUNT_SECONDS) as conn:
         check_collection(conn, collection_id)
-        return {aspect: _most_frequent(conn, aspect, collection_id) for aspect in statistics.ASPECTS}
+        # One row more than is shown tells whether the list is cut.
+        counted = {
+            aspect: statistics.count(conn, aspect, collection_id=collection_id, limit=SHOWN_ROWS + 1)
+            for aspect in statistics.ASPECTS
+        }
+    return {
+        aspect: {"most_frequent": rows[:SHOWN_ROWS], "is_cut": len(rows) > SHOWN_ROWS}
+        for aspect, rows in counted.items()
+    }
 
 
 def check_collection(conn: Connection, collection_id: str | None) -> None:
-    """See that a collection that is named exists. Raises PermanentError (collection_not_found)."""
+    """Raise PermanentError (collection_not_found) if a collection that is named does not exist."""
     if collection_id is not None and items.find_collection(conn, collection_id) is None:
         raise collection_not_found(collection_id, items.list_collection_ids(conn, KNOWN_IDS))
 
 
 def check_area(conn: Connection, search: Json) -> None:
-    """See that a geometry that is given has a meaning as an area. Raises PermanentError (invalid_geometry)."""
+    """Raise PermanentError (invalid_geometry) if the geometry of a search is not valid, as PostGIS judges it."""
     area = filters_of(search).area if "intersects" in search else None
     reason = items.why_invalid(conn, area) if area else None
     if reason:
@@ -95,26 +108,14 @@ def _page(ctx: TaskContext) -> Json:
         with closing(found):
             page, more = fill(found, "item", limit)
     return {
-        "items": [_shown(row) for row in page],
+        # Around a point the sort key is the distance, in metres; otherwise it is a timestamp.
+        "items": [
+            {**row["item"], "distance_m": round(row["key"], 3)} if isinstance(row["key"], float) else row["item"]
+            for row in page
+        ],
         "count": len(page),
         "cursor": cursors.encode(search, [page[-1][name] for name in ("key", "collection", "id")]) if more else None,
     }
-
-
-def _shown(row: Json) -> Json:
-    """Show an item; around a point it tells its distance, in metres."""
-    item: Json = row["item"]
-    return {**item, "distance_m": round(row["key"], 3)} if isinstance(row["key"], float) else item
-
-
-def _most_frequent(conn: Connection, aspect: statistics.Aspect, collection_id: str | None) -> Json:
-    rows = statistics.count(conn, aspect, collection_id=collection_id, limit=SHOWN_ROWS + 1)
-    return {"most_frequent": rows[:SHOWN_ROWS], "is_cut": len(rows) > SHOWN_ROWS}
-
-
-def _collection_line(collection: Json, counted: Json) -> Json:
-    shown = {name: collection.get(name) for name in ("id", "title", "description", "license", "extent")}
-    return {**shown, **_counted(counted)}
 
 
 def _counted(counted: Json) -> Json:

@@ -8,6 +8,6 @@ from services.context import TaskContext
 
 
 def setup(ctx: TaskContext) -> Json:
-    """Apply the migrations that the database does not have; doing it again, or twice at once, changes nothing."""
+    """Apply the migrations that the database lacks; a second run, also at the same time, changes nothing."""
     applied = migrate_all(ctx.settings.postgres_dsn.get_secret_value())
     return {"status": "migrated" if applied.names else "up_to_date", **applied.as_json()}

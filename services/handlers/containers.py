@@ -1,4 +1,4 @@
-"""The handlers of list_container: prefixes says how the container is shared out, list goes through a share."""
+"""The handlers of list_container: one divides the container by folders, the other lists one part."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from services.context import TaskContext
 
 MAX_FOLDERS = 1_000
 MAX_FOLDER_BYTES = 150_000
-"""All of them stand in one result."""
+"""Of the folders' names together: they are in one task's result."""
 PART_FILES = 10_000
+"""Files in one blob of the rest of the list: about 2 MB, which a client can parse at once."""
 CHECK_EVERY = 1_000
 
 
 def prefixes(ctx: TaskContext) -> Json:
-    """Name the folders right below the prefix; None when there are so many that one task goes through all."""
+    """Return the folders directly below the prefix, None if one task lists everything."""
     container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
+    # With a limit one task lists in the order of names: the limit means the first ones.
     if ctx.parameters["limit"]:
         return {"folders": None}
     folders: list[str] = []
@@ -40,7 +42,7 @@ def prefixes(ctx: TaskContext) -> Json:
 
 
 def list_files(ctx: TaskContext) -> Json:
-    """Go through a share of the container. What does not fit into the result is written to blobs, part by part."""
+    """List a part of the container. What does not fit into the result is written to blobs."""
     parts = _Parts(ctx, ctx.parameters["inline_bytes"])
     summary = Summary()
     for number, facts in enumerate(islice(_blobs(ctx), ctx.parameters["limit"])):
@@ -65,18 +67,21 @@ def _blobs(ctx: TaskContext) -> Iterator[BlobFacts]:
 
 
 def _is_hidden(ctx: TaskContext, name: str) -> bool:
-    """Large results and exports are listed where they are asked for alone: this list may be among them."""
+    # Large results and exports are listed only when asked for by their prefix: this very list may be among them.
     container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
     return is_own(ctx.settings, container, name) and not is_own(ctx.settings, container, prefix)
 
 
 @dataclass
 class _Parts:
-    """The list: its beginning stays in the result, the rest goes to blobs of the output container."""
+    """The list: its beginning goes into the result, the rest into blobs of the output container.
+
+    A result that is too large becomes a blob as a whole, and the summary would go with it.
+    """
 
     ctx: TaskContext
     room: int
-    """Bytes that the result has left; none once a blob did not fit."""
+    """Bytes left in the result; 0 once a blob did not fit, so that the list has one beginning and one rest."""
     inline: list[Json] = field(default_factory=list)
     written: list[Json] = field(default_factory=list)
     _held: list[Json] = field(default_factory=list)

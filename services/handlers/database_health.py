@@ -1,4 +1,4 @@
-"""How the database does: connections, locks, bloat, migrations, versions, and the age of the sweep."""
+"""The handler of database_health: connections, locks, bloat, migrations, versions, and the age of the sweep."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ LONG_WAIT_SECONDS = 30
 MANY_DEAD_ROWS = 10_000
 MANY_DEAD_PERCENT = 30
 OLD_TRANSACTIONS = 500_000_000
+"""Autovacuum freezes rows from 200 million on (autovacuum_freeze_max_age); near 2 billion PostgreSQL refuses writes."""
 STALE_SWEEP_SECONDS = 180
 
 
 def database_health(ctx: TaskContext) -> Json:
-    """Measure, and say of each part whether it is ok or needs attention, and why."""
+    """Measure the database, and report of each part whether it is ok or needs attention, and why."""
     with items.reading(ctx.database, READ_SECONDS) as conn:
         server = inventory.one(conn, "server")
         parts = {
@@ -52,13 +53,13 @@ def database_health(ctx: TaskContext) -> Json:
 
 
 def pgstac_version(conn: Connection) -> str | None:
-    """Give the version of pgSTAC."""
+    """Return the version of pgSTAC."""
     version: str | None = inventory.one(conn, "pgstac_version").get("version")
     return version
 
 
 def judge_connections(found: Json, limit: int) -> Json:
-    """Many connections, or a transaction that is open for long, need attention."""
+    """Return the part of connections: many of them, or a transaction that is open for long, need attention."""
     why = []
     if found["server_total"] > MANY_CONNECTIONS * limit:
         why.append(f"{found['server_total']} of {limit} connections of the server are in use.")
@@ -68,14 +69,14 @@ def judge_connections(found: Json, limit: int) -> Json:
 
 
 def judge_locks(waits: list[Json]) -> Json:
-    """Somebody who waits for long needs attention."""
+    """Return the part of locks: a session that waits for long needs attention."""
     long = [wait for wait in waits if wait["seconds"] > LONG_WAIT_SECONDS]
     why = [f"Process {wait['pid']} has waited {wait['seconds']:.0f} s for a lock." for wait in long[:5]]
     return {**_judged(why), "waiting": waits}
 
 
 def judge_bloat(tables: list[Json], transaction_age: int) -> Json:
-    """Tables with many dead rows need attention, and a server that does not come round to freezing old ones."""
+    """Return the part of bloat: many dead rows need attention, and rows that VACUUM has not frozen for long."""
     why = [
         f"{table['schema']}.{table['table']} has {table['dead_rows']:,} dead rows, {table['dead_percent']:g} % of all."
         for table in tables
@@ -88,16 +89,16 @@ def judge_bloat(tables: list[Json], transaction_age: int) -> Json:
 
 
 def judge_migrations(applied: list[str], wanted: list[str]) -> Json:
-    """Migrations that the database does not have need attention."""
+    """Return the part of migrations: those that the database lacks need attention."""
     missing = sorted(set(wanted) - set(applied))
     why = [f"Missing: {', '.join(missing)}. Run python -m repositories.migrate."] if missing else []
     return {**_judged(why), "applied": applied, "missing": missing}
 
 
 def judge_sweep(age_seconds: float) -> Json:
-    """A sweep that has not run for long needs attention."""
+    """Return the part of the sweep: one that has not run for long needs attention."""
     stale = age_seconds > STALE_SWEEP_SECONDS
-    why = ["The sweep has not run for long: no worker runs, or its timer is disabled."] if stale else []
+    why = ["The sweep has not run for a while: no worker is running, or its timer is disabled."] if stale else []
     return {**_judged(why), "age_seconds": round(age_seconds, 1)}
 
 

@@ -1,4 +1,4 @@
-"""The database in figures: tables, catalogue, jobs, and the versions of what it is made of."""
+"""The handlers of get_database_summary and get_postgis_info: the database in figures and versions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SHOWN = 100
 
 
 def get_database_summary(ctx: TaskContext) -> Json:
-    """Count tables of the target schemas, what the catalogue holds, and jobs by status; rows are estimates."""
+    """Count tables of the target schemas, records of the catalog, and jobs by status; rows are estimates."""
     schemas = list(ctx.settings.target_schemas)
-    with items.reading(ctx.database, READ_SECONDS, told_at_once=True) as conn:
+    with items.reading(ctx.database, READ_SECONDS, fail_on_lock=True) as conn:
         server = inventory.one(conn, "server")
         found = inventory.many(conn, "list_tables", schemas=schemas, limit=SHOWN + 1)
         return {
@@ -34,7 +34,7 @@ def get_database_summary(ctx: TaskContext) -> Json:
 
 
 def get_postgis_info(ctx: TaskContext) -> Json:
-    """Give the versions of PostGIS and its libraries, the extensions, and the geometry columns by type."""
+    """Return the versions of PostGIS and its libraries, the extensions, and the geometry columns by type."""
     with items.reading(ctx.database, READ_SECONDS) as conn:
         return {
             **inventory.one(conn, "libraries"),

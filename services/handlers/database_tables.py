@@ -1,4 +1,4 @@
-"""Schemas and tables: what there is, and one table described without reading more of it than its bounds may need."""
+"""The handlers of list_schemas and describe_table: read from PostgreSQL's own tables, not from users' rows."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from services.database_errors import table_locked, table_not_found
 READ_SECONDS = 60
 SHOWN = 500
 KNOWN_TABLES = 5000
-"""Among so many names the one that was meant is looked for."""
+"""Names that are compared with one that does not exist, for "Did you mean ...?"."""
 EXACT_ROWS = 200_000
 EXACT_BYTES = 500_000_000
-"""A table of more rows is not read for its bounds."""
+"""A table with more rows or bytes is not read for its bounds."""
 KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def list_schemas(ctx: TaskContext) -> Json:
-    """Give the schemas that are not PostgreSQL's own, with what they hold; those that jobs load into are targets."""
-    with items.reading(ctx.database, READ_SECONDS, told_at_once=True) as conn:
+    """Return the schemas that are not PostgreSQL's own, with their sizes; those that jobs load into are targets."""
+    with items.reading(ctx.database, READ_SECONDS, fail_on_lock=True) as conn:
+        # One more than is shown tells whether the list is cut.
         found = inventory.many(conn, "list_schemas", limit=SHOWN + 1)
     targets = ctx.settings.target_schemas
     shown = [{**row, "is_target": row["schema"] in targets} for row in found[:SHOWN]]
@@ -38,12 +39,12 @@ def describe_table(ctx: TaskContext) -> Json:
         return _describe(ctx, schema, table)
     except items.TableLocked as exc:
         with items.reading(ctx.database, READ_SECONDS) as conn:
-            holders = features.list_holders(conn, [Table(schema, table)])
-        raise table_locked(schema, table, holders) from exc
+            blockers = features.list_holders(conn, [Table(schema, table)])
+        raise table_locked(schema, table, blockers) from exc
 
 
 def _describe(ctx: TaskContext, schema: str, table: str) -> Json:
-    with items.reading(ctx.database, READ_SECONDS, told_at_once=True) as conn:
+    with items.reading(ctx.database, READ_SECONDS, fail_on_lock=True) as conn:
         found = inventory.one(conn, "find_relation", schema=schema, table=table)
         if not found:
             known = [row["name"] for row in inventory.many(conn, "list_relations", schema=schema, limit=KNOWN_TABLES)]
@@ -63,11 +64,12 @@ def _describe(ctx: TaskContext, schema: str, table: str) -> Json:
 
 
 def _bounds(conn: Connection, schema: str, table: str, column: Json, found: Json) -> Json:
-    """Give a geometry column's bounds in its own CRS, and whether they are of the statistics or of every row."""
+    """Return a geometry column's bounds in its own CRS, and whether they are of the statistics or of every row."""
     if not found["may_read"]:
         return {"bbox": None, "bbox_source": None}
     if found["kind"] in ("r", "m") and found["analyzed"] and column["kind"] == "geometry":
         bbox = _bbox(inventory.one(conn, "estimated_bounds", schema=schema, table=table, column=column["name"]))
+        # A table that was never analyzed, or whose column is all NULL, has no statistics.
         if bbox:
             return {"bbox": bbox, "bbox_source": "statistics"}
     if found["kind"] == "r" and found["estimated_rows"] <= EXACT_ROWS and found["table_bytes"] <= EXACT_BYTES:

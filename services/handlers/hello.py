@@ -1,4 +1,4 @@
-"""Greetings: the handlers of the hello job types."""
+"""The handlers of the hello job types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def hello(ctx: TaskContext) -> Json:
 
 
 def initial_hello(ctx: TaskContext) -> Json:
-    """Greet, by the task's own name."""
+    """Greet in the name of the task."""
     began = time.perf_counter()
     number = ctx.parameters["hello_number"]
     return {
@@ -29,7 +29,7 @@ def initial_hello(ctx: TaskContext) -> Json:
 
 
 def validation(ctx: TaskContext) -> Json:
-    """Check that every greeting was said, and map each answering task to the one that it answers."""
+    """Check that every greeting was said, and map each task of stage 3 to the one that it answers."""
     began = time.perf_counter()
     hellos = ctx.parameters["hellos"]
     said = [hello for hello in hellos if hello["stage1_said"]]

@@ -1,4 +1,4 @@
-"""The light handlers of sync_container: list compares container and catalogue, summarise reports and removes."""
+"""The light handlers of sync_container: one compares container and catalog, one reports and removes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,82 +16,72 @@ from repositories.jobs import progress
 from repositories.storage.blobs import BlobFacts
 from schema.jobs import Json
 from schema.settings import RESULTS
-from services.containers.batches import Batches, SourceFile, chunks, read_batch
+from services.containers.batches import Batches, SourceFile, pages, read_batch
 from services.containers.details import rank
 from services.containers.kinds import is_own, kind_of, kind_of_blob
+from services.containers.sync import BlobCounts, Comparison, FailedBatch
 from services.context import TaskContext
 from services.stac.collections.extent import EXTENTS
 from services.stac.ids import source_item_id
 
 PAGE = 1_000
 SHOWN = 100
-"""Entries that stand in the result; all of them stand in the report's blob."""
-BATCH_FAILED = "Its batch failed after several tries: {message} The next sync_container tries the file again."
-
-
-@dataclass
-class Found:
-    """What a comparison of container and catalogue counted."""
-
-    blobs: int = 0
-    rasters: int = 0
-    vectors: int = 0
-    ignored: int = 0
-    unchanged: int = 0
-    new: int = 0
-    changed: int = 0
+"""Entries in the result; the report's blob has all of them."""
+BATCH_FAILED = "Its batch failed after several attempts: {message} The next sync_container reads the file again."
 
 
 def compare(ctx: TaskContext) -> Json:
-    """List the container, and write batches of the files that the catalogue does not know as they are now."""
+    """List the container, and write batches of the files that the catalog does not have as they are now."""
     prefix = f"{ctx.work_prefix}{ctx.task.attempt:04d}/"
     batches = Batches(ctx.blobs, ctx.settings.work_container, prefix)
-    found, seen = Found(), _Seen()
+    counts, seen = BlobCounts(), _Seen()
     container = ctx.parameters["container"]
     blobs = ctx.blobs.list_blobs(container, ctx.parameters["prefix"])
+    # A sync of the output container would otherwise catalog its own exports.
     listed = (facts for facts in blobs if not is_own(ctx.settings, container, facts.name))
-    for page in chunks(listed, PAGE):
+    for page in pages(listed, PAGE):
         ctx.check()
-        for file in _to_catalogue(ctx, page, found, seen):
+        for file in _new_or_changed(ctx, page, counts, seen):
             batches.add(file)
     batches.close()
     missing = _write_missing(ctx, prefix, seen)
+    # In the transaction that finishes this task, so the table is there before any task of the next stage starts.
     progress.make(ctx.transaction, ctx.job_id)
-    return {"prefix": prefix, "batches": batches.count, "missing": missing, "found": asdict(found)}
+    return Comparison(prefix, batches.count, missing, counts).as_json()
 
 
-def _to_catalogue(ctx: TaskContext, page: list[BlobFacts], found: Found, seen: _Seen) -> Iterator[SourceFile]:
-    files = {source_item_id(ctx.parameters["container"], facts.name): facts for facts in page if _count(found, facts)}
+def _new_or_changed(ctx: TaskContext, page: list[BlobFacts], counts: BlobCounts, seen: _Seen) -> Iterator[SourceFile]:
+    """Count the blobs of a page, and return the files that the catalog does not have as they are now."""
+    container, files = ctx.parameters["container"], {}
+    for facts in page:
+        kind = kind_of_blob(facts)
+        counts.blobs += 1
+        counts.rasters += kind == "raster"
+        counts.vectors += kind == "vector"
+        counts.ignored += kind in ("sidecar", "other")
+        if kind in ("raster", "vector"):
+            files[source_item_id(container, facts.name)] = facts
+    # Ids follow from the blobs' names: a page of items is found by key, and the container is listed once, in order.
     with ctx.database.connection() as conn:
-        known = catalog.find_sources(conn, ctx.parameters["collection_id"], ctx.parameters["container"], list(files))
+        known = catalog.find_sources(conn, ctx.parameters["collection_id"], container, list(files))
     for item_id, facts in files.items():
         seen.add(item_id)
         if item_id not in known:
-            found.new += 1
+            counts.new += 1
         elif known[item_id]["etag"] != facts.etag or rank(known[item_id]["detail"]) < rank("header"):
-            # Of a quick item nobody looked into the file.
-            found.changed += 1
+            # A quick item was made without looking into the file.
+            counts.changed += 1
         else:
-            found.unchanged += 1
+            counts.unchanged += 1
             continue
-        yield SourceFile.of(ctx.parameters["container"], facts)
-
-
-def _count(found: Found, facts: BlobFacts) -> bool:
-    """Count a blob, and tell whether it can be catalogued."""
-    kind = kind_of_blob(facts)
-    found.blobs += 1
-    found.rasters += kind == "raster"
-    found.vectors += kind == "vector"
-    found.ignored += kind in ("sidecar", "other")
-    return kind in ("raster", "vector")
+        yield SourceFile.of(container, facts)
 
 
 @dataclass
 class _Seen:
-    """Which items have a blob: eight bytes for each, so that millions fit.
+    """The items that have a blob: eight bytes for each instead of its name, so that millions fit into memory.
 
-    Two ids that share a digest are one in 10^13 pairs of a million; a gone item would then not be reported.
+    Of a million blobs two share a digest with a chance of 1 in 37 million; a missing item would then not be reported.
     """
 
     _digests: array[int] = field(default_factory=lambda: array("Q"))
@@ -115,12 +105,12 @@ def _digest(item_id: str) -> int:
 
 
 def _write_missing(ctx: TaskContext, prefix: str, seen: _Seen) -> int:
-    """Write the items whose blobs are gone to the work container, in parts, and count them."""
+    """Write the items whose blobs are gone to the work container, in parts, and return their number."""
     given = (ctx.parameters[key] for key in ("collection_id", "container", "prefix"))
     count = 0
     with ctx.database.connection() as conn:
         gone = (one for one in catalog.sources(conn, *given) if one.item_id not in seen)
-        for number, part in enumerate(chunks(gone, PAGE), start=1):
+        for number, part in enumerate(pages(gone, PAGE), start=1):
             ctx.check()
             data = json.dumps([asdict(one) for one in part]).encode()
             ctx.blobs.write(ctx.settings.work_container, _missing_blob(prefix, number), data)
@@ -132,18 +122,26 @@ def _missing_blob(prefix: str, number: int) -> str:
     return f"{prefix}missing-{number:06d}.json"
 
 
-def summarise(ctx: TaskContext) -> Json:
-    """Write the report, and remove the items whose blobs are gone if that was asked for."""
+def summarize(ctx: TaskContext) -> Json:
+    """Write the report, and remove the items whose blobs are gone if that was requested."""
     path, gone = ctx.work_folder / "report.ndjson", ctx.work_folder / "gone.ndjson"
     failed, missing = _Entries(), _Entries()
-    with path.open("w", encoding="utf-8") as report, gone.open("w", encoding="utf-8") as parts:
+    with path.open("w", encoding="utf-8") as report, gone.open("w", encoding="utf-8") as gone_file:
         for entry in _failed_files(ctx):
             report.write(failed.add(entry))
-        for part in _missing(ctx):
-            parts.write(json.dumps([asdict(one) for one in part]) + "\n")
-            for one in part:
-                report.write(missing.add({"code": "blob_gone", "stac_id": one.item_id, "name": one.blob}))
-    report_path = _publish(ctx, path) if failed.more or missing.more else None
+        for number in range(1, -(-ctx.parameters["missing"] // PAGE) + 1):
+            ctx.check()
+            part = ctx.blobs.read(ctx.settings.work_container, _missing_blob(ctx.parameters["prefix"], number))
+            items = json.loads(part)
+            # Kept for _remove, which must not ask storage for them.
+            gone_file.write(json.dumps(items) + "\n")
+            for item in items:
+                report.write(missing.add({"code": "blob_gone", "stac_id": item["item_id"], "name": item["blob"]}))
+    report_path = None
+    if failed.more or missing.more:
+        container, blob = ctx.settings.output_container, f"{RESULTS}{ctx.job_id}-report.ndjson"
+        ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type="application/x-ndjson")
+        report_path = f"{container}/{blob}"
     removed = _remove(ctx, gone) if ctx.parameters["remove_missing"] else 0
     return {
         "failed": failed.count,
@@ -156,7 +154,7 @@ def summarise(ctx: TaskContext) -> Json:
 
 @dataclass
 class _Entries:
-    """Entries of the report: the first of them are shown in the result."""
+    """Entries of the report; the first of them are shown in the result."""
 
     count: int = 0
     shown: list[Json] = field(default_factory=list)
@@ -166,7 +164,7 @@ class _Entries:
         return self.count > len(self.shown)
 
     def add(self, entry: Json) -> str:
-        """Count an entry, and give it as a line."""
+        """Count an entry, and return it as a line of JSON."""
         self.count += 1
         if len(self.shown) < SHOWN:
             self.shown.append(entry)
@@ -178,43 +176,27 @@ def _failed_files(ctx: TaskContext) -> Iterator[Json]:
     for blob in ctx.parameters["failed_blobs"]:
         ctx.check()
         yield from json.loads(ctx.blobs.read(container, blob))
-    for failed in ctx.parameters["failed_batches"]:
+    for failed in map(FailedBatch.from_json, ctx.parameters["failed_batches"]):
         ctx.check()
-        for file in read_batch(ctx.blobs, container, failed["batch"]):
+        for file in read_batch(ctx.blobs, container, failed.batch):
             yield {
                 "name": file.source.blob,
                 "kind": kind_of(file.source.blob),
-                "code": failed["code"],
-                "message": BATCH_FAILED.format(message=failed["message"]),
-                "remediation": failed["remediation"],
+                "code": failed.code,
+                "message": BATCH_FAILED.format(message=failed.message),
+                "remediation": failed.remediation,
             }
 
 
-def _missing(ctx: TaskContext) -> Iterator[list[CatalogedBlob]]:
-    prefix, parts = ctx.parameters["prefix"], -(-ctx.parameters["missing"] // PAGE)
-    for number in range(1, parts + 1):
-        ctx.check()
-        rows = json.loads(ctx.blobs.read(ctx.settings.work_container, _missing_blob(prefix, number)))
-        yield [CatalogedBlob(**row) for row in rows]
-
-
-def _publish(ctx: TaskContext, path: Path) -> str:
-    container, blob = ctx.settings.output_container, f"{RESULTS}{ctx.job_id}-report.ndjson"
-    ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type="application/x-ndjson")
-    return f"{container}/{blob}"
-
-
 def _remove(ctx: TaskContext, gone: Path) -> int:
-    """Remove the items whose blobs are gone, all in the transaction that finishes the task.
-
-    It locks the catalogue, so nothing is fetched from storage meanwhile.
-    """
+    """Remove the items whose blobs are gone in the transaction that finishes the task, and return their number."""
+    # Read from a local file: the catalog stays locked until the commit, so nothing is fetched from storage meanwhile.
     collection, container = ctx.parameters["collection_id"], ctx.parameters["container"]
-    with gone.open(encoding="utf-8") as lines:
-        return catalog.delete_sources(ctx.transaction, collection, container, _parts(ctx, lines), EXTENTS)
 
+    def parts() -> Iterator[list[CatalogedBlob]]:
+        with gone.open(encoding="utf-8") as lines:
+            for line in lines:
+                ctx.check()
+                yield [CatalogedBlob(**row) for row in json.loads(line)]
 
-def _parts(ctx: TaskContext, lines: Iterable[str]) -> Iterator[list[CatalogedBlob]]:
-    for line in lines:
-        ctx.check()
-        yield [CatalogedBlob(**row) for row in json.loads(line)]
+    return catalog.delete_sources(ctx.transaction, collection, container, parts(), EXTENTS)

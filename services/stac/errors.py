@@ -1,4 +1,4 @@
-"""What can be wrong with a question to the catalogue, and what its sender can do about it."""
+"""Errors of requests to the catalog: collections that do not exist, areas that are not valid, ids that are taken."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.names import near_names
 
 
 def collection_not_found(collection_id: str, known: Sequence[str]) -> PermanentError:
-    """Make the error for a collection that the catalogue does not have; `known` are ids that it has."""
+    """Return the error for a collection that does not exist; `known` are ids of collections that do."""
     near = near_names(collection_id, known)
     return PermanentError(
         f"The catalogue has no collection {clip(collection_id)!r}.",
@@ -29,9 +29,9 @@ def item_taken(item_id: str, collection_id: str, other: str) -> PermanentError:
 
 
 def geometry_invalid(reason: str) -> PermanentError:
-    """Make the error for a geometry that is GeoJSON but has no meaning as an area."""
+    """Return the error for a geometry that is GeoJSON but not valid, for example one that crosses itself."""
     return PermanentError(
-        f"intersects is no valid geometry: {reason}.",
+        f"intersects is not a valid geometry: {reason}.",
         remediation="Repair it, for example with ST_MakeValid or shapely.make_valid, and send it again.",
         code="invalid_geometry",
     )

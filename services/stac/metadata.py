@@ -14,7 +14,7 @@ from schema.jobs import Json, Source
 from services.containers.kinds import kind_of
 from services.crs import crs_label
 from services.raster.planning.georeference import source_crs
-from services.raster.source.facts import RasterFacts, describe, facts_of
+from services.raster.source.facts import describe, facts_of
 from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import open_remote
 from services.stac.file_records import has_cog_layout, outline_of_points
@@ -50,13 +50,13 @@ def _raster(label: str, dataset: DatasetReader) -> Json:
         "image_structure": dict(dataset.tags(ns="IMAGE_STRUCTURE")),
         "band_tags": [dict(band.tags) for band in facts.bands],
     }
-    return {"raster": {**describe(facts), **more}, "place": _place(lambda: _outline(label, dataset, facts))}
 
+    def outline() -> Footprint:
+        crs = source_crs(label, facts, None).crs
+        points = outline_of_points(label, dataset, facts, crs)
+        return points or footprint(label, crs, facts.affine, facts.width, facts.height)
 
-def _outline(label: str, dataset: DatasetReader, facts: RasterFacts) -> Footprint:
-    crs = source_crs(label, facts, None).crs
-    points = outline_of_points(label, dataset, facts, crs)
-    return points or footprint(label, crs, facts.affine, facts.width, facts.height)
+    return {"raster": {**describe(facts), **more}, "place": _place(outline)}
 
 
 def _place(outline: Callable[[], Footprint]) -> Json:

@@ -1,4 +1,4 @@
-"""MosaicJSON: which tiles to open for a square of the web map. Pure.
+"""MosaicJSON: which tiles to open for a tile of the web map. Pure.
 
 Format: https://github.com/developmentseed/mosaicjson-spec
 """
@@ -18,13 +18,13 @@ from services.stac.boxes import Bbox
 MERCATOR_EDGE = 85.05
 """Degrees of latitude: the web map ends at 85.051."""
 MAP_TILE = 256
-"""Pixels of a side of a square of the map."""
+"""Pixels of a side of a tile of the web map."""
 _TMS = morecantile.tms.get("WebMercatorQuad")
 
 
 @dataclass(frozen=True)
 class MosaicTile:
-    """A tile, where it lies, and how it is called from where the mosaic is."""
+    """A tile of the raster: its name relative to the mosaic, and where it lies."""
 
     name: str
     bbox: Bbox
@@ -34,16 +34,32 @@ class MosaicTile:
 def make_mosaic(
     name: str, prefix: str, tiles: Sequence[MosaicTile], degrees: float, tile_side: int, data_type: str
 ) -> str:
-    """Write the document. `degrees` is the size of a pixel, `tile_side` the pixels of a tile's longer side.
+    """Return the document as JSON text.
 
-    Squares of the index have about the size of a tile, so that it has few entries for each. What lies beyond the edge
-    of the web map is left out.
+    Parameters
+    ----------
+    name
+        Name of the mosaic.
+    prefix
+        What readers put before the tiles' names to open them.
+    tiles
+        What lies beyond the latitudes of the web map is left out.
+    degrees
+        Size of a pixel, in degrees.
+    tile_side
+        Pixels of a tile's longer side.
+    data_type
+        NumPy's name of the pixels' type.
     """
+    # The index is of the zoom at which a map tile has about the size of a raster tile, so that it has few entries for
+    # each.
     features = [feature for tile in tiles for feature in _features(tile)]
-    maxzoom = _zoom(degrees)
+    # The zoom whose pixels, at the equator, are at most as large as the raster's; 1e-6 keeps rounding out of it.
+    maxzoom = min(int(_TMS.maxzoom), max(0, math.ceil(math.log2(360.0 / MAP_TILE / degrees) - 1e-6)))
     minzoom = max(0, maxzoom - math.ceil(math.log2(max(1.0, tile_side / MAP_TILE))))
     facts = {"name": name, "asset_type": "COG", "asset_prefix": prefix, "data_type": data_type}
     zooms = {"minzoom": minzoom, "maxzoom": maxzoom, "quadkey_zoom": minzoom}
+    # cogeo-mosaic computes bounds from its features, and fails without any.
     if features:
         mosaic = MosaicJSON.from_features(features, **zooms)
     else:
@@ -61,9 +77,3 @@ def _features(tile: MosaicTile) -> Iterator[Json]:
         ring = [[left, south], [right, south], [right, north], [left, north], [left, south]]
         geometry = {"type": "Polygon", "coordinates": [ring]}
         yield {"type": "Feature", "geometry": geometry, "properties": {"path": tile.name}}
-
-
-def _zoom(degrees: float) -> int:
-    """Give the zoom whose pixels are at most as large as the raster's, at the equator."""
-    size = 360.0 / MAP_TILE
-    return min(int(_TMS.maxzoom), max(0, math.ceil(math.log2(size / degrees) - 1e-6)))

@@ -31,7 +31,7 @@ TABLE = {"schema": "app", "table": "tasks", "dead_rows": 50_000, "dead_percent":
         (judge_migrations(["1", "9"], ["1"]), None),
         (judge_migrations(["1"], ["1", "2"]), "Missing: 2. Run python -m repositories.migrate."),
         (judge_sweep(30.0), None),
-        (judge_sweep(600.0), "has not run for long"),
+        (judge_sweep(600.0), "has not run for a while"),
     ],
 )
 def test_each_part_says_whether_it_needs_attention(judged: dict[str, Any], said: str | None) -> None:

@@ -1,4 +1,4 @@
-"""STAC collections: made with the first item. Pure."""
+"""STAC collections: created with their first item. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.stac.collections.extent import UNKNOWN, WORLD
 
 
 def new_collection(collection_id: str, item: Json) -> Json:
-    """Make the collection of a first item."""
+    """Return the collection that a first item creates, with the extent of that item."""
     at = datetime.fromisoformat(item["properties"]["datetime"])
     box = item.get("bbox")
     extent = pystac.Extent(pystac.SpatialExtent([box or WORLD]), pystac.TemporalExtent([[at, at]]))

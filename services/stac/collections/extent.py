@@ -1,4 +1,8 @@
-"""Extents of STAC collections: they grow with each item, and are measured anew where items go or shrink. Pure."""
+"""Extents of STAC collections: they grow with each item, and are measured again where items go or shrink. Pure.
+
+Only the first box and the first interval are computed. Whoever wants to say more than the items do writes further ones,
+which stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,13 @@ from services.stac.boxes import TURN, covers, enclose, flat, union, width
 
 WORLD = [-180.0, -90.0, 180.0, 90.0]
 UNKNOWN = "geostage:unknown"
-"""Marks an extent that is the world because no item says where it lies; STAC wants a box."""
+"""Marks an extent that is the world because no item has a known place; STAC requires a box."""
 _SLACK = 1e-6
-"""Degrees that an edge may be off and still be the same."""
+"""Degrees by which two edges may differ and still be the same."""
 
 
 def grown(extent: Json, item: Json) -> Json:
-    """Give an extent that covers an item too. Further boxes and intervals of it stay as they are."""
+    """Return an extent that covers an item too."""
     spatial, intervals = dict(extent["spatial"]), extent["temporal"]["interval"]
     if item.get("bbox"):
         boxes = [] if spatial.pop(UNKNOWN, False) else spatial["bbox"]
@@ -32,10 +36,10 @@ def grown(extent: Json, item: Json) -> Json:
 
 
 def measured(extent: Json, reaches: Iterable[Reach]) -> Json:
-    """Give the smallest extent around all items of a collection. Further boxes and intervals stay as they are.
+    """Return the smallest extent around all items of a collection.
 
-    Without an item that says where it lies the box is the world, and marked so; without any the interval is open at
-    both ends.
+    If no item has a known place the box is the world, and marked so; without items the interval is open at both ends,
+    which STAC allows.
     """
     found = list(reaches)
     boxes = [reach.box for reach in found if reach.box]
@@ -51,7 +55,7 @@ def measured(extent: Json, reaches: Iterable[Reach]) -> Json:
 
 
 def is_loose(extent: Json, before: Reach, after: Reach | None) -> bool:
-    """Tell whether an extent may be too large once an item lies elsewhere than before; None: it is gone."""
+    """Whether an extent may be too large once an item lies elsewhere than before; `after` is None if it is gone."""
     now = after or Reach(None, None, None)
     return _leaves_time(extent["temporal"]["interval"], before, now) or _leaves_place(extent["spatial"], before, now)
 
@@ -74,7 +78,7 @@ def _leaves_place(spatial: Json, before: Reach, after: Reach) -> bool:
         return True
     if covers((now[0], now[2]), (was[0], was[2])):
         return False
-    # In more than half the world a place that becomes free anywhere may be the widest gap.
+    # In a box of more than half the world, a place that becomes free anywhere may be the widest gap.
     return width((west, east)) > TURN / 2 or _same(was[0], west) or _same(was[2], east)
 
 
@@ -82,8 +86,8 @@ def _same(one: float, other: float) -> bool:
     return abs((one - other + TURN / 2) % TURN - TURN / 2) <= _SLACK
 
 
-def _span(moments: Iterable[datetime]) -> list[str | None]:
-    known = list(moments)
+def _span(datetimes: Iterable[datetime]) -> list[str | None]:
+    known = list(datetimes)
     return [_text(min(known)), _text(max(known))] if known else [None, None]
 
 

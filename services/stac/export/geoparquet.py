@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from schema.jobs import Json
 
+# Readers skip row groups by their statistics, so smaller groups mean less to read; each costs a little overhead.
 GROUP_ROWS = 5_000
 GROUP_BYTES = 16_000_000
 """A row group ends at either."""
@@ -31,8 +32,11 @@ SCHEMA = pa.schema(
         ("geometry", pa.binary()),
     ]
 )
-"""Properties differ from item to item, and the columns must be known before the last item is: `item` holds the item but
-for its geometry, as JSON text, and what is searched by has columns."""
+"""What is searched by has columns; `item` holds the item without its geometry, as JSON text.
+
+stac-geoparquet makes a column of every property. All of them would have to be known before the first row is written,
+which takes a second pass or all items in memory.
+"""
 _GEO = {
     "version": "1.1.0",
     "primary_column": "geometry",
@@ -47,7 +51,7 @@ _GEO = {
 
 
 class ParquetFile:
-    """A file that is written group by group."""
+    """A file that is written row group by row group, so that memory does not grow with the number of items."""
 
     def __init__(self, path: Path) -> None:
         schema = SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
@@ -56,8 +60,8 @@ class ParquetFile:
         self._bytes = 0
 
     def add(self, row: Json) -> None:
-        """Add an item: a row of repositories.items.export."""
-        line = line_of(row)
+        """Write an item: a row of repositories.catalog.items.export."""
+        line = parquet_row(row)
         self._rows.append(line)
         self._bytes += len(line["item"]) + len(line["geometry"])
         if len(self._rows) >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
@@ -74,8 +78,8 @@ class ParquetFile:
         self._rows, self._bytes = [], 0
 
 
-def line_of(row: Json) -> Json:
-    """Give an item as a line of SCHEMA."""
+def parquet_row(row: Json) -> Json:
+    """Return an item as a row of SCHEMA."""
     item = row["item"]
     return {
         "id": item["id"],
@@ -90,17 +94,18 @@ def line_of(row: Json) -> Json:
 
 
 def crs_of(item: Json) -> str | None:
-    """Give the code of an item's CRS: its own, else that of the first asset that has one."""
-    holders = [item.get("properties"), *(item.get("assets") or {}).values()]
-    return next(filter(None, (_code(holder) for holder in holders if isinstance(holder, dict))), None)
+    """Return the code of an item's CRS: its own, else that of the first asset that has one."""
+    parts = [item.get("properties"), *(item.get("assets") or {}).values()]
+    return next(filter(None, (_code(part) for part in parts if isinstance(part, dict))), None)
 
 
 def text_of(value: Any) -> str:
-    """Give a value as JSON text."""
+    """Return a value as JSON text, not limited to ASCII."""
     return json.dumps(value, ensure_ascii=False)
 
 
-def _code(holder: Json) -> str | None:
-    if holder.get("proj:code"):
-        return str(holder["proj:code"])
-    return f"EPSG:{holder['proj:epsg']}" if holder.get("proj:epsg") else None
+def _code(part: Json) -> str | None:
+    # Version 2 of the projection extension has proj:code, version 1 had proj:epsg.
+    if part.get("proj:code"):
+        return str(part["proj:code"])
+    return f"EPSG:{part['proj:epsg']}" if part.get("proj:epsg") else None

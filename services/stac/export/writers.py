@@ -1,7 +1,7 @@
 """Writers: a file of items in one format, written row by row. Each is a context manager over a path.
 
-A row is that of repositories.items.export: `item`, the whole STAC item; `starts_at` and `ends_at`, its times; `wkb`,
-its geometry; xmin to ymax, its bounds.
+A row is one of repositories.catalog.items.export: `item`, the whole STAC item; `starts_at` and `ends_at`, its
+datetimes; `wkb`, its geometry; xmin to ymax, its bounds.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Writer:
         self._path = path
 
     def collection(self, collection: Json) -> None:
-        """Write a collection, before any item; formats of features alone leave it out."""
+        """Write a collection, before any item; formats that hold features only leave it out."""
 
     def begin_items(self) -> None:
-        """Say that no further collection follows."""
+        """End the collections; only items follow."""
 
     def item(self, row: Json) -> None:
         """Write an item."""
@@ -54,6 +54,7 @@ class GeoJsonWriter(Writer):
 
     extension = "geojson"
     media_type = "application/geo+json"
+    # The brackets are written by hand, item by item: a document as one object would hold all items in memory.
     _opening = '{"type": "FeatureCollection", "features": ['
 
     def __enter__(self) -> Self:
@@ -62,7 +63,6 @@ class GeoJsonWriter(Writer):
         return self
 
     def item(self, row: Json) -> None:
-        """See Writer."""
         self._file.write(",\n" if self.count else "\n")
         self._file.write(text_of(row["item"]))
         self.count += 1
@@ -83,30 +83,28 @@ class JsonWriter(GeoJsonWriter):
     _collections = 0
 
     def collection(self, collection: Json) -> None:
-        """See Writer."""
         self._file.write(",\n" if self._collections else "\n")
         self._file.write(text_of(collection))
         self._collections += 1
 
     def begin_items(self) -> None:
-        """End the list of collections."""
         self._file.write('\n], "items": [')
 
 
 class CsvWriter(Writer):
-    """One line an item, with its bounds and the asset that holds its data; UTF-8, and safe to open as a spreadsheet."""
+    """One line for each item, with its bounds and the asset that holds its data; UTF-8, safe for spreadsheets."""
 
     extension = "csv"
     media_type = "text/csv; charset=utf-8"
 
     def __enter__(self) -> Self:
+        # The csv module ends its lines itself; Python would turn each end into a second one on Windows.
         self._file = self._path.open("w", encoding="utf-8", newline="")
         self._lines = csv.DictWriter(self._file, CSV_COLUMNS)
         self._lines.writeheader()
         return self
 
     def item(self, row: Json) -> None:
-        """See Writer."""
         self._lines.writerow({name: as_text(value) for name, value in csv_line(row).items()})
         self.count += 1
 
@@ -117,7 +115,7 @@ class CsvWriter(Writer):
 
 
 class ParquetWriter(Writer):
-    """GeoParquet, see services.stac.export.geoparquet."""
+    """GeoParquet, with the columns of services.stac.export.geoparquet."""
 
     extension = "parquet"
     media_type = "application/vnd.apache.parquet"
@@ -127,7 +125,6 @@ class ParquetWriter(Writer):
         return self
 
     def item(self, row: Json) -> None:
-        """See Writer."""
         self._file.add(row)
         self.count += 1
 
@@ -138,7 +135,7 @@ class ParquetWriter(Writer):
 
 
 def csv_line(row: Json) -> Json:
-    """Give an item as one line of CSV_COLUMNS."""
+    """Return an item as one line of CSV_COLUMNS."""
     item = row["item"]
     properties = item.get("properties") or {}
     assets = item.get("assets") or {}
@@ -159,15 +156,14 @@ def csv_line(row: Json) -> Json:
 
 
 def as_text(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would take for a formula, as OWASP advises ("CSV injection").
-
-    Ids, titles and links are anybody's, and a formula may fetch or send what its reader can see. Numbers stay.
-    """
+    """Return a value with an apostrophe before it if it is text that a spreadsheet would take for a formula."""
+    # Ids, titles and links come from anybody, and a formula may fetch or send what its reader can see:
+    # https://owasp.org/www-community/attacks/CSV_Injection. Who needs them to the letter reads the other formats.
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def data_asset(assets: Mapping[str, Any]) -> str | None:
-    """Choose the asset that holds the data: the first that has this role, else the first of all."""
+    """Return the key of the asset that holds the data: the first with that role, else the first of all."""
     data = (key for key, asset in assets.items() if isinstance(asset, dict) and "data" in (asset.get("roles") or ()))
     return next(data, next(iter(assets), None))
 

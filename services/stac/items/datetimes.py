@@ -14,6 +14,7 @@ TAGS = (
     "PRODUCT_START_TIME", "START_TIME", "TIFFTAG_DATETIME",
 )  # fmt: skip
 """In this order: TIFF's own tag comes last, because converters set it to the time of the conversion."""
+# Years of two centuries only, the same separator twice, and no digit on either side: other runs of digits are no dates.
 _IN_NAME = re.compile(
     r"(?<!\d)(?P<y>(?:19|20)\d\d)(?P<s>[-_.]?)(?P<m>0[1-9]|1[0-2])(?P=s)(?P<d>0[1-9]|[12]\d|3[01])"
     r"(?:[T_-]?(?P<H>[01]\d|2[0-3])[-:]?(?P<M>[0-5]\d)(?:[-:]?(?P<S>[0-5]\d))?(?=\D|$))?(?!\d)"
@@ -35,9 +36,10 @@ def datetime_of(tags: Mapping[str, str], blob: str, last_modified: str | None, n
 
     `tags` are GDAL's metadata items of the dataset; `last_modified` is the blob's, ISO 8601.
     """
-    found = _first(tags.get(name) or tags.get(name.lower()) for name in TAGS)
-    if found:
-        return ItemDatetime(found, "metadata")
+    for name in TAGS:
+        text = tags.get(name) or tags.get(name.lower())
+        if text and (found := parse(text)):
+            return ItemDatetime(found, "metadata")
     named = _in_name(blob)
     if named:
         return ItemDatetime(named, "file_name")
@@ -59,11 +61,6 @@ def parse(text: str) -> datetime | None:
 def _time(parts: Iterable[str]) -> datetime:
     year, month, day, hour, minute, second = (int(part) for part in parts)
     return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-
-
-def _first(texts: Iterable[str | None]) -> datetime | None:
-    found = (parse(text) for text in texts if text)
-    return next((at for at in found if at), None)
 
 
 def _in_name(blob: str) -> datetime | None:

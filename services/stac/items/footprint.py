@@ -1,4 +1,4 @@
-"""Footprints: where on Earth a file lies, right across the antimeridian and at the poles. Pure.
+"""Footprints: where on Earth a file lies, also across the antimeridian and at the poles. Pure.
 
 RFC 7946, section 3.1.9: what crosses the antimeridian is cut there; 5.2: its bounding box has west > east.
 """
@@ -24,10 +24,11 @@ from services.raster.planning.georeference import Points, places, pole_inside
 from services.stac.boxes import enclose
 
 EDGE_POINTS = 33
+"""Points along each edge: in degrees the edges of a projected grid are curved."""
 HALF_TURN = 180.0
-"""What is wider may be cut at the antimeridian, and then its geometry has not the bounds of its bbox."""
+"""Degrees. What is wider may be cut at the antimeridian, and then the bounds of its geometry are not its bbox."""
 _STRAIGHT = 1e-8
-"""Degrees that a point may be off a straight line to be left out of it: a millimetre."""
+"""Degrees by which a point may be off a straight line and still be left out of it: a millimetre."""
 _DIGITS = 9
 """A tenth of a millimetre on the ground."""
 _CORNERS = 3
@@ -44,7 +45,24 @@ class Footprint:
 
 
 def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> Footprint:
-    """Give the outline of a grid. Raises PermanentError where its coordinates lie nowhere on Earth."""
+    """Return the outline of a grid.
+
+    Parameters
+    ----------
+    label
+        Name of the file in messages.
+    crs
+        CRS of the grid: geographic or projected.
+    affine
+        Maps (column, row) to coordinates of the CRS, in its units.
+    width, height
+        Columns and rows.
+
+    Raises
+    ------
+    PermanentError
+        not_on_earth: no part of it lies on Earth. crs_not_transformable: the CRS does not lead to WGS 84.
+    """
     to_geographic = transformer_between(label, crs, WGS84)
     ring = _unwrapped_ring(affine, width, height, to_geographic)
     if len(ring) < _CORNERS:
@@ -52,6 +70,7 @@ def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> 
     pole = pole_inside(width, height, affine, to_geographic)
     if pole:
         ring = _over_pole(ring, pole)
+    # Near a pole or the edge of a projection the ring may cross itself.
     drawn = Polygon(ring)
     outline = drawn if drawn.is_valid else make_valid(drawn)
     on_earth = _wrapped(outline)
@@ -61,11 +80,27 @@ def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> 
 
 
 def extent_footprint(label: str, crs: CRS, bounds: tuple[float, float, float, float]) -> Footprint:
-    """Give the outline of an extent in a CRS: left, bottom, right, top. A point, or a line along an axis, is widened.
+    """Return the outline of an extent.
 
-    Raises PermanentError where the CRS has no way to WGS 84, or none from there.
+    The extent is treated as a grid of one cell, so that curved edges, the antimeridian and the poles come out as those
+    of rasters do.
+
+    Parameters
+    ----------
+    label
+        Name of the file in messages.
+    crs
+        CRS of the extent.
+    bounds
+        Left, bottom, right, top in units of the CRS; in degrees, right may exceed 180.
+
+    Raises
+    ------
+    PermanentError
+        What `footprint` raises.
     """
     left, bottom, right, top = bounds
+    # A point, or a line along an axis, has no area that a polygon could outline: a tenth of a metre is added.
     least = 1e-6 if crs.is_geographic else 0.1
     across, down = max(right - left, least), max(top - bottom, least)
     corner = (left + right - across) / 2, (bottom + top + down) / 2
@@ -73,7 +108,7 @@ def extent_footprint(label: str, crs: CRS, bounds: tuple[float, float, float, fl
 
 
 def joined(footprints: Sequence[Footprint]) -> Footprint:
-    """Give the outline of several together."""
+    """Return the outline of several together."""
     if len(footprints) == 1:
         return footprints[0]
     parts = [part for one in footprints for part in _polygons(shape(one.geometry))]
@@ -83,19 +118,22 @@ def joined(footprints: Sequence[Footprint]) -> Footprint:
 
 
 def _unwrapped_ring(affine: Affine, width: int, height: int, to_geographic: Transformer) -> Points:
-    """Give the outline as longitudes and latitudes, with longitudes that run on past 180."""
+    """Return the outline as an array (n, 2) of longitudes and latitudes; longitudes run on past 180.
+
+    Points that cannot be transformed are left out.
+    """
     along = np.linspace(0.0, 1.0, EDGE_POINTS)[:-1]
     zeros = np.zeros_like(along)
     cols = np.concatenate([along, zeros + 1, 1 - along, zeros]) * width
     rows = np.concatenate([zeros, along, zeros + 1, 1 - along]) * height
     lon, lat = (np.asarray(v) for v in to_geographic.transform(*places(affine, cols, rows)))
     known = np.isfinite(lon) & np.isfinite(lat)
-    # Rows of a world raster may end a little beyond the pole.
+    # The outermost rows of a global raster may end slightly beyond the pole.
     return np.column_stack([np.unwrap(lon[known], period=360.0), np.clip(lat[known], -90.0, 90.0)])
 
 
 def _over_pole(ring: Points, pole: int) -> Points:
-    """Turn a ring around a pole into the outline of all that lies between it and the pole."""
+    """Return the outline of all that lies between a ring around a pole and the pole: 90 N for 1, 90 S for -1."""
     around = ring[np.argsort((ring[:, 0] + 180.0) % 360.0)]
     lon = (around[:, 0] + 180.0) % 360.0 - 180.0
     seam = float(np.interp(180.0, [lon[-1], lon[0] + 360.0], [around[-1, 1], around[0, 1]]))
@@ -104,13 +142,13 @@ def _over_pole(ring: Points, pole: int) -> Points:
 
 
 def _wrapped(outline: Any) -> Polygon | MultiPolygon:
-    """Cut an outline at the antimeridian and bring its parts to longitudes from -180 to 180."""
+    """Return an outline cut at the antimeridian, its parts moved to longitudes from -180 to 180."""
     west, _, east, _ = outline.bounds
     parts = []
     for turn in range(int(np.floor((west + 180.0) / 360.0)), int(np.ceil((east - 180.0) / 360.0)) + 1):
         part = outline.intersection(box(-180.0 + 360.0 * turn, -90.0, 180.0 + 360.0 * turn, 90.0))
         parts += _polygons(translate(part, xoff=-360.0 * turn))
-    # Points along straight edges were needed to bend the others.
+    # Points along edges that turned out straight are not needed any more.
     found = _polygons(unary_union(parts).simplify(_STRAIGHT))
     return found[0] if len(found) == 1 else MultiPolygon(found)
 
@@ -122,7 +160,9 @@ def _polygons(geometry: Any) -> list[Polygon]:
 
 
 def _bbox(outline: Any, on_earth: Any, *, everywhere: bool) -> tuple[float, float, float, float]:
-    """Give the bounds of the geometry as it is written; one that is cut has them from before the cut."""
+    """Return the bbox: the bounds of the geometry as written, or from before the cut if it was cut."""
+    # SQL reads an item's bounds from its geometry, which is faster than its bbox, unless it is wider than half the
+    # world: so up to there both must be exactly equal.
     west, south, east, north = (float(v) for v in on_earth.bounds)
     if east - west > HALF_TURN:
         west, _, east, _ = (float(v) for v in outline.bounds)

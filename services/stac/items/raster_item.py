@@ -1,4 +1,4 @@
-"""STAC items of rasters: what the file's header says, and its pixels where they were read. Pure.
+"""STAC items of rasters: what the file's header says, and statistics where its pixels were read. Pure.
 
 Raster v2 has no class in pystac's packages (theirs writes v1's raster:bands): its fields are written here, within the
 `bands` of STAC 1.1.
@@ -7,7 +7,6 @@ Raster v2 has no class in pystac's packages (theirs writes v1's raster:bands): i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pystac
 from affine import Affine
@@ -26,6 +25,7 @@ COG_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 COG_TITLE = "Cloud Optimized GeoTIFF"
 TIFF_TYPE = "image/tiff; application=geotiff"
 TIFF_TITLE = "GeoTIFF"
+# GDAL's complex types by the names of STAC's data_type.
 _DATA_TYPES = {"complex_int16": "cint16", "complex64": "cfloat32", "complex128": "cfloat64"}
 
 
@@ -37,13 +37,25 @@ class RasterContent:
     statistics: RasterStatistics | None = None
     """None where the header alone was read."""
     outline: Footprint | None = None
-    """Where it lies, if it has control points in the place of a geotransform."""
+    """Where it lies, if it has ground control points instead of a geotransform."""
 
 
 def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
-    """Describe a raster. Raises PermanentError or ValueError for one that has no place on Earth."""
+    """Return the item of a raster.
+
+    Raises
+    ------
+    PermanentError
+        Its coordinates lie nowhere on Earth.
+    ValueError
+        It has no CRS or neither geotransform nor outline; callers have checked that.
+    """
     facts = raster.facts
-    crs = _crs_of(file, raster)
+    # An output was written with a CRS and a geotransform; it is read back, so this holds whatever was asked for.
+    placed = raster.outline or facts.georeference in ("north_up", "rotated")
+    if facts.crs_wkt is None or not placed:
+        raise ValueError(f"{file.href} has no place on Earth")
+    crs = CRS.from_wkt(facts.crs_wkt)
     outline = raster.outline or footprint(file.source, crs, facts.affine, facts.width, facts.height)
     item = new_item(file, outline)
     item.assets[ASSET].extra_fields |= _fields(raster)
@@ -57,14 +69,6 @@ def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
         _render(item, facts, raster.statistics)
     item.stac_extensions.append(RASTER_SCHEMA)
     return item
-
-
-def _crs_of(file: StoredFile, raster: RasterContent) -> CRS:
-    # An output was written with a CRS and a geotransform; it is read back, so this holds whatever was asked for.
-    placed = raster.outline or raster.facts.georeference in ("north_up", "rotated")
-    if raster.facts.crs_wkt is None or not placed:
-        raise ValueError(f"{file.href} has no place on Earth")
-    return CRS.from_wkt(raster.facts.crs_wkt)
 
 
 def _fields(raster: RasterContent) -> Json:
@@ -103,25 +107,25 @@ def _statistics(seen: BandStatistics) -> Json:
 
 
 def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
-    """Give left, bottom, right, top of a grid, in its CRS."""
+    """Return left, bottom, right, top of a grid, in the units of its CRS; `affine` maps columns and rows to them."""
     corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
     xs, ys = [x for x, _ in corners], [y for _, y in corners]
     return [min(xs), min(ys), max(xs), max(ys)]
 
 
 def _render(item: pystac.Item, facts: RasterFacts, statistics: RasterStatistics) -> None:
+    # A viewer maps the first three bands to red, green and blue.
     shown = [band for band in statistics.bands[:3] if band.minimum is not None]
     ranges = [[plain_number(band.minimum), plain_number(band.maximum)] for band in shown]
+    # A palette says itself how values are shown; an infinite minimum or maximum has no number in JSON.
+    finite = all(isinstance(value, (int, float)) for pair in ranges for value in pair)
+    is_shown = bool(ranges) and finite and not facts.palette
     render = Render({})
     render.apply(
         assets=[ASSET],
         title="Default",
-        rescale=None if facts.palette or not _finite(ranges) else ranges,  # type: ignore[arg-type]
+        rescale=ranges if is_shown else None,  # type: ignore[arg-type]
         colormap={str(value): list(color) for value, color in facts.palette} or None,
         nodata=plain_number(facts.nodata),
     )
     RenderExtension.ext(item, add_if_missing=True).apply({"default": render})
-
-
-def _finite(ranges: list[list[Any]]) -> bool:
-    return bool(ranges) and all(isinstance(value, (int, float)) for pair in ranges for value in pair)

@@ -1,7 +1,7 @@
 """STAC items of vector files: their layers, columns and extent. Pure.
 
-The table extension describes one table: where a file has several layers, its columns are those of the first, its rows
-those of all, and `geostage:layers` tells of each.
+The table extension describes one table. If a file has several layers, the columns are those of the first, the rows are
+those of all, and `geostage:layers` describes each.
 """
 
 from __future__ import annotations
@@ -27,24 +27,27 @@ class LayerContent:
 
     name: str
     rows: int
-    kinds: dict[str, int]
+    geometry_types: dict[str, int]
     """Rows by geometry type; "" for null."""
     columns: tuple[tuple[str, str], ...]
     """Name and type; without the geometry."""
     crs: CRS
     crs_label: str
     bounds: tuple[float, float, float, float]
-    """In its CRS; east is beyond 180 degrees across the antimeridian."""
+    """Left, bottom, right, top in its CRS; in degrees, right exceeds 180 across the antimeridian."""
     outline: Footprint
 
 
 def make_vector_item(file: StoredFile, layers: list[LayerContent]) -> pystac.Item:
-    """Describe a file of features; there is a layer at least."""
+    """Return the item of a vector file with one layer or more."""
     item = new_item(file, joined([layer.outline for layer in layers]))
     item.properties["geostage:layers"] = [describe_layer(layer) for layer in layers[:MAX_LAYERS]]
     first = layers[0]
     table = TableExtension.ext(item, add_if_missing=True)
-    table.columns = [Column(column) for column in _columns(first)]
+    kinds = sorted(kind for kind in first.geometry_types if kind)
+    geometry = {"name": GEOMETRY, "type": kinds[0] if len(kinds) == 1 else "Geometry"}
+    columns = [geometry, *({"name": name, "type": kind} for name, kind in first.columns[:MAX_COLUMNS])]
+    table.columns = [Column(column) for column in columns]
     table.row_count = sum(layer.rows for layer in layers)
     table.primary_geometry = GEOMETRY
     if len({layer.crs_label for layer in layers}) == 1:
@@ -53,17 +56,11 @@ def make_vector_item(file: StoredFile, layers: list[LayerContent]) -> pystac.Ite
 
 
 def describe_layer(layer: LayerContent) -> Json:
-    """Give a layer as it is reported."""
+    """Return a layer as `geostage:layers` lists it."""
     return {
         "name": layer.name,
         "row_count": layer.rows,
-        "geometry_types": {kind or "null": number for kind, number in sorted(layer.kinds.items())},
+        "geometry_types": {kind or "null": number for kind, number in sorted(layer.geometry_types.items())},
         "crs": layer.crs_label,
         "column_count": len(layer.columns),
     }
-
-
-def _columns(layer: LayerContent) -> list[Json]:
-    kinds = sorted(kind for kind in layer.kinds if kind)
-    geometry = {"name": GEOMETRY, "type": kinds[0] if len(kinds) == 1 else "Geometry"}
-    return [geometry, *({"name": name, "type": kind} for name, kind in layer.columns[:MAX_COLUMNS])]

@@ -1,4 +1,7 @@
-"""Layers of a vector file, read for its record: each is passed over once."""
+"""Layers of a vector file, read for its record: one pass over each.
+
+Headers are not relied on: their extents and counts may be out of date (GeoPackage), and half of the formats have none.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from services.crs import crs_label, parse_layer_crs
 from services.raster.errors import check_disk
 from services.stac.items.footprint import extent_footprint
 from services.stac.items.vector_item import LayerContent
-from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers.extent import Extent, extent_of, shorter_bounds
 from services.vector.readers.source_layer import SourceLayer
@@ -28,7 +30,7 @@ DISK_FACTOR = 3
 
 @dataclass(frozen=True)
 class ReadLayer:
-    """A layer as it was read, before anything was made of it."""
+    """A layer as it was read."""
 
     layer: SourceLayer
     extent: Extent
@@ -50,23 +52,24 @@ def read_layers(
     check_disk(work_folder, DISK_FACTOR * source.size)
     with tempfile.TemporaryDirectory(dir=work_folder) as name:
         folder = Path(name)
+        # Not into the cache of sources, which the files of a large container would flush.
         fetch_to(blobs, source, parts, folder, check=check, look=look)
-        return [_read(folder, origin, check) for origin in source_layers.choose(folder, EVERY_LAYER, parts)]
-
-
-def _read(folder: Path, origin: Origin, check: Callable[[], None]) -> ReadLayer:
-    read = source_layers.open_origin if origin.file_format.chunking == "blob" else source_layers.open_geometries
-    with read(folder, origin, EVERY_LAYER, check) as (layer, batches):
-        return ReadLayer(layer, extent_of(batches, check))
+        layers = []
+        for origin in source_layers.choose(folder, EVERY_LAYER, parts):
+            whole = origin.file_format.chunking == "blob"
+            read = source_layers.open_origin if whole else source_layers.open_geometries
+            with read(folder, origin, EVERY_LAYER, check) as (layer, batches):
+                layers.append(ReadLayer(layer, extent_of(batches, check)))
+        return layers
 
 
 def contents_of(label: str, layers: list[ReadLayer]) -> list[LayerContent]:
-    """Place the layers on Earth; those without geometries are left out.
+    """Return the layers with their places on Earth; those without geometries are left out.
 
     Raises
     ------
     PermanentError
-        No layer has a geometry, or one has no CRS, or lies nowhere.
+        No layer has a geometry, or one has no CRS or lies nowhere on Earth.
     """
     placed = [content for read in layers if (content := place(label, read))]
     if not placed:
@@ -79,7 +82,7 @@ def contents_of(label: str, layers: list[ReadLayer]) -> list[LayerContent]:
 
 
 def place(label: str, read: ReadLayer) -> LayerContent | None:
-    """Place a layer on Earth; None when it has no geometry. Raises PermanentError."""
+    """Return a layer with its place on Earth, None if it has no geometry. Raises PermanentError."""
     if read.extent.bounds is None:
         return None
     crs = parse_layer_crs(read.layer.crs)
@@ -87,7 +90,7 @@ def place(label: str, read: ReadLayer) -> LayerContent | None:
     return LayerContent(
         name=read.layer.name,
         rows=read.extent.rows,
-        kinds=dict(read.extent.geometry_types),
+        geometry_types=dict(read.extent.geometry_types),
         columns=columns_of(read.layer),
         crs=crs,
         crs_label=crs_label(crs),
@@ -97,12 +100,12 @@ def place(label: str, read: ReadLayer) -> LayerContent | None:
 
 
 def columns_of(layer: SourceLayer) -> tuple[tuple[str, str], ...]:
-    """Give the columns' names and types, in Arrow's words."""
+    """Return the columns' names and Arrow types."""
     return tuple((name, str(kind)) for name, kind in layer.fields)
 
 
 def describe_read(read: ReadLayer) -> Json:
-    """Give a layer as extract_metadata reports it."""
+    """Return a layer as extract_metadata reports it."""
     kinds = {kind or "null": number for kind, number in sorted(read.extent.geometry_types.items())}
     return {
         "name": read.layer.name,

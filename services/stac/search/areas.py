@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from schema.jobs import Json
 
 METRES_PER_DEGREE = 110_500.0
-"""Less than a degree of latitude or of the equator measures, so that boxes around circles are never too small."""
+"""Less than a degree of latitude (110,574 m at the least) or of the equator (111,320 m) measures on WGS 84, so that
+boxes around circles are never too small."""
 HALF_WAY_ROUND = 20_037_600.0
-"""Metres; no two places are farther apart."""
+"""Metres; no two places on Earth are farther apart."""
+# A box is only a first filter, the distance decides: 1 % more is cheaper than a place that is missed by rounding.
 _MARGIN = 1.01
 Box = tuple[float, float, float, float]
 """West, south, east, north; west is never beyond east."""
 
 
 def boxes_of(bbox: Sequence[float]) -> list[Box]:
-    """Cut a bbox of 4 or 6 numbers, heights left out: one box, or two where it crosses the antimeridian."""
+    """Return a bbox of 4 or 6 numbers as boxes without heights: two where it crosses the antimeridian, else one."""
     west, south, east, north = (bbox[0], bbox[1], bbox[3], bbox[4]) if len(bbox) == 6 else bbox
     if west <= east:
         return [(west, south, east, north)]
@@ -25,7 +27,7 @@ def boxes_of(bbox: Sequence[float]) -> list[Box]:
 
 
 def boxes_around(longitude: float, latitude: float, metres: float) -> list[Box]:
-    """Give boxes that hold all that lies within a distance of a point; over a pole they go all the way round."""
+    """Return boxes that hold all that lies within a distance of a point; around a pole they span all longitudes."""
     reach = metres / METRES_PER_DEGREE * _MARGIN
     south, north = max(latitude - reach, -90.0), min(latitude + reach, 90.0)
     narrowest = math.cos(math.radians(min(abs(latitude) + reach, 90.0)))
@@ -36,13 +38,14 @@ def boxes_around(longitude: float, latitude: float, metres: float) -> list[Box]:
 
 
 def geojson_of(boxes: Sequence[Box]) -> Json:
-    """Give boxes as one geometry; a box without height or width is a line or a point, since it has no inside."""
+    """Return boxes as one GeoJSON geometry."""
     shapes = [_shape(box) for box in boxes]
     return shapes[0] if len(shapes) == 1 else {"type": "GeometryCollection", "geometries": shapes}
 
 
 def _shape(box: Box) -> Json:
     west, south, east, north = box
+    # A polygon without height or width has no inside, and PostGIS calls it invalid.
     if west == east and south == north:
         return {"type": "Point", "coordinates": [west, south]}
     if west == east or south == north:

@@ -14,19 +14,22 @@ _OPEN = ("", "..")
 
 
 def interval_of(text: str) -> tuple[str, str]:
-    """Give both ends, inclusive, as PostgreSQL reads them. Raises ValueError, which says what is wrong."""
+    """Return both ends, inclusive, as PostgreSQL reads them.
+
+    Raises ValueError, whose message follows the name of the parameter.
+    """
     first, slash, last = text.partition("/")
     if slash and first in _OPEN and last in _OPEN:
         raise ValueError("is open at both ends; leave it out instead")
-    earliest = None if slash and first in _OPEN else _moments(first)[0]
-    latest = None if slash and last in _OPEN else _moments(last if slash else first)[1]
+    earliest = None if slash and first in _OPEN else _ends(first)[0]
+    latest = None if slash and last in _OPEN else _ends(last if slash else first)[1]
     if earliest and latest and latest < earliest:
         raise ValueError("ends before it begins")
     return earliest.isoformat() if earliest else "-infinity", latest.isoformat() if latest else "infinity"
 
 
-def _moments(text: str) -> tuple[datetime, datetime]:
-    """Read an instant, or a day as its first and last microsecond, in UTC."""
+def _ends(text: str) -> tuple[datetime, datetime]:
+    """Return an instant twice, or a day's first and last microsecond, in UTC."""
     try:
         if _DAY.fullmatch(text):
             day = datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -35,5 +38,5 @@ def _moments(text: str) -> tuple[datetime, datetime]:
             at = datetime.fromisoformat(text.upper()).astimezone(UTC)
             return at, at
     except (ValueError, OverflowError) as exc:
-        raise ValueError(f"holds {text}, which no calendar has") from exc
-    raise ValueError(f"holds {clip(text)!r}, which is no day and no RFC 3339 time. {DATETIME_HELP}")
+        raise ValueError(f"holds {text}, which is not a date of the calendar") from exc
+    raise ValueError(f"holds {clip(text)!r}, which is neither a day nor a time as RFC 3339 writes it. {DATETIME_HELP}")

@@ -1,4 +1,4 @@
-"""Filters: which of a job's parameters say what is searched for, and what they mean to the catalogue. Pure."""
+"""Filters: which of a job's parameters say what is searched for, and what they mean to the catalog. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _NAMES = ("collection_id", "bbox", "datetime", "intersects", "point", "distance_
 
 
 def search_of(parameters: Json) -> Json:
-    """Give what makes a search this one and no other; the size of its pages does not."""
+    """Return the parameters that identify a search; the size of its pages is not among them."""
     return {name: parameters[name] for name in _NAMES if parameters.get(name) is not None}
 
 
 def place_kinds(search: Json) -> tuple[str, str, str]:
-    """Name the parts of a place in the order of a search's items: nearest first, or newest first."""
+    """Return the kinds of a place's parts, in the order that items are sorted by: nearest first, or newest first."""
     return ("distance" if "point" in search else "time", "id", "id")
 
 
 def filters_of(search: Json) -> Filters:
-    """Say a search in the catalogue's terms."""
+    """Return the filters of a search."""
     earliest, latest = interval_of(search["datetime"]) if "datetime" in search else (None, None)
     longitude, latitude = search.get("point", (None, None))
     return Filters(

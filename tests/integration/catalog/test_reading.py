@@ -52,7 +52,7 @@ def test_the_limits_of_a_reader_end_with_it(without_pgstac: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told_at_once", "error", "code"),
+    ("fail_on_lock", "error", "code"),
     [(True, items.TableLocked, "table_locked"), (False, TransientError, "database_busy")],
 )
 def test_a_lock_fails_for_good_only_who_asked_about_the_table_itself(
@@ -60,7 +60,7 @@ def test_a_lock_fails_for_good_only_who_asked_about_the_table_itself(
     without_pgstac: Database,
     monkeypatch: pytest.MonkeyPatch,
     *,
-    told_at_once: bool,
+    fail_on_lock: bool,
     error: type[GeostageError],
     code: str,
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_lock_fails_for_good_only_who_asked_about_the_table_itself(
         holder.execute("LOCK TABLE geo.tiles IN ACCESS EXCLUSIVE MODE")
         with (
             pytest.raises(error) as raised,
-            items.reading(without_pgstac, 5, told_at_once=told_at_once) as conn,
+            items.reading(without_pgstac, 5, fail_on_lock=fail_on_lock) as conn,
         ):
             conn.execute("SELECT count(*) FROM geo.tiles")
     assert raised.value.error_code == code

@@ -107,7 +107,7 @@ def test_an_item_that_was_made_anew_meanwhile_is_not_removed(
     world.put("back.geojson")
     world.sync()
     del world.blobs.containers[CONTAINER]["back.geojson"]
-    happens_before(monkeypatch, sync, "summarise", come_back)
+    happens_before(monkeypatch, sync, "summarize", come_back)
     assert figures(world.sync(remove_missing=True), "missing", "removed") == [1, 0]
     assert set(world.items()) == {"back.geojson"}
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from repositories.storage.blobs import BlobFacts
 from repositories.storage.fake_blobs import FakeBlobs
-from services.containers.batches import MAX_BYTES, MAX_FILES, Batches, SourceFile, batch_blob, chunks, read_batch
+from services.containers.batches import MAX_BYTES, MAX_FILES, Batches, SourceFile, batch_blob, pages, read_batch
 from services.containers.listing import MAX_EXTENSIONS, Summary, describe
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
@@ -61,7 +61,7 @@ def test_batches_hold_every_file_once_and_keep_their_limits(files: list[tuple[st
 
 
 @given(st.lists(st.integers()), st.integers(1, 10))
-def test_chunks_are_the_things_in_order(things: list[int], size: int) -> None:
-    made = list(chunks(things, size))
-    assert [one for chunk in made for one in chunk] == things
-    assert all(len(chunk) == size for chunk in made[:-1])
+def test_pages_are_the_things_in_order(things: list[int], size: int) -> None:
+    made = list(pages(things, size))
+    assert [one for page in made for one in page] == things
+    assert all(len(page) == size for page in made[:-1])
