@@ -32,9 +32,9 @@ COMMANDS = {
     "follow": ("jobs", "follow a job to its end"),
     "cancel": ("jobs", "cancel a job"),
     "retry": ("jobs", "try a failed job again"),
-    "explain": ("jobs", "tell why a job is where it is"),
+    "explain": ("jobs", "show why a job is where it is, and what would help"),
     "types": ("types", "list the job types, or the parameters of one"),
-    "health": ("health", "tell whether the deployment can work"),
+    "health": ("health", "check whether the deployment can work"),
 }
 """By name the module of geostage_client.commands, which is imported only when it is asked for: the Azure SDK alone
 takes half a second. And what the command does."""
@@ -164,7 +164,9 @@ def _add_files(name: str, parser: ArgumentParser) -> None:
     )
     if name == "load":
         parser.add_argument("--table", metavar="T", help="name of the table; by default made of the file's name")
-        parser.add_argument("--dry-run", action="store_true", help="only look at the file, and tell what would be done")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only look at the file, and report what would be done"
+        )
     job_type = "process_vector" if name == "load" else "process_raster"
     parser.add_argument(
         "--option", metavar="K=V", action="append", default=[], help=f"a parameter of {job_type}; may be repeated"

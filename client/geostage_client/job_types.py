@@ -11,6 +11,8 @@ from geostage_client.parameters import choices_of
 
 Json = dict[str, Any]
 HEADERS = ("parameter", "type", "default", "meaning")
+MAX_TYPE = 40
+"""Characters of a type that a column has room for."""
 
 
 def parameter_rows(schema: Json) -> list[tuple[str, str, str, str]]:
@@ -18,15 +20,15 @@ def parameter_rows(schema: Json) -> list[tuple[str, str, str, str]]:
     required = schema.get("required", [])
     properties = schema.get("properties", {})
     names = [*(name for name in properties if name in required), *(name for name in properties if name not in required)]
-    return [
-        (
-            name,
-            type_of(properties[name], schema),
-            "required" if name in required else _default(properties[name]),
-            " ".join(str(properties[name].get("description", "")).split()),
-        )
-        for name in names
-    ]
+    return [(name, *_row(properties[name], schema, required=name in required)) for name in names]
+
+
+def _row(schema: Json, root: Json, *, required: bool) -> tuple[str, str, str]:
+    """Return type, default and meaning; a long list of choices goes to the meaning."""
+    kind, meaning = type_of(schema, root), " ".join(str(schema.get("description", "")).split())
+    if len(kind) > MAX_TYPE:
+        kind, meaning = "choice", f"{meaning} One of: {kind.replace(' | ', ', ')}.".strip()
+    return kind, "required" if required else _default(schema), meaning
 
 
 def type_of(schema: Json, root: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -150,6 +151,8 @@ class Uploads:
 
 def _open(storage: Storage, block_bytes: int) -> tuple[str, BlobServiceClient]:
     """Return the account's address for messages, and its client."""
+    # Without a handler Python prints the SDK's warnings, pages of credentials that were tried, before our error.
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
     options = {"max_block_size": block_bytes, "max_single_put_size": BLOCK_BYTES, **QUICK}
     try:
         if storage.connection_string:

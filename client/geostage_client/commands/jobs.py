@@ -71,7 +71,7 @@ def cancel(session: Session, options: Namespace) -> int:
 
 
 def explain(session: Session, options: Namespace) -> int:
-    """Tell why a job is where it is."""
+    """Show why a job is where it is."""
     said = session.api.get(job_path(options.job_id, "explain"))
     session.output.document({"explain": said})
     session.output.field("job", f"{said['job_id']} {said['status']}")

@@ -65,17 +65,27 @@ def _run(session: Session, options: Namespace, kind: Kind, fixed: Json) -> int:
             remedy="--container and --blob name the blob, --table the table; --dry-run only looks.",
         )
     loads = [Load(source, options.container, _blob_name(options.blob or source.blob)) for source in sources]
-    with Uploads(session.connection, max(source.size for source in sources)) as uploads:
-        for one in loads:
-            _send(session, uploads, one, kind, {**fixed, **chosen})
-    if options.follow:
-        _follow_all(session, loads)
-    else:
+    error = _send_all(session, loads, kind, {**fixed, **chosen}, follow=options.follow)
+    error = error or next((one.error for one in loads if one.error), None)
+    session.output.document({"files": [one.as_json() for one in loads]}, error)
+    return error.exit_code if error else 0
+
+
+def _send_all(session: Session, loads: list[Load], kind: Kind, parameters: Json, *, follow: bool) -> ClientError | None:
+    """Upload, submit and maybe follow each file. Returns what stopped that; jobs that were submitted stay known."""
+    try:
+        with Uploads(session.connection, max(one.source.size for one in loads)) as uploads:
+            for one in loads:
+                _send(session, uploads, one, kind, parameters)
+        if follow:
+            _follow_all(session, loads)
+    except ClientError as exc:
+        session.output.error(exc)
+        return exc
+    if not follow:
         for one in filter(lambda one: one.job, loads):
             session.output.field("next", f"geostage follow {one.job['job_id']}")
-    failures = [one.error for one in loads if one.error]
-    session.output.document({"files": [one.as_json() for one in loads]}, failures[0] if failures else None)
-    return failures[0].exit_code if failures else 0
+    return None
 
 
 def _blob_name(name: str) -> str:
@@ -105,7 +115,8 @@ def _send(session: Session, uploads: Uploads, one: Load, kind: Kind, parameters:
         one.error = exc
         session.output.error(exc)
         return
-    session.output.field("job", f"{one.job['job_id']} {one.job['job_type']} {one.job['status']}")
+    again = ", which runs already" if one.job.get("existing") else ""
+    session.output.field("job", f"{one.job['job_id']} {one.job['job_type']} {one.job['status']}{again}")
 
 
 def _follow_all(session: Session, loads: list[Load]) -> None:

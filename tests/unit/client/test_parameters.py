@@ -69,7 +69,7 @@ def test_an_option_that_is_malformed_or_given_twice_is_a_wrong_command_line(text
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "5", "", "null", "[" * 100_000])
-def test_parameters_that_are_no_json_object_are_a_wrong_command_line(text: str) -> None:
+def test_parameters_that_are_not_a_json_object_are_a_wrong_command_line(text: str) -> None:
     with pytest.raises(UsageError):
         parse_json(text)
 
@@ -94,6 +94,9 @@ def test_a_row_shows_type_default_and_meaning() -> None:
     assert rows["resource_id"][1] == "required"
     assert rows["layer"][:2] == ("string", "")
     assert {row[0]: row[1] for row in parameter_rows(SPATIAL)}["bbox"] == "list of number"
+    resampling = {row[0]: row[1:] for row in parameter_rows(RASTER)}["resampling"]
+    assert resampling[0] == "choice"
+    assert "One of: nearest, bilinear, " in resampling[2]
 
 
 def test_the_servers_example_comes_before_one_that_is_made() -> None:

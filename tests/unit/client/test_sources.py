@@ -142,7 +142,7 @@ def test_another_kind_of_file_is_refused_with_what_would_do(name: str, remedy: s
     assert remedy in refusal(name).remedy
 
 
-def test_a_vector_file_is_no_raster() -> None:
+def test_a_vector_file_is_not_taken_for_a_raster() -> None:
     write("a.gpkg")
     with pytest.raises(ClientError) as caught:
         find_sources(["a.gpkg"], RASTER)
@@ -159,7 +159,7 @@ def test_a_pipe_is_refused_and_not_waited_for() -> None:
     assert "not a regular file" in refusal("a.csv").message
 
 
-def test_a_name_that_is_no_unicode_is_refused() -> None:
+def test_a_name_that_is_not_unicode_is_refused() -> None:
     name = os.fsdecode(b"caf\xe9.gpkg")
     write(name)
     assert refusal(name).code == "bad_name"
