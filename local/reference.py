@@ -68,7 +68,7 @@ def _described(names: Sequence[str]) -> Iterator[str]:
         yield from (_row(name, field, required=name in required) for name, field in parameters.items())
         yield ""
     kept = ", ".join(f"`{label}`" for label in labels)
-    yield f"Labels: {kept}." if parameters else f"No parameters. Labels: {kept}."
+    yield f"{'' if parameters else 'No parameters. '}[Labels](job-types.md#labels): {kept}."
     yield from ("", "```sh")
     yield from (f"./dev geostage submit {view['job_type']} '{json.dumps(view['example'])}' --follow" for view in views)
     yield "```"

@@ -72,7 +72,8 @@ SizeLimit = Annotated[
         strict=True,
         gt=0,
         le=1000,
-        description="Largest raster, in 1e9 bytes of uncompressed pixels; GEOSTAGE_MAX_RASTER_SIZE_GB by default.",
+        description="Largest raster that one task takes, in 1e9 bytes of uncompressed pixels; "
+        "GEOSTAGE_MAX_RASTER_SIZE_GB by default.",
         examples=[4.5],
     ),
 ]

@@ -56,6 +56,10 @@ def test_what_one_block_sets_holds_for_the_next(tmp_path: Path) -> None:
     assert printed == {"a.md:4": "", "a.md:15": "hello, world\n"}
 
 
+def test_a_page_without_commands_prints_nothing(tmp_path: Path) -> None:
+    assert Reader(tmp_path).type_in([]) == {}
+
+
 @pytest.mark.parametrize("command", ["false", "false | true", "cat /no/such/file", "echo 'no end"])
 def test_a_command_that_fails_is_named_with_its_place_and_nothing_runs_after_it(tmp_path: Path, command: str) -> None:
     page = f"```sh\necho before\n```\n\n```sh\n{command}\n```\n\n```sh\ntouch after\n```\n"
