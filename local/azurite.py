@@ -26,7 +26,7 @@ class Azurite:
 
     @classmethod
     def in_folder(cls, folder: Path) -> "Azurite":
-        """Give the emulator of the stack in `folder`."""
+        """Return the emulator of the stack in `folder`."""
         return cls(folder / "azurite", folder / "log" / "azurite.log")
 
     def clear(self) -> None:
@@ -63,7 +63,7 @@ class Azurite:
 
 
 def connection_string(ports: dict[str, int]) -> str:
-    """Give the connection string of blobs and queues on these ports."""
+    """Return the connection string of blobs and queues on these ports."""
     endpoints = [
         f"{name.capitalize()}Endpoint=http://{LOOPBACK}:{ports[name]}/{ACCOUNT};" for name in ("blob", "queue")
     ]

@@ -195,7 +195,7 @@ def _tile_raster(jobs: Jobs, stack: StackState) -> bool:
 
 
 def _peek(dsn: str, layer: Layer) -> tuple[str, str]:
-    """Give a query and, in one line, its answer: the row with the most points."""
+    """Return a query and, in one line, its answer: the row with the most points."""
     with psycopg.connect(dsn) as connection:
         table = sql.Identifier(SCHEMA, layer.table)
         geometry = connection.execute(

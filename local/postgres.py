@@ -47,7 +47,7 @@ class Postgres:
 
     @classmethod
     def in_folder(cls, folder: Path) -> "Postgres":
-        """Give the cluster of the stack in `folder`; it may have to live elsewhere."""
+        """Return the cluster of the stack in `folder`; it may have to live elsewhere."""
         return cls(_reachable(folder / "postgres"), folder / "log" / "postgres.log")
 
     @property
@@ -56,7 +56,7 @@ class Postgres:
         return self.base / "data"
 
     def dsn(self, port: int, database: str = DATABASE, role: str = ROLE) -> str:
-        """Give the libpq URI of a database of this cluster."""
+        """Return the libpq URI of a database of this cluster."""
         password = (self.base / "password").read_text().strip()
         return f"postgresql://{role}:{password}@{LOOPBACK}:{port}/{database}"
 

@@ -53,7 +53,7 @@ class Stack:
 
     @classmethod
     def spare(cls, name: str, fresh: bool = False, most: int = 20) -> Self:
-        """Give the first of `name`, `name-2`, `name-3`, ... that no other process owns; it is owned from here on."""
+        """Return the first of `name`, `name-2`, `name-3`, ... that no other process owns; it is owned from here on."""
         for number in range(1, most + 1):
             stack = cls(name if number == 1 else f"{name}-{number}", fresh)
             if stack._take():
@@ -71,7 +71,7 @@ class Stack:
         return self.state.storage_connection_string
 
     def environment(self) -> dict[str, str]:
-        """Give the variables that the application needs to use this stack."""
+        """Return the variables that the application needs to use this stack."""
         return {
             POSTGRES_DSN_VARIABLE: self.postgres_dsn,
             STORAGE_VARIABLE: self.storage_connection_string,

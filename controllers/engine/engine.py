@@ -14,11 +14,11 @@ from controllers.base import Controller
 from controllers.engine import log, validation
 from controllers.engine.child_pool import Children
 from controllers.engine.dispatch import Dispatcher
+from controllers.engine.progress import progress_of
 from controllers.engine.runner import Runner
 from controllers.engine.start import Starter
 from controllers.engine.sweep import Sweep
 from controllers.engine.transitions import AfterCommit, Transitions
-from controllers.http.views import progress_of
 from repositories.jobs import jobs, poison, tasks
 from repositories.jobs.jobs import NewJob
 from repositories.postgres import Connection, Database

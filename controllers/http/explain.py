@@ -83,7 +83,7 @@ def _wait_of(task: Task, now: datetime) -> Json:
 
 
 def _start_message(job: Job, now: datetime) -> Json | None:
-    """Give the message that a stage waits for which nobody has started."""
+    """Return the message that a stage waits for which nobody has started."""
     if job.status.ended or job.stage_tasks is not None:
         return None
     return _message(JOB_QUEUE, JobMessage(job.job_id, job.current_stage_n).encode(), job.resend_at, now)
@@ -105,13 +105,13 @@ def _next_step(job: Job, *, silent: bool) -> Json | None:
     if job.status is JobStatus.FAILED and job.work_area == "kept":
         return {"method": "POST", "href": f"{path}/retry", "why": "Runs what is not completed of this stage again."}
     if job.status is JobStatus.FAILED:
-        remedy = (job.error or {}).get("remediation") or "Mend what the error names."
+        remedy = (job.error or {}).get("remediation") or "Correct what the error names."
         said = remedy if "ubmit" in remedy else f"{remedy} Then submit the job again."
         return {**submit, "why": said}
     if job.status is JobStatus.CANCELLED:
         return {**submit, "why": "Submit it again."}
     if job.status is JobStatus.COMPLETED_WITH_ERRORS:
-        return {**submit, "why": f"GET {path}/tasks tells what failed; mend it and submit the job again."}
+        return {**submit, "why": f"GET {path}/tasks shows what failed; correct it and submit the job again."}
     if job.status.ended:
         return None
     if silent:

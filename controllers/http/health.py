@@ -45,7 +45,7 @@ class Health:
         self._lock = threading.Lock()
 
     def look(self) -> tuple[bool, Json]:
-        """Tell whether every part can work, and the state of each."""
+        """Return whether every part can work, and the state of each."""
         started = {name: self._start(name) for name in self._checks}
         until = time.monotonic() + self._limit_seconds
         parts = {name: self._answer(future, until) for name, future in started.items()}
@@ -90,7 +90,7 @@ class Checks:
     blobs: Blobs
 
     def by_name(self) -> Mapping[str, Check]:
-        """Give every check."""
+        """Return every check."""
         return {
             "database": self.reach_database,
             "migrations": self.compare_migrations,

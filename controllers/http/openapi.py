@@ -157,7 +157,7 @@ def _health() -> Json:
 
 
 def _health_or_problem() -> Json:
-    """Give a 503 of health: a report, or a problem where settings are missing."""
+    """Return a 503 of health: a report, or a problem where settings are missing."""
     schemas = {_JSON: "Health", "application/problem+json": "Problem"}
     content = {kind: {"schema": {"$ref": f"#/components/schemas/{name}"}} for kind, name in schemas.items()}
     return {"description": "It cannot; `checks` says why.", "content": content}
@@ -185,7 +185,7 @@ def _location() -> Json:
 
 
 def _problems(statuses: tuple[int, ...]) -> Json:
-    """Give the answers besides success: those named, and those that every route may give."""
+    """Return the answers besides success: those named, and those that every route may give."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     named = {status: {"description": _PROBLEMS[status], "content": content} for status in {*statuses, *_ALWAYS} - {304}}
     if 304 in statuses:

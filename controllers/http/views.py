@@ -11,33 +11,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 from controllers.base import Controller
+from controllers.engine.progress import TaskCounts, progress_of
 from controllers.http import schemas
 from schema.errors import InvalidRequest
 from schema.jobs import JOB_ID_PATTERN, Job, JobStatus, Json, Task, TaskStatus
-
-TaskCounts = Mapping[int, Mapping[str, int]]
-"""Tasks by stage number and status."""
 
 RETRY_AFTER = {"Retry-After": "1"}
 """Seconds after which a running job is worth another look."""
 KEY_PARAMETER = "code"
 """The Functions key, which the platform takes from the query."""
 MAX_POSITION = 2**63 - 1
-
-
-def progress_of(job: Job, counts: TaskCounts) -> int:
-    """Percent of the work done: ended stages, and the share of ended tasks of the current one; it never falls.
-
-    A cancelled task counts as not done, and what a retry puts back stays counted through `progress_floor`.
-    """
-    if job.status in (JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS):
-        return 100
-    current = counts.get(job.current_stage_n, {})
-    done = current.get(TaskStatus.COMPLETED, 0) + current.get(TaskStatus.FAILED, 0)
-    total = sum(current.values())
-    stages_done = job.current_stage_n - 1
-    reached = (100 * (stages_done * total + done)) // (job.stages * total) if total else 100 * stages_done // job.stages
-    return max(reached, job.progress_floor)
 
 
 def job_view(job: Job, counts: TaskCounts) -> Json:

@@ -14,7 +14,7 @@ TYPES = ("Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "Mul
 
 
 def check_geometry(value: object) -> Json:
-    """Give a geometry with nothing in it but type and coordinates, which are longitude, latitude and maybe a height.
+    """Return a geometry with nothing in it but type and coordinates, which are longitude, latitude and maybe a height.
 
     Raises
     ------
@@ -104,7 +104,7 @@ _READERS: dict[str, Callable[[object, str, _Counter], Any]] = {
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a JSON value is a finite number; true and false are none."""
+    """Return whether a JSON value is a finite number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and _is_finite(value)
 
 

@@ -50,7 +50,7 @@ class HelloWorld(Controller):
 
 
 def percent(part: int, whole: int) -> str:
-    """Say a share in percent, without decimals that say nothing."""
+    """Return a share in percent, without decimals that say nothing."""
     return f"{100 * part / whole:.4g}%"
 
 

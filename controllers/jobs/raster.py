@@ -152,7 +152,7 @@ class RasterController(SingleTask):
         check_encoding(source, by_ranges=True)
 
     def task_parameters(self, job: Job) -> Json:
-        """Give everything but the labels that name the source."""
+        """Return everything but the labels that name the source."""
         return {key: value for key, value in job.parameters.items() if key not in LABELS}
 
 

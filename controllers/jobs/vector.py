@@ -226,7 +226,7 @@ class ProcessVector(Controller):
         return {"preprocess": {**loads[0], "more": loads[1:]} if len(loads) > 1 else loads[0]}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
-        """Give what publish reports, or what a dry run found."""
+        """Return what publish reports, or what a dry run found."""
         found = job.stage_data["preprocess"].get("dry_run")
         if found:
             return JobOutcome(found)

@@ -76,10 +76,10 @@ def seconds(text: str) -> float:
     """
     match = TIME_SPAN.match(text)
     if match is None:
-        raise ValueError(f"{text!r} is no time span of the form hh:mm:ss")
+        raise ValueError(f"{text!r} is not a time span of the form hh:mm:ss")
     days, hours, minutes, whole, fraction = match.groups()
     if int(hours) > 23 or int(minutes) > 59 or int(whole) > 59:
-        raise ValueError(f"{text!r} is no time span: hours go to 23, minutes and seconds to 59")
+        raise ValueError(f"{text!r} is not a time span: hours go to 23, minutes and seconds to 59")
     return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + int(whole) + float(f"0.{fraction or 0}")
 
 

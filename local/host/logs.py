@@ -18,7 +18,7 @@ class JsonFormatter(logging.Formatter):
         self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line; a message that is a JSON object itself is not wrapped twice."""
+        """Return the line; a message that is a JSON object itself is not wrapped twice."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, Any] = {
             "time": f"{moment}.{int(record.msecs):03d}Z",

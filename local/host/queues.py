@@ -41,7 +41,7 @@ class Backoff:
         self._next = SHORTEST_POLL
 
     def wait_seconds(self) -> float:
-        """Give the next wait, and double the one after it."""
+        """Return the next wait, and double the one after it."""
         wait = min(self._next * random.uniform(0.8, 1.2), self._longest)  # noqa: S311 - jitter is no secret
         self._next = min(self._next * 2, self._longest)
         return wait

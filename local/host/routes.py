@@ -40,7 +40,7 @@ class Route:
         return "/".join(PARAMETER.sub(r"{\1}", segment).lower() for segment in self.segments)
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Give the route parameters of a raw (still percent-encoded) path, or None. Literals match in any case."""
+        """Return the route parameters of a raw (still percent-encoded) path, or None. Literals match in any case."""
         parts = path.strip("/").split("/")
         found: dict[str, str] = {}
         for position, segment in enumerate(self.segments):
@@ -64,7 +64,7 @@ def in_order(functions: Iterable[HostedFunction], prefix: str) -> list[Route]:
 
 
 def find(routes: Sequence[Route], method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-    """Give the first route that answers; a known path with another method is found nowhere: a 404, no 405."""
+    """Return the first route that answers; a known path with another method is found nowhere: a 404, no 405."""
     for route in routes:
         parameters = route.match(path) if method in route.methods else None
         if parameters is not None:

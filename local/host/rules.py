@@ -25,7 +25,7 @@ QUEUE_KEYS = {*QUEUE_NUMBERS, "visibilityTimeout", "maxPollingInterval", "messag
 
 
 def check(functions: Sequence[Any], host_json: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
-    """Give one sentence for each thing that is wrong: what, where, and what to do. Empty: the host may start."""
+    """Return one sentence for each thing that is wrong: what, where, and what to do. Empty: the host may start."""
     hosted = [HostedFunction.of(function) for function in functions]
     sentences = [*_host_json(host_json), *_names(hosted)]
     for function in hosted:
@@ -78,8 +78,8 @@ def _queue(function: HostedFunction, environment: Mapping[str, str]) -> Iterator
     yield from _settings(function, name, environment)
     if not QUEUE_NAME.match(resolve(name, environment)):
         yield (
-            f"Function '{function.name}' listens to '{name}', which is no queue name: use 3 to 63 lower-case letters, "
-            "digits and single dashes."
+            f"Function '{function.name}' listens to '{name}', which is not a valid queue name: use 3 to 63 "
+            "lower-case letters, digits and single dashes."
         )
     forms = (connection, f"AzureWebJobs{connection}", f"{connection}__queueServiceUri", f"{connection}__accountName")
     if not any(environment.get(form) for form in forms):
@@ -146,7 +146,7 @@ def _host_json(raw: Mapping[str, Any]) -> Iterator[str]:
         yield from _time_span("functionTimeout", raw["functionTimeout"], 1, 86400 * 7)
     extensions = raw.get("extensions", {})
     if not isinstance(extensions.get("http", {}).get("routePrefix", "api"), str):
-        yield "host.json: extensions.http.routePrefix is no text."
+        yield "host.json: extensions.http.routePrefix is not a text."
     yield from _queue_section(extensions.get("queues", {}))
 
 

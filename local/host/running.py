@@ -29,7 +29,7 @@ class Running:
                 self._changed.notify_all()
 
     def oldest(self) -> tuple[float, str] | None:
-        """Give the start (monotonic clock, the same in all processes) and name of the longest-running invocation."""
+        """Return the start (monotonic clock, the same in all processes) and name of the longest-running invocation."""
         with self._changed:
             return min(self._started.values(), default=None)
 

@@ -51,7 +51,7 @@ class Schedule:
         return schedule
 
     def after(self, moment: datetime) -> datetime:
-        """Give the first matching second later than `moment`."""
+        """Return the first matching second later than `moment`."""
         start = moment.replace(microsecond=0) + timedelta(seconds=1)
         for _ in range(LONGEST_GAP):
             if self._matches_date(start):
@@ -77,7 +77,7 @@ def _field(text: str, name: str, lowest: int, highest: int) -> frozenset[int]:
     for item in text.split(","):
         match = ITEM.match(item)
         if match is None:
-            raise ValueError(f"{item!r} is no value of the field {name!r}")
+            raise ValueError(f"{item!r} is not a value of the field {name!r}")
         first, last, step = match.groups()
         start = lowest if first is None else _number(first, name)
         end = _number(last, name) if last else (start if first is not None and step is None else highest)
@@ -92,5 +92,5 @@ def _number(text: str, name: str) -> int:
     if text.lower()[:3] in names:
         return names[text.lower()[:3]]
     if not text.isdigit():
-        raise ValueError(f"{text!r} is no value of the field {name!r}")
+        raise ValueError(f"{text!r} is not a value of the field {name!r}")
     return int(text)

@@ -43,7 +43,7 @@ class Queue(Protocol):
         """Show the message again after `seconds`; returns it with its new receipt."""
 
     def delete(self, message: Message) -> None:
-        """Remove the message; one that is gone already is no error."""
+        """Remove the message; one that is gone already is not an error."""
 
     def put(self, text: str) -> None:
         """Append a message that never expires."""
@@ -57,14 +57,12 @@ class StorageQueue:
         self._client = client
 
     def create(self) -> None:
-        """See Queue."""
         try:
             self._client.create_queue()
         except ResourceExistsError:
             return
 
     def receive(self, count: int, hidden: float) -> Sequence[Message]:
-        """See Queue."""
         # One page is one request; the iterator over messages would ask again until a page is empty.
         pages = self._client.receive_messages(messages_per_page=count, visibility_timeout=int(hidden)).by_page()
         try:
@@ -74,19 +72,16 @@ class StorageQueue:
         return [_message(received) for received in page]
 
     def hide(self, message: Message, seconds: float) -> Message:
-        """See Queue."""
         updated = self._client.update_message(message.id, message.receipt, visibility_timeout=int(seconds))
         return replace(message, receipt=str(updated.pop_receipt))
 
     def delete(self, message: Message) -> None:
-        """See Queue."""
         try:
             self._client.delete_message(message.id, message.receipt)
         except ResourceNotFoundError:
             return
 
     def put(self, text: str) -> None:
-        """See Queue."""
         self._client.send_message(text, time_to_live=-1)
 
 
@@ -97,12 +92,12 @@ def _message(m: QueueMessage) -> Message:
 
 
 def service(connection: str, environment: Mapping[str, str]) -> QueueServiceClient:
-    """Give the queue service of a connection setting, in any of the forms that the real host knows.
+    """Return the queue service of a connection setting, in any of the forms that the real host knows.
 
     One pool of HTTP connections serves all queues. The SDK's own retries are off: the listener backs off by itself.
     """
     session = requests.Session()
-    session.trust_env = False  # reading proxies and .netrc anew costs more than the request
+    session.trust_env = False  # reading proxies and .netrc again costs more than the request
     session.mount("http://", HTTPAdapter(pool_maxsize=64))
     session.mount("https://", HTTPAdapter(pool_maxsize=64))
     transport = RequestsTransport(session=session, session_owner=False, connection_timeout=5, read_timeout=30)

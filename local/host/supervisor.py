@@ -54,7 +54,7 @@ class Supervisor:
     _written: str = ""
 
     def run(self) -> int:
-        """Give the exit code."""
+        """Return the exit code."""
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGINT, self._end)
         self._slots = [Slot(number) for number in range(self.workers)]

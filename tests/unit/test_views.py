@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controllers.engine.progress import progress_of
 from controllers.http import views
 from schema.errors import InvalidRequest
 from schema.jobs import JobStatus, TaskStatus
@@ -50,7 +51,7 @@ def test_progress_is_ended_stages_and_the_share_of_the_current_one(
     stages: int, current: int, tasks: dict[str, int], status: str, floor: int, progress: int
 ) -> None:
     job = make_job(stages=stages, current_stage_n=current, status=JobStatus(status), progress_floor=floor)
-    assert views.progress_of(job, {current: tasks}) == progress
+    assert progress_of(job, {current: tasks}) == progress
 
 
 @given(
@@ -78,7 +79,7 @@ def test_progress_never_falls_over_any_run_of_a_job(sizes: list[int], moves: lis
         while status is JobStatus.PROCESSING and not {"queued", "processing"} & set(tasks) and stage < len(sizes):
             stage, tasks = stage + 1, ["queued"] * sizes[stage]
         job = make_job(stages=len(sizes), current_stage_n=stage, status=status, progress_floor=floor)
-        progress = views.progress_of(job, {stage: {state: tasks.count(state) for state in set(tasks)}})
+        progress = progress_of(job, {stage: {state: tasks.count(state) for state in set(tasks)}})
         assert last <= progress <= 100
         last = progress
 

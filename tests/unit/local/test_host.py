@@ -127,5 +127,5 @@ def test_an_app_that_azure_would_refuse_does_not_start(stack: Stack, tmp_path: P
     (tmp_path / "function_app.py").write_text(
         (APP / "function_app.py").read_text().replace('"tiny-work"', '"Tiny_Work"')
     )
-    with pytest.raises(StackError, match="'Tiny_Work', which is no queue name"):
+    with pytest.raises(StackError, match="'Tiny_Work', which is not a valid queue name"):
         stack.start_host(workers=1, project=tmp_path)
