@@ -13,7 +13,7 @@ TaskCounts = Mapping[int, Mapping[str, int]]
 def progress_of(job: Job, counts: TaskCounts) -> int:
     """Return the percent of the work that is done: ended stages and the share of ended tasks of the current one.
 
-    It never falls. A cancelled task counts as not done, and what a retry puts back stays counted through `progress_floor`.
+    It never falls: a cancelled task counts as not done, and what a retry puts back stays counted (`progress_floor`).
     """
     if job.status in (JobStatus.COMPLETED, JobStatus.COMPLETED_WITH_ERRORS):
         return 100
