@@ -12,10 +12,12 @@ from local.cli import REQUIRE_STACK
 from local.errors import MissingServer
 from local.hosts import Host
 from local.stack import Stack
-from services.vector import gdal
+from services.raster import gdal as raster_gdal
+from services.vector import gdal as vector_gdal
 
-# Tests read files with GeoPandas, too, whose import of pyogrio would load GDAL with every driver: ours comes first.
-assert gdal.ALLOWED_DRIVERS
+# Tests read files with GeoPandas and rasterio, too, which would start GDAL with every driver: ours come first.
+assert vector_gdal.ALLOWED_DRIVERS
+assert raster_gdal.ALLOWED_DRIVERS
 
 
 def must_run() -> bool:

@@ -13,6 +13,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from schema.errors import PermanentError, TransientError
+from services.references import EXTERNAL_REFERENCE
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 FULL_BYTES = 8_000_000
@@ -56,6 +57,11 @@ unreadable = Fault(
     "raster_unreadable",
     "{} cannot be read as a GeoTIFF: {}.",
     "The file is damaged or cut off. Check it with gdalinfo, upload it again, and submit the new file.",
+)
+refers_elsewhere = Fault(
+    EXTERNAL_REFERENCE,
+    "{} names another file in its metadata (domain {}); files that a file names are not opened.",
+    "Write it again without that metadata (gdal_translate -co PROFILE=GeoTIFF), and upload the new file.",
 )
 damaged = Fault(
     "raster_damaged",

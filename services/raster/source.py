@@ -18,7 +18,7 @@ from services.content_encoding import check_encoding
 from services.context import TaskContext
 from services.raster import errors
 from services.raster.facts import RasterFacts, facts_of
-from services.raster.gdal import open_tiff
+from services.raster.gdal import check_references, open_tiff
 
 PART_BYTES = 64 * 1024
 KEPT_PARTS = 64
@@ -147,7 +147,7 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
     Raises
     ------
     PermanentError
-        No bytes, no TIFF, a damaged header, or a Content-Encoding.
+        No bytes, no TIFF, a damaged header, a Content-Encoding, or another file that it names.
     SourceChanged
         The blob is not the one that was accepted.
     """
@@ -161,6 +161,7 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
                 errors.reading(label_of(source)),
                 rasterio.open(_NAME, driver="GTiff", NUM_THREADS="1", opener=_Opener(file, source.size)) as dataset,
             ):
+                check_references(label_of(source), dataset)
                 yield dataset
     except PermanentError as exc:
         if file.error:
@@ -188,7 +189,9 @@ def fetch(ctx: TaskContext) -> Path:
 @contextmanager
 def open_fetched(ctx: TaskContext, path: Path) -> Iterator[DatasetReader]:
     """Open what fetch gave. Raises PermanentError for what GDAL cannot read in the block."""
-    with errors.reading(label_of(source_of(ctx))), open_tiff(path) as dataset:
+    label = label_of(source_of(ctx))
+    with errors.reading(label), open_tiff(path) as dataset:
+        check_references(label, dataset)
         yield dataset
 
 

@@ -17,6 +17,7 @@ from pyproj.transformer import Transformer, TransformerGroup
 from schema.errors import PermanentError
 from schema.jobs import Json
 from schema.words import clip
+from services.references import check_crs
 from services.vector.antimeridian import Wrap
 from services.vector.wkb import Coordinates
 
@@ -51,14 +52,23 @@ class Operation:
 
 
 def parse_crs(definition: str | None, layer: str = "The layer") -> pyproj.CRS:
-    """Read a layer's CRS, without its vertical part. Raises PermanentError: missing, or not to be transformed."""
+    """Read a layer's CRS, without its vertical part.
+
+    Raises
+    ------
+    PermanentError
+        It is missing, is not to be transformed, or names a file.
+    """
     if not definition:
         raise _missing(f"{layer} has no coordinate reference system.")
+    # PROJ opens what +init names while it reads the definition, and grids when it has been read.
+    check_crs(definition, layer)
     try:
         crs = pyproj.CRS.from_user_input(definition)
     except CRSError as exc:
         what = clip(str(exc), 200)
         raise _missing(f"{layer} has a coordinate reference system that cannot be read: {what}.") from exc
+    check_crs(crs.to_wkt(), layer)
     if crs.is_compound:
         crs = crs.sub_crs_list[0]
     if crs.name.lower().startswith(("undefined", "unknown engineering")) or crs.is_engineering:

@@ -22,6 +22,7 @@ from pyproj.exceptions import CRSError
 
 from schema.errors import PermanentError
 from schema.words import clip, listed
+from services.references import check_crs
 from services.vector.chunks import Chunk
 from services.vector.crs import Bounds
 from services.vector.layer import SourceBatch, SourceLayer, typed_kinds
@@ -85,7 +86,9 @@ def _geometry_of(columns: dict[str, dict[str, Any]], column: str, schema: pa.Sch
         raise ValueError(f"column {shown!r} is of type {clip(str(kind))}, which is not encoded as {about['encoding']}")
     covering = about.get("covering", {}).get("bbox", {}).get("xmin", [])
     crs = about.get("crs", _DEFAULT_CRS)
-    # PROJJSON; WKT is what the rest of the program passes around.
+    # PROJJSON as a rule, a text in older files; WKT is what the rest of the program passes around.
+    if isinstance(crs, str):
+        check_crs(crs, f"The column {shown!r}")
     text = pyproj.CRS.from_user_input(crs).to_wkt() if crs is not None else None
     box = about.get("bbox")
     bounds: Bounds | None = None

@@ -136,6 +136,8 @@ def _open(
             path, path.with_suffix(CONVERTED), origin.name, chunk=chunk, geometry_only=geometry_only
         )
     else:
+        if known in (GEOJSON, GEOJSON_LINES):
+            crsmember.check_links(path, check)
         if known in (GEOJSON, GEOJSON_LINES) and not hints.source_crs:
             crsmember.check_known(path)
         encoding = _encoding_of(path, hints) if known is SHAPEFILE else None
