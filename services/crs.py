@@ -7,6 +7,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from schema.errors import PermanentError
 from schema.words import clip
+from services.references import check_crs
 
 WGS84 = CRS("EPSG:4326")
 _MIN_CONFIDENCE = 70
@@ -63,15 +64,19 @@ def parse_layer_crs(definition: str | None, layer: str = "The layer") -> CRS:
     Raises
     ------
     PermanentError
-        crs_missing: there is none, or none whose coordinates can be placed on Earth.
+        crs_missing: there is none, or none whose coordinates can be placed on Earth. external_reference: it names a
+        file.
     """
     if not definition:
         raise _missing(f"{layer} has no coordinate reference system.")
+    # PROJ opens what +init names while it reads the definition, and grids when it has been read.
+    check_crs(definition, layer)
     try:
         crs = CRS.from_user_input(definition)
     except CRSError as exc:
         what = clip(str(exc), 200)
         raise _missing(f"{layer} has a coordinate reference system that cannot be read: {what}.") from exc
+    check_crs(crs.to_wkt(), layer)
     if crs.is_compound:
         crs = crs.sub_crs_list[0]
     name = clip(crs.name)

@@ -13,10 +13,12 @@ from local.cli import REQUIRE_STACK
 from local.errors import MissingServer
 from local.hosts import Host
 from local.stack import Stack
-from services.vector import gdal
+from services.raster.source import gdal as raster_gdal
+from services.vector import gdal as vector_gdal
 
-# Tests read files with GeoPandas, too, whose import of pyogrio would load GDAL with every driver: ours comes first.
-assert gdal.ALLOWED_DRIVERS
+# Tests read files with GeoPandas and rasterio, too, which would start GDAL with every driver: ours come first.
+assert vector_gdal.ALLOWED_DRIVERS
+assert raster_gdal.ALLOWED_DRIVERS
 
 # An example may take any time on a busy machine; pytest-timeout ends a test that hangs.
 settings.register_profile("geostage", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)

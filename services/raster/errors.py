@@ -13,6 +13,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from schema.errors import PermanentError, TransientError
+from services.references import EXTERNAL_REFERENCE
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 FULL_BYTES = 8_000_000
@@ -64,6 +65,11 @@ blocks_too_large = ErrorKind(
     "{label} cannot be read in bounded memory: its pixels are compressed in blocks of {megabytes:.0f} MB, and GDAL "
     "decodes a block as a whole.",
     "Write it in tiles (gdal_translate -co TILED=YES), upload it again, and submit the new file.",
+)
+refers_elsewhere = ErrorKind(
+    EXTERNAL_REFERENCE,
+    "{label} names another file in its metadata (domain {domain}); files that a file names are not opened.",
+    "Write it again without that metadata (gdal_translate -co PROFILE=GeoTIFF), and upload the new file.",
 )
 _UPLOAD_AGAIN = (
     "Upload the file again; if the original is damaged too, restore or rebuild it. validate_raster lists the damaged "

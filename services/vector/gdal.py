@@ -1,13 +1,12 @@
 """GDAL, with the few drivers that Geostage needs. Import pyogrio, and all that is in it, from here only.
 
 GDAL opens a file with whatever driver recognises it: a VRT named x.geojson would make it read other files, or fetch
-URLs. GDAL_SKIP is obeyed only while the library is loaded, so it is set here, around the one import of pyogrio, and
-taken back at once: rasterio brings a GDAL of its own.
+URLs. pyogrio registers drivers while it is imported, so this is the one place that imports it.
 """
 
 from __future__ import annotations
 
-import os
+from services.gdal import starting
 
 ALLOWED_DRIVERS = frozenset(("ESRI Shapefile", "GPKG", "GeoJSON", "GeoJSONSeq", "FlatGeobuf", "MEM"))
 
@@ -19,13 +18,9 @@ _REFUSED_DRIVERS = (
     "PLSCENES", "PMTiles", "S57", "Selafin", "SQLite", "SXF", "TopoJSON", "VDV", "VFK", "VICAR", "WAsP", "WFS", "XLSX",
 )  # fmt: skip
 
-# putenv reaches GDAL, which asks the C library, and leaves os.environ alone.
-os.putenv("GDAL_SKIP", ",".join(_REFUSED_DRIVERS))
-try:
+with starting(_REFUSED_DRIVERS):
     import pyogrio
     from pyogrio.errors import DataLayerError, DataSourceError, GeometryError
-finally:
-    os.unsetenv("GDAL_SKIP")
 
 pyogrio.set_gdal_config_options(
     {

@@ -1,4 +1,7 @@
-"""GDAL's settings for one task, and how a local raster is opened; remote.py opens remote ones."""
+"""GDAL with the drivers that rasters need, its settings for one task, and how a local raster is opened.
+
+remote.py opens remote ones.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,38 @@ from rasterio.env import get_gdal_config
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
+from services.gdal import starting
+from services.raster import errors
+from services.references import check_crs
+
+ALLOWED_DRIVERS = frozenset(("GTiff", "COG", "VRT", "MEM"))
+"""GeoTIFFs are read, COGs written, and a VRT of our own stands between the two."""
+_REFUSED_DRIVERS = (
+    "AAIGrid", "ACE2", "ADRG", "AIG", "AVCBin", "AVCE00", "AirSAR", "BAG", "BIGGIF", "BLX", "BMP", "BSB", "BT", "BYN",
+    "CALS", "CEOS", "COASP", "COSAR", "CPG", "CTG", "CTable2", "DAAS", "DERIVED", "DIMAP", "DIPEx", "DOQ1", "DOQ2",
+    "DTED", "ECRGTOC", "EEDA", "EEDAI", "EHdr", "EIR", "ELAS", "ENVI", "ERS", "ESAT", "ESRI Shapefile", "ESRIC",
+    "ESRIJSON", "FAST", "FIT", "GFF", "GIF", "GNMDatabase", "GNMFile", "GPKG", "GRASSASCIIGrid", "GRIB", "GS7BG",
+    "GSAG", "GSBG", "GSC", "GTI", "GTX", "GXF", "GenBin", "GeoJSON", "GeoJSONSeq", "HDF5", "HDF5Image", "HF2", "HFA",
+    "HTTP", "ILWIS", "IRIS", "ISCE", "ISG", "ISIS2", "ISIS3", "JAXAPALSAR", "JDEM", "JP2OpenJPEG", "JPEG",
+    "KMLSUPEROVERLAY", "KRO", "L1B", "LAN", "LCP", "LOSLAS", "Leveller", "MAP", "MBTiles", "MFF", "MFF2", "MRF",
+    "MSGN", "MVT", "Memory", "NDF", "NGSGEOID", "NITF", "NOAA_B", "NSIDCbin", "NTv2", "NWT_GRC", "NWT_GRD", "OSM",
+    "OZI", "PAux", "PCIDSK", "PCRaster", "PDF", "PDS", "PDS4", "PLMOSAIC", "PNG", "PNM", "PRF", "R", "RIK", "RMF",
+    "ROI_PAC", "RPFTOC", "RRASTER", "RS2", "RST", "Rasterlite", "S102", "S104", "S111", "SAFE", "SAGA", "SAR_CEOS",
+    "SDTS", "SENTINEL2", "SGI", "SIGDEM", "SNAP_TIFF", "SNODAS", "SQLite", "SRP", "SRTMHGT", "STACIT", "STACTA", "TGA",
+    "TIL", "TSX", "Terragen", "TopoJSON", "USGSDEM", "VICAR", "WCS", "WEBP", "WMS", "WMTS", "XPM", "XYZ", "ZMap",
+    "Zarr", "netCDF",
+)  # fmt: skip
+
+# rasterio registers drivers when the first Env of the process begins, whoever begins it.
+with starting(_REFUSED_DRIVERS), rasterio.Env() as _env:
+    if not ALLOWED_DRIVERS.issuperset(_env.drivers()):
+        raise ImportError(
+            "GDAL has registered other drivers already: services.raster.source.gdal must be imported first."
+        )
+
+REFERRING_DOMAINS = ("OVERVIEWS", "xml:VRT", "MASK")
+"""Of metadata. GDAL opens what OVERVIEW_FILE in the first of them names, with any driver, as soon as somebody asks for
+overviews; the others name files in other formats and have no place in a GeoTIFF."""
 CACHE_BYTES = 64_000_000
 """Of GDAL's block cache, in bytes, as rasterio passes it on. It holds the strips under a row of blocks, see
 plan.needs_tiles."""
@@ -47,6 +82,22 @@ def gdal_environment(cache_bytes: int = CACHE_BYTES) -> Iterator[None]:
 def threads() -> str:
     """Return the number of threads for (de)compression, as GDAL takes it; the deployment may set GDAL_NUM_THREADS."""
     return str(get_gdal_config("GDAL_NUM_THREADS") or "ALL_CPUS")
+
+
+def check_references(label: str, dataset: DatasetReader) -> None:
+    """Check that a raster names no other file, before its overviews and its mask are looked at: GDAL would open it.
+
+    Raises
+    ------
+    PermanentError
+        Its metadata or its CRS do. What is named is not looked at, so nothing can be learnt from the answer.
+    """
+    for domain in REFERRING_DOMAINS:
+        if dataset.tags(ns=domain):
+            raise errors.refers_elsewhere(label=label, domain=domain)
+    for crs in (dataset.crs, dataset.gcps[1]):
+        if crs:
+            check_crs(crs.to_wkt(), label)
 
 
 @contextmanager

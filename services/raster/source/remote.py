@@ -20,7 +20,7 @@ from schema.errors import GeostageError, PermanentError
 from schema.jobs import Source
 from services.content_encoding import check_encoding
 from services.raster import errors
-from services.raster.source.gdal import open_tiff
+from services.raster.source.gdal import check_references, open_tiff
 
 PART_BYTES = 64 * 1024
 """A header is read in pieces of a few bytes; each request fetches this much around them."""
@@ -148,7 +148,7 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
     Raises
     ------
     PermanentError
-        The blob is empty, is not a TIFF, has a damaged header, or has a Content-Encoding.
+        The blob is empty, is not a TIFF, has a damaged header or a Content-Encoding, or names another file.
     SourceChanged
         The blob is not the one that the job was accepted for.
     """
@@ -162,6 +162,7 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
                 errors.reading(source.label),
                 rasterio.open(_NAME, driver="GTiff", NUM_THREADS="1", opener=_Opener(file, source.size)) as dataset,
             ):
+                check_references(source.label, dataset)
                 yield dataset
     except PermanentError as exc:
         if file.error:
@@ -183,6 +184,7 @@ def fetch(blobs: Blobs, source: Source, folder: Path) -> Path:
 def open_fetched(label: str, path: Path) -> Iterator[DatasetReader]:
     """Open what `fetch` returned. Raises PermanentError when GDAL cannot read something within the block."""
     with errors.reading(label), open_tiff(path) as dataset:
+        check_references(label, dataset)
         yield dataset
 
 

@@ -23,6 +23,7 @@ from pyproj.exceptions import CRSError
 
 from schema.errors import PermanentError
 from schema.words import clip, listed
+from services.references import check_crs
 from services.vector.chunks import Chunk
 from services.vector.geometry import wkb
 from services.vector.geometry.crs import Bounds
@@ -95,7 +96,9 @@ def _parse_column(columns: dict[str, dict[str, Any]], column: str, schema: pa.Sc
     # A struct of four columns that only speeds up filters.
     covering = about.get("covering", {}).get("bbox", {}).get("xmin", [])
     crs = about.get("crs", _DEFAULT_CRS)
-    # PROJJSON in the file; WKT in the rest of the program.
+    # PROJJSON as a rule, a text in older files; WKT is what the rest of the program passes around.
+    if isinstance(crs, str):
+        check_crs(crs, f"The column {shown!r}")
     text = pyproj.CRS.from_user_input(crs).to_wkt() if crs is not None else None
     box = about.get("bbox")
     bounds: Bounds | None = None

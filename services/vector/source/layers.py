@@ -158,8 +158,10 @@ def _open(
     if file_format is PARQUET:
         converted = path.with_suffix(CONVERTED)
         return geoparquet.open_converted(path, converted, origin.name, chunk=chunk, geometry_only=geometry_only)
-    if file_format in (GEOJSON, GEOJSONSEQ) and not read_options.source_crs:
-        geojson_crs_member.check_known(path)
+    if file_format in (GEOJSON, GEOJSONSEQ):
+        geojson_crs_member.check_links(path, check)
+        if not read_options.source_crs:
+            geojson_crs_member.check_known(path)
     encoding: Encoding | None = None
     if file_format is SHAPEFILE and read_options.encoding:
         encoding = encodings.from_parameter(read_options.encoding)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -30,7 +29,3 @@ def test_pyogrio_is_imported_in_one_place(module: Module) -> None:
 
 def test_every_format_that_gdal_reads_has_its_driver() -> None:
     assert {known.driver for known in FORMATS if known.driver} <= gdal.ALLOWED_DRIVERS
-
-
-def test_the_environment_of_other_libraries_is_left_alone() -> None:
-    assert "GDAL_SKIP" not in os.environ

@@ -1,0 +1,75 @@
+"""A CRS that names a file by its place is refused before PROJ opens it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyproj
+import pytest
+
+from schema.errors import PermanentError
+from services.crs import parse_layer_crs
+from services.references import check_crs
+
+GEOGCS = (
+    'GEOGCS["x",DATUM["d",SPHEROID["s",6377397,299.15]{}],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]{}]'
+)
+BOUND = (
+    'BOUNDCRS[SOURCECRS[GEOGCRS["x",DATUM["y",ELLIPSOID["Bessel",6377397,299.15]],CS[ellipsoidal,2],AXIS["lon",east],'
+    'AXIS["lat",north],ANGLEUNIT["degree",0.0174532925199433]]],TARGETCRS[GEOGCRS["WGS 84",'
+    'DATUM["World Geodetic System 1984",ELLIPSOID["WGS 84",6378137,298.257223563]],CS[ellipsoidal,2],'
+    'AXIS["lat",north],AXIS["lon",east],ANGLEUNIT["degree",0.0174532925199433],ID["EPSG",4326]]],'
+    'ABRIDGEDTRANSFORMATION["t",METHOD["NTv2",ID["EPSG",9615]],'
+    'PARAMETERFILE["Latitude and longitude difference file","{}",ID["EPSG",8656]]]]'
+)
+PLACES = ("/etc/hostname", "./a.gsb", "a/../../b.gsb", "~/a.gsb", "http://127.0.0.1:9/a.tif", "\\\\host\\a.gsb")
+
+
+def definitions(place: str) -> list[str]:
+    """CRSs that name a grid, in the ways that PROJ knows."""
+    return [
+        BOUND.format(place),
+        GEOGCS.format(f',EXTENSION["PROJ4_GRIDS","{place}"]', ""),
+        GEOGCS.format("", f',EXTENSION["PROJ4","+proj=longlat +ellps=WGS84 +nadgrids=@null,{place}"]'),
+        f"+proj=longlat +ellps=bessel +nadgrids={place} +type=crs",
+        f"+proj=longlat +ellps=bessel +geoidgrids={place} +type=crs",
+        f"+init={place}:1",
+    ]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("number", range(6))
+def test_a_place_is_refused(place: str, number: int) -> None:
+    definition = definitions(place)[number]
+    for check in (lambda: check_crs(definition, "a.shp"), lambda: parse_layer_crs(definition, "a.shp")):
+        with pytest.raises(PermanentError) as raised:
+            check()
+        assert raised.value.error_code == "external_reference"
+        assert "a.shp" in raised.value.message
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_grid_by_its_bare_name_is_looked_for_among_those_of_proj(number: int) -> None:
+    check_crs(definitions("us_noaa_conus.tif")[number], "a.shp")
+
+
+def test_the_answer_does_not_tell_whether_a_file_is_there(tmp_path: Path) -> None:
+    there, absent = tmp_path / "there.gsb", tmp_path / "absent.gsb"
+    there.write_bytes(b"NUM_OREC")
+    said = []
+    for path in (there, absent):
+        with pytest.raises(PermanentError) as raised:
+            parse_layer_crs(BOUND.format(path), "a.shp")
+        said.append((raised.value.error_code, raised.value.message.replace(str(path), "")))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("code", ["EPSG:4326", "EPSG:25832", "EPSG:3857", "EPSG:31467", "EPSG:2193", "ESRI:102100"])
+def test_a_registered_crs_names_no_place(code: str) -> None:
+    crs = pyproj.CRS.from_user_input(code)
+    for text in (crs.to_wkt(), crs.to_wkt("WKT1_GDAL"), crs.to_json()):
+        check_crs(text, "a.shp")
+
+
+def test_web_mercator_as_gdal_writes_it_names_none() -> None:
+    check_crs('PROJCS["x",EXTENSION["PROJ4","+proj=merc +a=6378137 +nadgrids=@null +wktext"]]', "a.shp")
