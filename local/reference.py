@@ -1,7 +1,8 @@
-"""The parts of docs/ that are made of the job types: `python -m local.reference` writes them.
+"""The parts of docs/ that are made of the code: `python -m local.reference` writes them.
 
 <!-- job types: process_vector -->       parameters of one type, or of several that take the same, and examples
 <!-- list of job types -->               every type with its stages and its page
+<!-- error codes -->                     every code of an error, with what it means
 <!-- end -->                             where such a part ends
 """
 
@@ -13,9 +14,10 @@ from typing import Any
 from controllers import CONTROLLERS
 from controllers.http.views import job_type_view
 from local.paths import PROJECT
+from schema.error_codes import ERROR_CODES
 
 PAGES = PROJECT / "docs"
-PART = re.compile(r"(?<=<!-- )(job types: ([\w, ]+)|list of job types) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(?<=<!-- )(job types: ([\w, ]+)|list of job types|error codes) -->\n.*?(?=<!-- end -->)", re.DOTALL)
 Json = dict[str, Any]
 
 
@@ -30,7 +32,7 @@ def main() -> None:
 
 def rendered(text: str) -> str:
     """Return a page with its generated parts as they must be. Raises KeyError for a job type that there is not."""
-    return PART.sub(lambda part: f"{part[1]} -->\n\n{_part(part[2])}\n\n", text)
+    return PART.sub(lambda part: "\n".join((f"{part[1]} -->", "", *_part(part), "", "")), text)
 
 
 def pages() -> dict[str, list[str]]:
@@ -43,8 +45,15 @@ def pages() -> dict[str, list[str]]:
     return found
 
 
-def _part(names: str | None) -> str:
-    return "\n".join(_list() if names is None else _described(names.split(", ")))
+def _part(part: re.Match[str]) -> Iterator[str]:
+    if part[2]:
+        return _described(part[2].split(", "))
+    return _codes() if part[1] == "error codes" else _list()
+
+
+def _codes() -> Iterator[str]:
+    yield from ("| code | meaning |", "|---|---|")
+    yield from (f"| `{code}` | {meaning} |" for code, meaning in sorted(ERROR_CODES.items()))
 
 
 def _list() -> Iterator[str]:

@@ -7,7 +7,6 @@ import re
 from schema.errors import PermanentError
 from schema.words import clip
 
-EXTERNAL_REFERENCE = "external_reference"
 _FILES_OF_CRS = (
     re.compile(r'PARAMETERFILE\s*[\[(]\s*"[^"]*"\s*,\s*"([^"]*)"', re.IGNORECASE),
     re.compile(r'EXTENSION\s*[\[(]\s*"PROJ4_GRIDS"\s*,\s*"([^"]*)"', re.IGNORECASE),
@@ -19,7 +18,7 @@ _PLACE = re.compile(r"[/\\~]")
 
 def external_reference(message: str, remedy: str) -> PermanentError:
     """Make the error for a file that names other files or addresses."""
-    return PermanentError(message, remediation=remedy, code=EXTERNAL_REFERENCE)
+    return PermanentError(message, remediation=remedy, code="external_reference")
 
 
 def check_crs(definition: str, label: str) -> None:

@@ -140,7 +140,8 @@ def _make_records(ctx: TaskContext, files: list[SourceFile]) -> _Batch:
         ctx.check()
         name = file.source.blob
         if name in killers:
-            batch.fail(name, "file_kills_reader", KILLER.format(reason=killers[name]), KILLER_REMEDY)
+            reason = KILLER.format(reason=killers[name])
+            batch.fail(name, code="file_kills_reader", message=reason, remediation=KILLER_REMEDY)
             continue
         # Committed before the file is opened: a library that kills the process leaves the name of the file behind.
         progress.note(ctx.database, ctx.task, name)

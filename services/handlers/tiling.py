@@ -172,6 +172,9 @@ def _take_over(ctx: TaskContext, plan_id: str) -> TilingPlan:
     _check_large(ctx, Options(**tiling.options), tiling.raw_bytes / 1e9)
     _take_output(ctx, tiling)
     holder = tiles.take_plan(ctx.transaction, plan_id, ctx.job_id)
+    if holder is None:
+        # It was deleted since it was read above.
+        raise errors.plan_not_found(plan_id=plan_id)
     if holder != ctx.job_id:
         raise errors.plan_taken(plan_id=plan_id, job_id=holder)
     return tiling

@@ -6,14 +6,12 @@ import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from schema.errors import PermanentError, TransientError
-from services.references import EXTERNAL_REFERENCE
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 FULL_BYTES = 8_000_000
@@ -37,124 +35,185 @@ class OutputFailed(TransientError):
     category = "infrastructure"
 
 
-@dataclass(frozen=True)
-class ErrorKind:
-    """A kind of error: calling it with the fields of its sentence returns the PermanentError."""
-
-    code: str
-    sentence: str
-    remediation: str
-
-    def __call__(self, **fields: object) -> PermanentError:
-        return PermanentError(self.sentence.format(**fields), remediation=self.remediation, code=self.code)
+def file_empty(*, label: str) -> PermanentError:
+    return PermanentError(
+        f"{label} is empty: it has no bytes.",
+        remediation="Upload the file again.",
+        code="file_empty",
+    )
 
 
-file_empty = ErrorKind("file_empty", "{label} is empty: it has no bytes.", "Upload the file again.")
-not_a_geotiff = ErrorKind(
-    "wrong_format",
-    "{label} is not a GeoTIFF, although its name ends like one: it looks like {found}.",
-    "Convert it to GeoTIFF (gdal_translate -of GTiff) and upload that.",
-)
-unreadable = ErrorKind(
-    "raster_unreadable",
-    "{label} cannot be read as a GeoTIFF: {reason}.",
-    "The file is damaged or cut off. Check it with gdalinfo, upload it again, and submit the new file.",
-)
-blocks_too_large = ErrorKind(
-    "raster_unreadable",
-    "{label} cannot be read in bounded memory: its pixels are compressed in blocks of {megabytes:.0f} MB, and GDAL "
-    "decodes a block as a whole.",
-    "Write it in tiles (gdal_translate -co TILED=YES), upload it again, and submit the new file.",
-)
-refers_elsewhere = ErrorKind(
-    EXTERNAL_REFERENCE,
-    "{label} names another file in its metadata (domain {domain}); files that a file names are not opened.",
-    "Write it again without that metadata (gdal_translate -co PROFILE=GeoTIFF), and upload the new file.",
-)
+def not_a_geotiff(*, label: str, found: str) -> PermanentError:
+    return PermanentError(
+        f"{label} is not a GeoTIFF, although its name ends like one: it looks like {found}.",
+        remediation="Convert it to GeoTIFF (gdal_translate -of GTiff) and upload that.",
+        code="wrong_format",
+    )
+
+
+def unreadable(*, label: str, reason: str) -> PermanentError:
+    return PermanentError(
+        f"{label} cannot be read as a GeoTIFF: {reason}.",
+        remediation="The file is damaged or cut off. Check it with gdalinfo, upload it again, and submit the new file.",
+        code="raster_unreadable",
+    )
+
+
+def blocks_too_large(*, label: str, megabytes: float) -> PermanentError:
+    return PermanentError(
+        f"{label} cannot be read in bounded memory: its pixels are compressed in blocks of {megabytes:.0f} MB, and "
+        "GDAL decodes a block as a whole.",
+        remediation="Write it in tiles (gdal_translate -co TILED=YES), upload it again, and submit the new file.",
+        code="raster_unreadable",
+    )
+
+
+def refers_elsewhere(*, label: str, domain: str) -> PermanentError:
+    return PermanentError(
+        f"{label} names another file in its metadata (domain {domain}); files that a file names are not opened.",
+        remediation="Write it again without that metadata (gdal_translate -co PROFILE=GeoTIFF), and upload that file.",
+        code="external_reference",
+    )
+
+
 _UPLOAD_AGAIN = (
     "Upload the file again; if the original is damaged too, restore or rebuild it. validate_raster lists the damaged "
     "blocks."
 )
-damaged = ErrorKind(
-    "raster_damaged",
-    "{label} is damaged or cut off: {count} of its blocks cannot be read; the first is {first}.",
-    _UPLOAD_AGAIN,
-)
-tile_damaged = ErrorKind(
-    "raster_damaged",
-    "{label} is damaged or cut off: pixels that tile {tile_id} is made of cannot be read ({reason}).",
-    _UPLOAD_AGAIN,
-)
-crs_missing = ErrorKind(
-    "crs_missing",
-    "{label} has no coordinate reference system, so its place on Earth is not known.",
-    'Submit it with source_crs, for example "source_crs": "EPSG:32633".',
-)
-not_on_earth = ErrorKind(
-    "not_on_earth",
-    "{label} does not lie on Earth: the coordinates that its georeference gives do not exist in {crs}.",
-    "Correct its geotransform (gdal_edit.py -a_ullr) or its CRS (gdal_edit.py -a_srs), and upload it again.",
-)
-not_georeferenced = ErrorKind(
-    "not_georeferenced",
-    "{label} has neither a geotransform nor ground control points, so the position of its pixels is not known.",
-    "Write a position into the file, for example with gdal_translate -a_ullr, and upload it again.",
-)
-longitudes_beyond_180 = ErrorKind(
-    "longitudes_beyond_180",
-    "{label} reaches longitude {longitude:g}; reprojection finds pixels up to 180 degrees only.",
-    'Submit it with target_crs "native", or shift its longitudes first: gdalwarp -te -180 -90 180 90.',
-)
-unsupported_dtype = ErrorKind(
-    "unsupported_dtype",
-    "{label} has pixels of type {dtype}, which process_raster does not reproject.",
-    "Use cog_conversion, which keeps the pixels as they are, or split it into real bands.",
-)
-raster_too_large = ErrorKind(
-    "raster_too_large",
-    "{label} has {gigabytes:.6g} GB of pixels; a single task processes at most {limit:g} GB.",
-    "Submit it as process_large_raster, which works in tiles.",
-)
-raster_too_small = ErrorKind(
-    "raster_too_small",
-    "{label} has {gigabytes:.6g} GB of pixels; process_large_raster takes rasters of more than {limit:g} GB.",
-    "Submit it as process_raster, or as tile_raster, which makes tiles of a raster of any size.",
-)
-plan_not_found = ErrorKind(
-    "plan_not_found",
-    "The tiling plan {plan_id} does not exist.",
-    "Submit the plan_id of a generate_tiling_plan job that has completed, or leave it out to make a new plan.",
-)
-plan_of_another_source = ErrorKind(
-    "plan_of_another_source",
-    "The tiling plan {plan_id} was made for {planned}, not for {label} as it is now.",
-    "Submit generate_tiling_plan for the file, or leave plan_id out.",
-)
+
+
+def damaged(*, label: str, count: int, first: str) -> PermanentError:
+    return PermanentError(
+        f"{label} is damaged or cut off: {count} of its blocks cannot be read; the first is {first}.",
+        remediation=_UPLOAD_AGAIN,
+        code="raster_damaged",
+    )
+
+
+def tile_damaged(*, label: str, tile_id: str, reason: str) -> PermanentError:
+    return PermanentError(
+        f"{label} is damaged or cut off: pixels that tile {tile_id} is made of cannot be read ({reason}).",
+        remediation=_UPLOAD_AGAIN,
+        code="raster_damaged",
+    )
+
+
+def crs_missing(*, label: str) -> PermanentError:
+    return PermanentError(
+        f"{label} has no coordinate reference system, so its place on Earth is not known.",
+        remediation='Submit it with source_crs, for example "source_crs": "EPSG:32633".',
+        code="crs_missing",
+    )
+
+
+def not_on_earth(*, label: str, crs: str) -> PermanentError:
+    return PermanentError(
+        f"{label} does not lie on Earth: the coordinates that its georeference gives do not exist in {crs}.",
+        remediation="Correct its geotransform (gdal_edit.py -a_ullr) or its CRS (gdal_edit.py -a_srs), and upload "
+        "it again.",
+        code="not_on_earth",
+    )
+
+
+def not_georeferenced(*, label: str) -> PermanentError:
+    return PermanentError(
+        f"{label} has neither a geotransform nor ground control points, so the position of its pixels is not known.",
+        remediation="Write a position into the file, for example with gdal_translate -a_ullr, and upload it again.",
+        code="not_georeferenced",
+    )
+
+
+def longitudes_beyond_180(*, label: str, longitude: float) -> PermanentError:
+    return PermanentError(
+        f"{label} reaches longitude {longitude:g}; reprojection finds pixels up to 180 degrees only.",
+        remediation='Submit it with target_crs "native", or shift its longitudes first: gdalwarp -te -180 -90 180 90.',
+        code="longitudes_beyond_180",
+    )
+
+
+def unsupported_dtype(*, label: str, dtype: str) -> PermanentError:
+    return PermanentError(
+        f"{label} has pixels of type {dtype}, which process_raster does not reproject.",
+        remediation="Use cog_conversion, which keeps the pixels as they are, or split it into real bands.",
+        code="unsupported_dtype",
+    )
+
+
+def raster_too_large(*, label: str, gigabytes: float, limit: float) -> PermanentError:
+    return PermanentError(
+        f"{label} has {gigabytes:.6g} GB of pixels; a single task processes at most {limit:g} GB.",
+        remediation="Submit it as process_large_raster, which works in tiles.",
+        code="raster_too_large",
+    )
+
+
+def raster_too_small(*, label: str, gigabytes: float, limit: float) -> PermanentError:
+    return PermanentError(
+        f"{label} has {gigabytes:.6g} GB of pixels; process_large_raster takes rasters of more than {limit:g} GB.",
+        remediation="Submit it as process_raster, or as tile_raster, which makes tiles of a raster of any size.",
+        code="raster_too_small",
+    )
+
+
+def plan_not_found(*, plan_id: str) -> PermanentError:
+    return PermanentError(
+        f"The tiling plan {plan_id} does not exist.",
+        remediation="Submit the plan_id of a generate_tiling_plan job that has completed, or leave it out to make "
+        "a new plan.",
+        code="plan_not_found",
+    )
+
+
+def plan_of_another_source(*, plan_id: str, planned: str, label: str) -> PermanentError:
+    return PermanentError(
+        f"The tiling plan {plan_id} was made for {planned}, not for {label} as it is now.",
+        remediation="Submit generate_tiling_plan for the file, or leave plan_id out.",
+        code="plan_of_another_source",
+    )
+
+
 _WAIT_FOR_PLAN = "Wait until that job has ended, or leave plan_id out to make a plan of your own."
-plan_taken = ErrorKind(
-    "plan_taken", "The tiling plan {plan_id} is in use by job {job_id}, which is still running.", _WAIT_FOR_PLAN
-)
-plan_lost = ErrorKind(
-    "plan_taken",
-    "The tiling plan {plan_id}, or the output folder of its tiles, was taken over by another job.",
-    _WAIT_FOR_PLAN,
-)
-output_taken = ErrorKind(
-    "output_taken",
-    "The tiles of {label}, version {version}, are being made by job {job_id}, which is still running.",
-    "Wait until that job has ended, or choose another version_id.",
-)
-output_too_large = ErrorKind(
-    "output_too_large",
-    "Reprojected to {crs}, the raster would have {gigabytes:.3g} GB of pixels, mostly empty; the limit is "
-    "{limit:.3g} GB.",
-    'Choose a target_crs that suits its place and shape, or "native".',
-)
-nodata_out_of_range = ErrorKind(
-    "nodata_out_of_range",
-    "The nodata value {nodata:g} is out of range for the raster's data type {dtype}.",
-    "Use a nodata value that a pixel of that type can have, or none.",
-)
+
+
+def plan_taken(*, plan_id: str, job_id: str) -> PermanentError:
+    return PermanentError(
+        f"The tiling plan {plan_id} is in use by job {job_id}, which is still running.",
+        remediation=_WAIT_FOR_PLAN,
+        code="plan_taken",
+    )
+
+
+def plan_lost(*, plan_id: str) -> PermanentError:
+    return PermanentError(
+        f"The tiling plan {plan_id}, or the output folder of its tiles, was taken over by another job.",
+        remediation=_WAIT_FOR_PLAN,
+        code="plan_taken",
+    )
+
+
+def output_taken(*, label: str, version: str, job_id: str) -> PermanentError:
+    return PermanentError(
+        f"The tiles of {label}, version {version}, are being made by job {job_id}, which is still running.",
+        remediation="Wait until that job has ended, or choose another version_id.",
+        code="output_taken",
+    )
+
+
+def output_too_large(*, crs: str, gigabytes: float, limit: float) -> PermanentError:
+    return PermanentError(
+        f"Reprojected to {crs}, the raster would have {gigabytes:.3g} GB of pixels, mostly empty; the limit is "
+        f"{limit:.3g} GB.",
+        remediation='Choose a target_crs that suits its place and shape, or "native".',
+        code="output_too_large",
+    )
+
+
+def nodata_out_of_range(*, nodata: float, dtype: str) -> PermanentError:
+    return PermanentError(
+        f"The nodata value {nodata:g} is out of range for the raster's data type {dtype}.",
+        remediation="Use a nodata value that a pixel of that type can have, or none.",
+        code="nodata_out_of_range",
+    )
 
 
 def check_disk(folder: Path, needed_bytes: int) -> None:
