@@ -129,7 +129,7 @@ class Uploads:
             ) from exc
         except ClientAuthenticationError as exc:
             raise ClientError(
-                f"Blob Storage at {self._account} did not accept who you are ({_code(exc)}).",
+                f"Nobody is signed in to Azure whom Blob Storage at {self._account} accepts.",
                 remedy=f"Sign in (az login), or set {STORAGE_VARIABLE}; the role {_ROLE} is needed.",
                 code="storage_refused",
                 status=exc.status_code,

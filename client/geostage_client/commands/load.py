@@ -56,7 +56,10 @@ def _run(session: Session, options: Namespace, kind: Kind, fixed: Json) -> int:
         name = "--blob" if options.blob else "--table"
         raise UsageError(f"{name} names one thing, and there are {len(sources)} files.", remedy="Load them one by one.")
     # The API is asked first: a wrong key or option is told before a gigabyte has been sent.
-    schema = find_type(session.api, kind.job_type)["parameters"]
+    job_type = find_type(session.api, kind.job_type)
+    schema = {**job_type["parameters"]}
+    # Labels are taken like parameters; types does not list them, for nothing is done with them.
+    schema["properties"] = {**schema["properties"], **job_type.get("labels", {})}
     chosen = parse_options(options.option, kind.job_type, schema)
     twice = next((name for name in ("dataset_id", "resource_id", *fixed) if name in chosen), None)
     if twice:
