@@ -14,6 +14,7 @@ from services.content_encoding import MAX_UNPACKED_BYTES, check_encoding, decode
 from services.context import TaskContext
 from services.vector import archive, cache, kml, parquet, shapefile
 from services.vector.archive import Member
+from services.vector.definitions import check_definitions
 from services.vector.formats import (
     CSV,
     EXTENSIONS,
@@ -164,6 +165,7 @@ def _prepare(ctx: TaskContext, folder: Path, member: Member) -> Member:
     try:
         name = member.entry or source_of(ctx).blob
         _check_head(name, known, path)
+        check_definitions(path, known, name)
         if known is SHAPEFILE:
             shapefile.check_parts(path, name)
         elif known is KML:
