@@ -10,9 +10,10 @@ from schema.words import clip
 _FILES_OF_CRS = (
     re.compile(r'PARAMETERFILE\s*[\[(]\s*"[^"]*"\s*,\s*"([^"]*)"', re.IGNORECASE),
     re.compile(r'EXTENSION\s*[\[(]\s*"PROJ4_GRIDS"\s*,\s*"([^"]*)"', re.IGNORECASE),
+    re.compile(r'"value"\s*:\s*"([^"]*)"'),
     re.compile(r'\b(?:\w*grids|file|catalog|init)=([^\s"]+)', re.IGNORECASE),
 )
-"""Where WKT and PROJ strings name files: grids of datum shifts and geoids, and tables of definitions."""
+"""Where WKT, PROJJSON and PROJ strings name files: grids of datum shifts and geoids, and tables of definitions."""
 _PLACE = re.compile(r"[/\\~]")
 
 
@@ -22,7 +23,7 @@ def external_reference(message: str, remedy: str) -> PermanentError:
 
 
 def check_crs(definition: str, label: str) -> None:
-    """Check that the definition of a CRS, as WKT or PROJ string, names no file by its place.
+    """Check that the definition of a CRS, as WKT, PROJJSON or PROJ string, names no file by its place.
 
     PROJ opens a grid that is named with a path, and its answer tells whether the file is there and holds one. A bare
     name is looked for among PROJ's own grids alone, and @null is none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyproj
@@ -46,6 +47,15 @@ def test_a_place_is_refused(place: str, number: int) -> None:
             check()
         assert raised.value.error_code == "external_reference"
         assert "a.shp" in raised.value.message
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_in_projjson_is_refused(place: str) -> None:
+    projjson = pyproj.CRS.from_wkt(BOUND.format("here.gsb")).to_json_dict()
+    text = json.dumps(projjson).replace('"here.gsb"', json.dumps(place))
+    assert text != json.dumps(projjson)
+    with pytest.raises(PermanentError):
+        check_crs(text, "a.parquet")
 
 
 @pytest.mark.parametrize("number", range(5))

@@ -64,6 +64,18 @@ def count_rows(path: Path, layer: str) -> int | None:
         return int(row[0]) if row else None
 
 
+def crs_definitions(path: Path) -> list[str]:
+    """Return all texts of the table of CRSs; none of a file that SQLite cannot read, which GDAL cannot either."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as db:
+        db.text_factory = lambda data: data.decode(errors="replace")
+        try:
+            rows = db.execute("SELECT * FROM gpkg_spatial_ref_sys").fetchall()
+        except sqlite3.DatabaseError:
+            # check_sound reports what is wrong, and where.
+            return []
+    return [value for row in rows for value in row if isinstance(value, str)]
+
+
 def _damaged(layer: str, offset: int | None = None) -> PermanentError:
     where = f" from byte {offset} on" if offset is not None else ""
     return PermanentError(

@@ -97,8 +97,7 @@ def _parse_column(columns: dict[str, dict[str, Any]], column: str, schema: pa.Sc
     covering = about.get("covering", {}).get("bbox", {}).get("xmin", [])
     crs = about.get("crs", _DEFAULT_CRS)
     # PROJJSON as a rule, a text in older files; WKT is what the rest of the program passes around.
-    if isinstance(crs, str):
-        check_crs(crs, f"The column {shown!r}")
+    check_crs(crs if isinstance(crs, str) else json.dumps(crs), f"The column {shown!r}")
     text = pyproj.CRS.from_user_input(crs).to_wkt() if crs is not None else None
     box = about.get("bbox")
     bounds: Bounds | None = None

@@ -13,6 +13,7 @@ from repositories.storage.blobs import Blobs
 from schema.errors import PermanentError
 from schema.jobs import Source
 from services.content_encoding import MAX_UNPACKED_BYTES, check_encoding, decode
+from services.vector.definitions import check_definitions
 from services.vector.formats import (
     CSV,
     EXTENSIONS,
@@ -167,6 +168,7 @@ def _prepare(blob: str, folder: Path, member: Member, check: Callable[[], None])
     try:
         name = member.entry or blob
         _check_head(name, known, path)
+        check_definitions(path, known, name)
         if known is SHAPEFILE:
             shapefile.check_parts(path, name)
         elif known is KML:

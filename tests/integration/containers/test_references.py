@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyproj
 import pytest
 import rasterio
+import shapely
 
 from schema.jobs import Job, Json
+from services.vector.gdal import pyogrio
 from tests.fixtures import vector
 from tests.integration.containers.world import CONTAINER, Containers
 from tests.listener import Listener, listening
 from tests.unit.raster.rasters import write_bytes, write_raster
 from tests.unit.test_content_encoding import FILE_JOBS, RASTER_JOBS
+from tests.unit.test_references import BOUND, GEOGCS
 
 POINT: Json = {"type": "Point", "coordinates": [7, 51]}
 MORE: dict[str, Json] = {
@@ -141,6 +150,42 @@ def test_a_batch_has_one_entry_for_each_file_that_names_others(world: Containers
     summary = world.sync()
     assert {entry["name"]: entry["code"] for entry in summary["failed_files"]} == expected
     assert set(world.items()) == {"good.tif"}
+
+
+def files_with_grid(folder: Path, place: Path) -> dict[str, bytes]:
+    """Vector files whose CRS names a grid, by extension."""
+    # Whoever writes such a file opens the grid as well, so another name stands in it at first.
+    name = "x" * len(str(place))
+    bound, boxes = BOUND.format(name), vector.boxes(3, crs="EPSG:25832")
+    parts = vector.shapefile_parts(boxes, folder)
+    parts[".prj"] = GEOGCS.format(f',EXTENSION["PROJ4_GRIDS","{name}"]', "").encode()
+    gpkg, flat, parquet = (folder / f"grid.{suffix}" for suffix in ("gpkg", "fgb", "parquet"))
+    gpkg.write_bytes(vector.gpkg(boxes, folder))
+    with closing(sqlite3.connect(gpkg)) as db, db:
+        change = "UPDATE gpkg_spatial_ref_sys SET definition = ?, organization = 'NONE' WHERE srs_id = 25832"
+        db.execute(change, [bound])
+    pyogrio.write_dataframe(boxes.set_crs(bound, allow_override=True), flat)
+    geo = {"encoding": "WKB", "geometry_types": [], "crs": pyproj.CRS.from_wkt(bound).to_json_dict()}
+    text = json.dumps({"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": geo}})
+    table = pa.table({"geometry": shapely.to_wkb(boxes.geometry.to_numpy())})
+    pq.write_table(table.replace_schema_metadata({b"geo": text.encode()}), parquet)
+    files = {path.suffix[1:]: path.read_bytes() for path in (gpkg, flat, parquet)}
+    files["zip"] = vector.zipped({f"grid{suffix}": data.replace(name.encode(), str(place).encode())
+                                  for suffix, data in parts.items()})  # fmt: skip
+    assert all(name.encode() in files[suffix] for suffix in ("gpkg", "fgb", "parquet"))
+    return {suffix: data.replace(name.encode(), str(place).encode()) for suffix, data in files.items()}
+
+
+@pytest.mark.parametrize("job_type", ["process_vector", "catalog_file"])
+def test_a_crs_that_names_a_grid_by_its_path_is_refused_before_the_path_is_opened(
+    world: Containers, job_type: str
+) -> None:
+    # Who opens a pipe that nobody writes to waits for ever.
+    pipe = world.folder / "pipe.gsb"
+    os.mkfifo(pipe)
+    for suffix, data in files_with_grid(world.folder, pipe).items():
+        code, message = error(world, job_type, world.put(f"a.{suffix}", data))
+        assert (code, str(pipe) in message) == ("external_reference", True), suffix
 
 
 def put_sidecars(world: Containers, url: str) -> None:
