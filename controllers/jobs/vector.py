@@ -12,10 +12,10 @@ from pydantic.config import JsonDict
 from controllers.base import AllowedSchema, BlobName, Container, Controller, JobOutcome, JobParameters, fault
 from schema.errors import PermanentError
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
-from services.vector import chunks
 from services.vector.formats import EXTENSIONS, format_of
 from services.vector.load import row_accounting
 from services.vector.load.names import MAX_TABLE_BYTES, OWN_TABLES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
+from services.vector.load.stages import PreprocessResult, PublishTask, StagedLoad, UploadResult, UploadTask
 from services.vector.read_options import READ_OPTION_NAMES
 from services.vector.readers.encodings import known_name
 
@@ -199,31 +199,25 @@ class ProcessVector(Controller):
         """Read once; load each chunk that was found; publish what was loaded."""
         if stage.name == "preprocess":
             return [TaskSpec("vector_preprocess", _options(job.parameters))]
-        found = job.stage_data["preprocess"]
-        if "dry_run" in found:
+        if "dry_run" in job.stage_data["preprocess"]:
             return []
         if stage.name == "upload":
-            loads = _loads(previous[0].result or {})
             return [
-                TaskSpec("vector_upload", {"plan": load["plan"], "chunk": chunk.as_json()})
-                for load in loads
-                for chunk in chunks.unpack(load["chunks"])
+                TaskSpec("vector_upload", UploadTask(load.plan, chunk).as_json())
+                for load in _preprocessed(previous[0].result).loads
+                for chunk in load.chunks
             ]
+        planned = PreprocessResult.from_json(job.stage_data["preprocess"]).loads
         started = job.started_at or job.created_at
-        parameters = {
-            "loads": [_add_up(load["plan"], previous) for load in _loads(found)],
-            "started_at": started.isoformat(),
-        }
-        return [TaskSpec("vector_publish", parameters)]
+        publish = PublishTask([_staged(load.plan, previous) for load in planned], started.isoformat())
+        return [TaskSpec("vector_publish", publish.as_json())]
 
     def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
-        """Hand on the plan's name and the figures of the first pass."""
+        """Return where the plans are, and the figures of the first pass."""
         del job
         if stage.name != "preprocess":
             return {}
-        found = dict(results[0].result or {})
-        loads = [{key: value for key, value in load.items() if key not in ("chunks", "more")} for load in _loads(found)]
-        return {"preprocess": {**loads[0], "more": loads[1:]} if len(loads) > 1 else loads[0]}
+        return {"preprocess": _preprocessed(results[0].result).without_chunks().as_json()}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """Return what publish reports, or what a dry run found."""
@@ -234,20 +228,20 @@ class ProcessVector(Controller):
         return JobOutcome(result, warnings=result.pop("warnings", []))
 
 
-def _loads(found: Json) -> list[Json]:
-    """List what preprocess found: one load for each table. Raises PermanentError when that was too much for a row."""
-    if "result_path" in found:
+def _preprocessed(result: Json | None) -> PreprocessResult:
+    if result and "result_path" in result:
+        # A result over 256 KB went to a blob, which controllers do not read.
         raise PermanentError(
             "The file has more layers, or more chunks of rows, than one job can load.",
             remediation='Raise "chunk_size" (up to 100,000), name one "layer" a job, or split the file.',
             code="too_many_chunks",
         )
-    return [found, *found.get("more", [])]
+    return PreprocessResult.from_json(result or {})
 
 
-def _add_up(plan: str, uploads: Sequence[TaskResult]) -> Json:
-    own = [upload.result or {} for upload in uploads if upload.parameters["plan"] == plan]
-    return {"plan": plan, "chunks": len(own), "totals": row_accounting.add_up(own)}
+def _staged(plan: str, uploads: Sequence[TaskResult]) -> StagedLoad:
+    own = [UploadResult.from_json(upload.result or {}) for upload in uploads if upload.parameters["plan"] == plan]
+    return StagedLoad(plan, len(own), row_accounting.add_up(result.totals for result in own))
 
 
 def _options(parameters: Json) -> Json:

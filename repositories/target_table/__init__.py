@@ -1,1 +1,1 @@
-"""Target tables: staged, filled, and put in the place of the one that is served."""
+"""Target tables: inspected, staged, locked, and replaced or appended to. Only this folder runs their statements."""

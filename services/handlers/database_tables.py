@@ -5,8 +5,8 @@ from __future__ import annotations
 from repositories import inventory
 from repositories.catalog import items
 from repositories.postgres import Connection
-from repositories.target_table import features
-from repositories.target_table.features import Table
+from repositories.target_table.inspection import list_lock_holders
+from repositories.target_table.statements import Table
 from schema.jobs import Json
 from services.context import TaskContext
 from services.database_errors import table_locked, table_not_found
@@ -39,7 +39,7 @@ def describe_table(ctx: TaskContext) -> Json:
         return _describe(ctx, schema, table)
     except items.TableLocked as exc:
         with items.reading(ctx.database, READ_SECONDS) as conn:
-            blockers = features.list_holders(conn, [Table(schema, table)])
+            blockers = list_lock_holders(conn, [Table(schema, table)])
         raise table_locked(schema, table, blockers) from exc
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,24 +14,37 @@ from pathlib import Path
 import pyarrow as pa
 
 from repositories.identifiers import fit_name
-from repositories.target_table import features, loading
+from repositories.target_table import staging
+from repositories.target_table.inspection import inspect
+from repositories.target_table.locks import set_limits
+from repositories.target_table.staging import StagingTables
+from repositories.target_table.statements import Table
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
 from services.crs import parse_target_crs
-from services.vector import chunks
 from services.vector.chunks import Chunk
-from services.vector.geometry import wkb
 from services.vector.geometry.crs import project_with
-from services.vector.load import load_report, row_accounting, table_locks, target_check
+from services.vector.load import load_report, row_accounting
 from services.vector.load import publish as publishing
-from services.vector.load.batch import REJECT_SCHEMA, REJECT_TYPES, CleanBatch, Cleaner, clean_batch, schema_of
+from services.vector.load.batch import (
+    REJECT_SCHEMA,
+    REJECT_TYPES,
+    CleanBatch,
+    Cleaner,
+    clean_batch,
+    schema_of,
+    share_out,
+)
 from services.vector.load.chunk_blobs import read_batches, writing
 from services.vector.load.decide import decide
 from services.vector.load.encode import encode
 from services.vector.load.names import layer_suffixes
-from services.vector.load.plan import LoadPlan, Options
+from services.vector.load.plan import LoadPlan, Options, type_name
+from services.vector.load.row_accounting import LoadTotals
+from services.vector.load.stages import PlannedLoad, PreprocessResult, PublishTask, UploadResult, UploadTask
 from services.vector.load.survey import Survey, survey
+from services.vector.load.target import check, fixed_relation
 from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
@@ -46,19 +59,19 @@ def preprocess(ctx: TaskContext) -> Json:
     parts = find_parts(ctx.blobs, ctx.source)
     with fetched(ctx.blobs, ctx.source, parts, ctx.check) as folder:
         origins = source_layers.choose(folder, options.read_options, parts)
-        chosen = _share_out(options, origins)
-        surveyed = [(load, *_read_once(ctx, folder, *load)) for load in chosen]
-    decided = [(*_decide(ctx, origin, layer, found, own), found) for (own, origin), layer, found in surveyed]
+        surveyed = [
+            (own, origin, *_read_once(ctx, folder, own, origin)) for own, origin in _assign_tables(options, origins)
+        ]
+    planned = [_plan(ctx, own, origin, layer, found) for own, origin, layer, found in surveyed]
     if options.dry_run:
-        finds = [_tell(plan, found, exists=exists) for plan, exists, found in decided]
-        told = finds[0] if len(finds) == 1 else {"status": "dry_run", "tables": finds}
-        return {"dry_run": told, "chunks": chunks.pack([])}
-    first, *more = [_hand_on(ctx, plan, found) for plan, _, found in decided]
-    return {**first, "more": more} if more else first
+        reports = [load_report.dry_run(plan, found, exists=exists) for plan, found, exists in planned]
+        whole = reports[0] if len(reports) == 1 else {"status": "dry_run", "tables": reports}
+        return PreprocessResult(dry_run=whole).as_json()
+    return PreprocessResult(tuple(_stage(ctx, plan, found) for plan, found, _ in planned)).as_json()
 
 
-def _share_out(options: Options, origins: list[Origin]) -> list[tuple[Options, Origin]]:
-    """Give each layer its table: the target itself, or one that bears the layer's name where all are loaded."""
+def _assign_tables(options: Options, origins: list[Origin]) -> list[tuple[Options, Origin]]:
+    """Return the layers, each with its table: the target itself, or one named after the layer where all are loaded."""
     if options.read_options.layer != ALL_LAYERS or (len(origins) == 1 and origins[0].layer is None):
         return [(options, origin) for origin in origins]
     suffixes = layer_suffixes(origin.name for origin in origins)
@@ -71,71 +84,68 @@ def _share_out(options: Options, origins: list[Origin]) -> list[tuple[Options, O
     ]
 
 
-def _tell(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
-    return load_report.dry_run(plan, found, str(target_check.rejects_of(plan)), exists=exists)
-
-
-def _hand_on(ctx: TaskContext, plan: LoadPlan, found: Survey) -> Json:
-    """Store a plan for the tasks that follow, make its staging tables, and say what they need to know."""
-    blob = f"{_attempt_prefix(ctx)}plan{plan.staging}.json"
-    ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(plan.as_json()).encode())
-    publishing.make_staging(ctx.transaction, ctx.job_id, plan)
-    return {
-        "plan": blob,
-        "rows": found.rows,
-        "layer": plan.layer,
-        "original_crs": plan.original_crs,
-        "geometry_types": dict(found.kinds),
-        "chunks": chunks.pack(found.chunks),
-    }
-
-
 def _read_once(ctx: TaskContext, folder: Path, options: Options, origin: Origin) -> tuple[SourceLayer, Survey]:
-    read_options = options.read_options
-    if origin.file_format.chunking == "row_range":
-        with source_layers.open_geometries(folder, origin, read_options, ctx.check) as (layer, batches):
-            return layer, survey(batches, options.chunk_size, ctx.check, None)
-    with source_layers.open_origin(folder, origin, read_options, ctx.check) as (layer, batches):
-        if options.dry_run:
-            return layer, survey(batches, options.chunk_size, ctx.check, None)
-        prefix = f"{_attempt_prefix(ctx)}layer{origin.staging}/"
-        with writing(prefix, partial(ctx.blobs.write, ctx.settings.work_container)) as write:
-            return layer, survey(batches, options.chunk_size, ctx.check, write)
+    """Survey a layer; formats that can only be read from the front leave their chunks in the work container."""
+    with ExitStack() as stack:
+        by_rows = origin.file_format.chunking == "row_range"
+        open_layer = source_layers.open_geometries if by_rows else source_layers.open_origin
+        layer, batches = stack.enter_context(open_layer(folder, origin, options.read_options, ctx.check))
+        write = None
+        if not by_rows and not options.dry_run:
+            prefix = f"{_attempt_prefix(ctx)}layer{origin.staging}/"
+            write = stack.enter_context(writing(prefix, partial(ctx.blobs.write, ctx.settings.work_container)))
+        return layer, survey(batches, options.chunk_size, ctx.check, write)
 
 
 def _attempt_prefix(ctx: TaskContext) -> str:
     return f"{ctx.work_prefix}{ctx.task.attempt:04d}/"
 
 
-def _decide(
-    ctx: TaskContext, origin: Origin, layer: SourceLayer, found: Survey, options: Options
-) -> tuple[LoadPlan, bool]:
-    """Make the plan, and tell whether the target exists."""
-    source = ctx.source
-    with origin.named(), ctx.database.transaction() as conn:
-        target = target_check.find_fixed_target(conn, options)
-        plan = decide(f"{source.container}/{source.blob}", origin, layer, found, options, target)
-        return plan, target_check.check_target(conn, plan) is not None
+def _plan(
+    ctx: TaskContext, options: Options, origin: Origin, layer: SourceLayer, found: Survey
+) -> tuple[LoadPlan, Survey, bool]:
+    """Decide how a layer is loaded; also return whether its target exists. Raises PermanentError when it cannot be."""
+    with origin.named():
+        with ctx.database.transaction() as conn:
+            state = inspect(conn, options.target, options.rejects)
+        plan = decide(ctx.source_label, origin, layer, found, options, fixed_relation(options, state))
+        check(plan, state)
+    return plan, found, state.exists
+
+
+def _stage(ctx: TaskContext, plan: LoadPlan, found: Survey) -> PlannedLoad:
+    """Store a plan for the tasks that follow, and make its staging tables."""
+    # As a blob: a job with thousands of chunks would otherwise hold the plan thousands of times.
+    blob = f"{_attempt_prefix(ctx)}plan{plan.staging}.json"
+    ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(plan.as_json()).encode())
+    columns = [(column.name, column.pg_type) for column in plan.columns]
+    multi_type = type_name(plan.family, multi=True) if plan.splits_multi else None
+    tables = StagingTables.of(ctx.job_id, plan.staging)
+    staging.prepare_staging(ctx.transaction, tables, columns, plan.geometry_type, plan.srid, multi_type=multi_type)
+    return PlannedLoad(blob, found.rows, plan.layer, plan.original_crs, dict(found.kinds), tuple(found.chunks))
 
 
 def upload(ctx: TaskContext) -> Json:
     """Clean a chunk's rows and COPY them in the transaction that finishes the task."""
     began = time.perf_counter()
-    plan, chunk = _read_plan(ctx, ctx.parameters["plan"]), Chunk.from_json(ctx.parameters["chunk"])
-    limit = ctx.settings.max_repair_vertices
-    cleaner = Cleaner(plan, project_with(plan.operation), limit, lambda rows: publishing.try_rows(ctx, plan, rows))
+    task = UploadTask.from_json(ctx.parameters)
+    plan = _read_plan(ctx, task.plan)
+    tables = StagingTables.of(ctx.job_id, plan.staging)
+    accepts = partial(_accepts, ctx, plan, tables)
+    cleaner = Cleaner(plan, project_with(plan.operation), ctx.settings.max_repair_vertices, accepts)
     cleaned = []
-    first_row = chunk.first_row
-    for batch in _read_chunk(ctx, plan, chunk):
+    first_row = task.chunk.first_row
+    for batch in _read_chunk(ctx, plan, task.chunk):
         ctx.check()
         cleaned.append(clean_batch(cleaner, batch, first_row))
         first_row += len(batch.fids)
-    _copy(ctx, plan, cleaned)
-    return {**_count(cleaned), "rows": chunk.rows, "processing_time_seconds": _since(began)}
+    _copy(ctx, plan, tables, cleaned)
+    totals = row_accounting.add_up(batch.totals for batch in cleaned)
+    return UploadResult(totals, round(time.perf_counter() - began, 3)).as_json()
 
 
 _last_plan: dict[str, LoadPlan] = {}
-"""The plan that was read last, by its blob: it bears job and attempt in its name, so it never changes."""
+"""The plan that was read last, by its blob, whose name holds job and attempt: so it never changes."""
 
 
 def _read_plan(ctx: TaskContext, blob: str) -> LoadPlan:
@@ -147,8 +157,19 @@ def _read_plan(ctx: TaskContext, blob: str) -> LoadPlan:
     return plan
 
 
+def _accepts(ctx: TaskContext, plan: LoadPlan, tables: StagingTables, rows: pa.RecordBatch) -> bool:
+    """Whether every row fits into a page of PostgreSQL; leaves nothing behind."""
+    ctx.check()
+    schema, pg_types = schema_of(plan)
+    with ctx.database.connection() as conn:
+        return all(
+            staging.accepts_rows(conn, table, schema.names, encode([part], schema, pg_types))
+            for table, part in share_out(plan, tables, rows)
+        )
+
+
 def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[SourceBatch]:
-    """Give the chunk's batches. Raises PermanentError when they are not the rows that preprocess saw."""
+    """Yield the chunk's batches. Raises PermanentError when they are not the rows that preprocess saw."""
     if chunk.blob:
         yield from read_batches(ctx.blobs.read(ctx.settings.work_container, chunk.blob))
         return
@@ -172,109 +193,72 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
             )
 
 
-def _copy(ctx: TaskContext, plan: LoadPlan, cleaned: list[CleanBatch]) -> None:
-    """Send rows and rejected rows to their staging tables; all of them are encoded before the transaction begins."""
+def _copy(ctx: TaskContext, plan: LoadPlan, tables: StagingTables, cleaned: list[CleanBatch]) -> None:
+    """Send rows and rejected rows to their staging tables."""
     schema, pg_types = schema_of(plan)
-    shares: dict[features.Table, list[pa.RecordBatch]] = {}
+    shares: dict[Table, list[pa.RecordBatch]] = {}
     for batch in cleaned:
-        for table, rows in publishing.share_out(ctx.job_id, plan, batch.rows):
+        for table, rows in share_out(plan, tables, batch.rows):
             shares.setdefault(table, []).append(rows)
     loads = [(table, schema.names, list(encode(rows, schema, pg_types))) for table, rows in shares.items()]
     rejects = [batch.rejects for batch in cleaned if batch.rejects.num_rows]
     if rejects:
-        table = publishing.staging_of(ctx.job_id, plan, publishing.REJECTS)
-        loads.append((table, REJECT_SCHEMA.names, list(encode(rejects, REJECT_SCHEMA, REJECT_TYPES))))
+        loads.append((tables.rejects, REJECT_SCHEMA.names, list(encode(rejects, REJECT_SCHEMA, REJECT_TYPES))))
     ctx.check()
-    features.set_limits(ctx.transaction, ctx.settings.task_deadline_seconds)
+    # All rows are encoded before the transaction begins, which should be short.
+    set_limits(ctx.transaction, ctx.settings.task_deadline_seconds)
     for table, columns, data in loads:
-        loading.copy_rows(ctx.transaction, table, columns, data)
-
-
-def _first_rejected(batch: CleanBatch) -> list[list[object]]:
-    first = batch.rejects.slice(0, row_accounting.FIRST)
-    return [first.column(name).to_pylist() for name in ("row_number", "reason")]
-
-
-def _count(cleaned: list[CleanBatch]) -> Json:
-    counted: list[Json] = [
-        {
-            "rows": 0,
-            "loaded": batch.rows.num_rows,
-            "rejected": batch.rejects.num_rows,
-            "multi": int((batch.kinds >= wkb.MULTIPOINT).sum()),
-            "bounds": list(batch.bounds) if batch.bounds else None,
-            "counts": batch.counts,
-            "reasons": batch.reasons,
-            "source_kinds": batch.source_kinds,
-            "nulled": batch.nulled,
-            "first_rejected": [list(row) for row in zip(*_first_rejected(batch), strict=True)],
-        }
-        for batch in cleaned
-    ]
-    return row_accounting.add_up(counted)
+        staging.copy_rows(ctx.transaction, table, columns, data)
 
 
 def publish(ctx: TaskContext) -> Json:
-    """Check the books, make the staging tables ready, and put them in the targets' places or add their rows."""
-    loads = [(_read_plan(ctx, load["plan"]), load) for load in ctx.parameters["loads"]]
+    """Account for all rows, make the staging tables ready, and replace the targets or add the rows to them."""
+    task = PublishTask.from_json(ctx.parameters)
+    loads = [(_read_plan(ctx, load.plan), load) for load in task.loads]
+    # Every job locks its tables in the order of their names, so that two jobs cannot wait for each other.
+    loads.sort(key=lambda one: str(one[0].target))
     for plan, load in loads:
         with plan.origin.named():
-            row_accounting.check_books(plan.rows, load["totals"])
-            row_accounting.check_rejected(plan.rows, load["totals"], plan.options.max_rejected)
-    types = [
-        publishing.prepare(ctx, plan, multi_rows=load["totals"]["multi"], loaded=load["totals"]["loaded"])
-        for plan, load in loads
-    ]
+            row_accounting.check_accounted(plan.rows, load.totals)
+            row_accounting.check_rejected(plan.rows, load.totals, plan.options.max_rejected)
+    geometry_types = [_prepare(ctx, plan, load.totals) for plan, load in loads]
+    set_limits(ctx.transaction, ctx.settings.task_deadline_seconds)
+    states = publishing.lock_targets(ctx.transaction, [plan for plan, _ in loads], ctx.check)
     results = []
-    # All jobs take the locks of several tables in one order.
-    ordered = sorted(zip(loads, types, strict=True), key=lambda one: one[0][0].options.table)
-    targets_held = table_locks.take(ctx, [plan for (plan, _), _ in ordered])
-    for ((plan, load), geometry_type), held in zip(ordered, targets_held, strict=True):
-        publishing.publish(ctx, plan, held, rejected=load["totals"]["rejected"])
-        dependents = [dependent.name for dependent in held.dependents]
-        results.append(_report(plan, load, geometry_type, dependents, ctx.parameters["started_at"]))
+    for (plan, load), geometry_type, state in zip(loads, geometry_types, states, strict=True):
+        check(plan, state)
+        ctx.check()
+        tables = StagingTables.of(ctx.job_id, plan.staging)
+        any_rejected = load.totals.rejected > 0
+        publishing.publish(ctx.transaction, tables, plan, state, ctx.job_id, any_rejected=any_rejected)
+        results.append(
+            load_report.report(
+                plan,
+                load.totals,
+                geometry_type,
+                chunks=load.chunks,
+                seconds=_seconds_since(task.started_at),
+                dependents=() if plan.options.appends else state.dependents,
+            )
+        )
     return results[0] if len(results) == 1 else row_accounting.join_tables(results)
 
 
-def _report(plan: LoadPlan, load: Json, geometry_type: str, dependents: list[str], started_at: str) -> Json:
-    totals = load["totals"]
-    return {
-        **_result(plan, totals, geometry_type, {"chunks": load["chunks"], "started_at": started_at}),
-        "conservation": load_report.conservation(plan, totals, geometry_type, str(target_check.rejects_of(plan))),
-        "summary": load_report.summarise(plan, totals, geometry_type),
-        "operation": plan.operation.as_json(),
-        "reading": plan.reading,
-        "warnings": load_report.warnings_of(plan, totals, dependents),
-    }
-
-
-def _result(plan: LoadPlan, totals: Json, geometry_type: str, parameters: Json) -> Json:
-    counts = Counter[str](totals["counts"])
-    return {
-        "status": "success",
-        "table": plan.options.table,
-        "total_features_loaded": totals["loaded"],
-        "upload_chunks": parameters["chunks"],
-        "failed_chunks": 0,
-        "geometry_type": geometry_type,
-        "original_crs": plan.original_crs,
-        "features_per_chunk": plan.options.chunk_size,
-        "processing_time_seconds": _seconds_since(parameters["started_at"]),
-        "preprocessing_stats": {
-            "original_feature_count": plan.rows,
-            "final_feature_count": totals["loaded"],
-            "original_crs": plan.original_crs,
-            "final_crs": plan.final_crs,
-            "geometry_type_changes": row_accounting.type_changes(totals["source_kinds"], geometry_type),
-            "z_m_values_removed": counts["z_m_removed"],
-            "repaired": counts["repaired"],
-        },
-    }
+def _prepare(ctx: TaskContext, plan: LoadPlan, totals: LoadTotals) -> str:
+    """Make a staging table ready to serve, unless what the database has now would refuse it; return its type."""
+    with ctx.database.transaction() as conn:
+        state = inspect(conn, plan.target, plan.rejects)
+    check(plan, state)
+    return publishing.prepare(
+        ctx.database,
+        StagingTables.of(ctx.job_id, plan.staging),
+        plan,
+        totals,
+        indexed=not (plan.options.appends and state.exists),
+        seconds=ctx.settings.task_deadline_seconds,
+        check=ctx.check,
+    )
 
 
 def _seconds_since(moment: str) -> float:
     return round((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds(), 3)
-
-
-def _since(began: float) -> float:
-    return round(time.perf_counter() - began, 3)

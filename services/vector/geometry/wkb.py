@@ -5,6 +5,7 @@ The format: OGC 06-103r4, section 8, with the ISO (1000, 2000, 3000) and the EWK
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -52,6 +53,12 @@ class Headers:
 def name_of(kind: int) -> str:
     """Name a geometry type by its code."""
     return NAMES[kind] if kind < len(NAMES) else f"type {kind}"
+
+
+def count_types(kinds: npt.NDArray[np.uint8]) -> Counter[str]:
+    """Count rows by the name of their geometry type."""
+    codes, numbers = np.unique(kinds, return_counts=True)
+    return Counter({name_of(int(code)): int(number) for code, number in zip(codes, numbers, strict=True)})
 
 
 def read_headers(values: pa.Array) -> Headers:

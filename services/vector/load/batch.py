@@ -12,13 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from repositories.target_table.staging import StagingTables
+from repositories.target_table.statements import Table
 from services.vector.geometry import clean, reasons, wkb
 from services.vector.geometry.clean import CleanGeometry
 from services.vector.geometry.crs import Project
 from services.vector.geometry.wkb import Integers
 from services.vector.load import pg_types as types
 from services.vector.load.plan import LoadPlan
-from services.vector.load.row_size import Copy, find_too_big
+from services.vector.load.row_accounting import FIRST, LoadTotals
+from services.vector.load.row_size import Accepts, find_too_big
 from services.vector.readers.source_layer import SourceBatch
 
 ID, GEOMETRY = "id", "geom"
@@ -35,18 +38,9 @@ class CleanBatch:
 
     rows: pa.RecordBatch
     """id, the plan's columns, geom as EWKB."""
-    kinds: npt.NDArray[np.uint8]
-    """Type code of each row's geometry before promotion; 0 for NULL."""
     rejects: pa.RecordBatch
     """row_number, reason, raw_row."""
-    counts: Counter[str]
-    """What was done with how many rows: null_geometry, z_m_removed, curves_linearised, repaired, ..."""
-    reasons: Counter[str]
-    source_kinds: Counter[str]
-    """Loaded rows by the type that they had in the source."""
-    nulled: Counter[str]
-    """Values that PostgreSQL cannot hold and that became NULL, by column."""
-    bounds: tuple[float, float, float, float] | None
+    totals: LoadTotals
 
 
 def schema_of(plan: LoadPlan) -> tuple[pa.Schema, dict[str, str]]:
@@ -64,8 +58,8 @@ class Cleaner:
     plan: LoadPlan
     project: Project | None
     max_repair_vertices: int
-    copy: Copy
-    """Tries whether PostgreSQL takes rows."""
+    accepts: Accepts
+    """Whether PostgreSQL takes rows."""
 
 
 def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBatch:
@@ -87,26 +81,40 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
     columns, nulled = _columns(plan, batch.attributes)
     geom = wkb.to_ewkb(shapes.values, shapes.kinds, plan.srid, multi=plan.promote)
     rows = pa.record_batch([pa.array(numbers), *columns, geom], schema=schema_of(plan)[0])
-    too_big = kept & find_too_big(rows, cleaner.copy)
+    too_big = kept & find_too_big(rows, cleaner.accepts)
     reasons = np.where(too_big, TOO_BIG, shapes.reasons)
     kept &= ~too_big
     if not kept.all():
         rows = rows.filter(pa.array(kept))
-    counts = shapes.counts + Counter(
-        null_geometry=int((kept & (shapes.kinds == 0)).sum()),
-        curves_linearised=int((batch.type_codes != shapes.kinds_given).sum()),
-    )
     rejected = np.flatnonzero(~kept)
-    return CleanBatch(
-        rows=rows,
-        kinds=shapes.kinds[kept],
-        rejects=_rejects(batch, _source_names(plan), rejected, numbers, reasons),
-        counts=counts,
-        reasons=Counter(reasons[rejected].tolist()),
-        source_kinds=_count_kinds(batch.type_codes[kept & (shapes.kinds > 0)]),
-        nulled=nulled,
+    rejects = _rejects(batch, _source_names(plan), rejected, numbers, reasons)
+    totals = LoadTotals(
+        rows=len(kept),
+        loaded=int(kept.sum()),
+        rejected=len(rejected),
+        multi=int((kept & (shapes.kinds >= wkb.MULTIPOINT)).sum()),
         bounds=shapes.bounds,
+        counts=shapes.counts
+        + Counter(
+            null_geometry=int((kept & (shapes.kinds == 0)).sum()),
+            curves_linearised=int((batch.type_codes != shapes.kinds_given).sum()),
+        ),
+        reasons=Counter(reasons[rejected].tolist()),
+        source_types=wkb.count_types(batch.type_codes[kept & (shapes.kinds > 0)]),
+        nulled=nulled,
+        first_rejected=tuple(zip(numbers[rejected[:FIRST]].tolist(), reasons[rejected[:FIRST]].tolist(), strict=True)),
     )
+    return CleanBatch(rows, rejects, totals)
+
+
+def share_out(plan: LoadPlan, tables: StagingTables, rows: pa.RecordBatch) -> list[tuple[Table, pa.RecordBatch]]:
+    """Return which rows go to which staging table: multi geometries to one apart, where single ones were expected."""
+    if not plan.splits_multi:
+        return [(tables.rows, rows)]
+    multi = wkb.read_headers(rows.column(GEOMETRY)).kinds >= wkb.MULTIPOINT
+    if not multi.any():
+        return [(tables.rows, rows)]
+    return [(tables.rows, rows.filter(pa.array(~multi))), (tables.multi, rows.filter(pa.array(multi)))]
 
 
 def _with_faults(shapes: CleanGeometry, faults: pa.Array | None) -> CleanGeometry:
@@ -133,11 +141,6 @@ def _columns(plan: LoadPlan, attributes: pa.RecordBatch) -> tuple[list[pa.Array]
         if lost:
             nulled[column.name] = lost
     return columns, nulled
-
-
-def _count_kinds(kinds: npt.NDArray[np.uint8]) -> Counter[str]:
-    codes, numbers = np.unique(kinds, return_counts=True)
-    return Counter({wkb.name_of(int(code)): int(number) for code, number in zip(codes, numbers, strict=True)})
 
 
 def _source_names(plan: LoadPlan) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from repositories.target_table.features import FoundTable
+from repositories.target_table.inspection import Relation
 from schema.errors import PermanentError
 from schema.words import clip
 from services.crs import crs_label, parse_layer_crs, parse_target_crs
@@ -65,7 +65,7 @@ def decide_family(found: Survey, geometry_type: str | None) -> int:
 
 
 def decide(
-    source: str, origin: Origin, layer: SourceLayer, found: Survey, options: Options, target: FoundTable | None
+    source: str, origin: Origin, layer: SourceLayer, found: Survey, options: Options, target: Relation | None
 ) -> LoadPlan:
     """Make the plan. `target` is the table whose columns must stay as they are, if there is one."""
     if not found.rows:
@@ -100,7 +100,7 @@ def decide(
     )
 
 
-def _decide_promotion(found: Survey, family: int, target: FoundTable | None, allowed: int) -> tuple[bool, bool]:
+def _decide_promotion(found: Survey, family: int, target: Relation | None, allowed: int) -> tuple[bool, bool]:
     """Tell whether singles become multis, and whether that is a guess.
 
     A target of single geometries takes `allowed` multi ones, as rejected rows; with more the columns differ.

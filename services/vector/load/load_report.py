@@ -1,97 +1,127 @@
-"""What a load tells people: the conservation report, warnings, a summary of the table, and the finds of a dry run."""
+"""The report of a load: its result with conservation, summary and warnings, and what a dry run would do."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import pyproj
 
 from schema.jobs import Json
 from services.vector.load.plan import Column, LoadPlan, type_name
-from services.vector.load.row_accounting import type_changes
+from services.vector.load.row_accounting import LoadTotals, type_changes
 from services.vector.load.survey import Survey
 
 _MESSAGES = {
     "rows_rejected": "Rows were not loaded; the table of rejected rows says which and why.",
     "values_nulled": "Values that PostgreSQL cannot hold became NULL.",
     "slivers_dropped": "Repairs dropped parts of lower dimension.",
-    "outside_crs_area": "Rows lie outside of the area that their CRS is made for; is it the right one?",
+    "outside_crs_area": "Rows lie outside of the area that their CRS is made for: check that it is the right one.",
     "missing_grids": "A more accurate transformation exists, but its grids are not installed.",
     "rows_replaced_in_place": "Rows were replaced one by one, because other objects depend on the table.",
 }
 
 
-def conservation(plan: LoadPlan, totals: Json, geometry_type: str, rejects: str) -> Json:
-    """Account for every row of the source: rows_in = rows_loaded + rows_rejected."""
-    counts = totals["counts"]
+def report(
+    plan: LoadPlan, totals: LoadTotals, geometry_type: str, *, chunks: int, seconds: float, dependents: Sequence[str]
+) -> Json:
+    """Return the result of a load, as the job shows it.
+
+    Parameters
+    ----------
+    chunks
+        Upload tasks.
+    seconds
+        Since the job started.
+    dependents
+        What depends on the table, if its rows were replaced one by one for that reason.
+    """
     return {
-        "rows_in": plan.rows,
-        "rows_loaded": totals["loaded"],
-        "rows_rejected": totals["rejected"],
-        "reasons": totals["reasons"],
-        "rejects_table": rejects if totals["rejected"] else None,
-        "repaired": counts.get("repaired", 0),
-        "slivers_dropped": counts.get("slivers_dropped", 0),
-        "z_m_removed": counts.get("z_m_removed", 0),
-        "curves_linearised": counts.get("curves_linearised", 0),
-        "antimeridian_cut": counts.get("antimeridian_cut", 0),
-        "longitudes_wrapped": counts.get("longitudes_wrapped", 0),
-        "types_promoted": type_changes(totals["source_kinds"], geometry_type),
-        "null_geometries_kept": counts.get("null_geometry", 0),
-        "outside_crs_area": counts.get("outside_crs_area", 0),
-        "values_nulled": totals["nulled"],
-        "columns_renamed": renamed(plan.columns),
+        "status": "success",
+        "table": str(plan.target),
+        "total_features_loaded": totals.loaded,
+        "upload_chunks": chunks,
+        "failed_chunks": 0,
+        "geometry_type": geometry_type,
+        "original_crs": plan.original_crs,
+        "features_per_chunk": plan.options.chunk_size,
+        "processing_time_seconds": seconds,
+        "preprocessing_stats": {
+            "original_feature_count": plan.rows,
+            "final_feature_count": totals.loaded,
+            "original_crs": plan.original_crs,
+            "final_crs": plan.final_crs,
+            "geometry_type_changes": type_changes(totals.source_types, geometry_type),
+            "z_m_values_removed": totals.counts["z_m_removed"],
+            "repaired": totals.counts["repaired"],
+        },
+        "conservation": _conservation(plan, totals, geometry_type),
+        "summary": _summarize(plan, totals, geometry_type),
+        "operation": plan.operation.as_json(),
+        "reading": plan.reading,
+        "warnings": _warnings(plan, totals, dependents),
     }
 
 
-def renamed(columns: tuple[Column, ...]) -> dict[str, str]:
-    """Give the columns that have another name in the table than in the source."""
+def _conservation(plan: LoadPlan, totals: LoadTotals, geometry_type: str) -> Json:
+    """Account for every row of the source: rows_in = rows_loaded + rows_rejected."""
+    counts = totals.counts
+    return {
+        "rows_in": plan.rows,
+        "rows_loaded": totals.loaded,
+        "rows_rejected": totals.rejected,
+        "reasons": dict(totals.reasons),
+        "rejects_table": str(plan.rejects) if totals.rejected else None,
+        "repaired": counts["repaired"],
+        "slivers_dropped": counts["slivers_dropped"],
+        "z_m_removed": counts["z_m_removed"],
+        "curves_linearised": counts["curves_linearised"],
+        "antimeridian_cut": counts["antimeridian_cut"],
+        "longitudes_wrapped": counts["longitudes_wrapped"],
+        "types_promoted": type_changes(totals.source_types, geometry_type),
+        "null_geometries_kept": counts["null_geometry"],
+        "outside_crs_area": counts["outside_crs_area"],
+        "values_nulled": dict(totals.nulled),
+        "columns_renamed": _renamed(plan.columns),
+    }
+
+
+def _renamed(columns: tuple[Column, ...]) -> dict[str, str]:
     return {column.source: column.name for column in columns if column.source != column.name}
 
 
-def warnings_of(plan: LoadPlan, totals: Json, dependents: list[str]) -> list[Json]:
-    """List what people should know of a load that went well."""
-    counts = totals["counts"]
+def _warnings(plan: LoadPlan, totals: LoadTotals, dependents: Sequence[str]) -> list[Json]:
     numbers = {
-        "rows_rejected": totals["rejected"],
-        "values_nulled": sum(totals["nulled"].values()),
-        "slivers_dropped": counts.get("slivers_dropped", 0),
-        "outside_crs_area": counts.get("outside_crs_area", 0),
+        "rows_rejected": totals.rejected,
+        "values_nulled": totals.nulled.total(),
+        "slivers_dropped": totals.counts["slivers_dropped"],
+        "outside_crs_area": totals.counts["outside_crs_area"],
         "missing_grids": len(plan.operation.missing_grids),
         "rows_replaced_in_place": len(dependents),
     }
-    return [warning(code, number) for code, number in numbers.items() if number]
+    return [{"code": code, "message": _MESSAGES[code], "count": number} for code, number in numbers.items() if number]
 
 
-def warning(code: str, count: int) -> Json:
-    """Word one warning."""
-    return {"code": code, "message": _MESSAGES[code], "count": count}
-
-
-def summarise(plan: LoadPlan, totals: Json, geometry_type: str) -> Json:
+def _summarize(plan: LoadPlan, totals: LoadTotals, geometry_type: str) -> Json:
     """Describe the loaded rows as a STAC item would: bbox in longitude and latitude, count, type, columns."""
+    bbox = list(totals.bounds) if totals.bounds else None
+    if totals.bounds and plan.srid != 4326:
+        # With points along the edges: the corners alone would miss where a projected edge bulges.
+        to_degrees = pyproj.Transformer.from_crs(plan.srid, "EPSG:4326", always_xy=True)
+        bbox = list(to_degrees.transform_bounds(*totals.bounds))
     columns = [("id", "bigint"), *((column.name, column.pg_type) for column in plan.columns)]
     columns.append(("geom", f"geometry({geometry_type},{plan.srid})"))
     return {
-        "bbox": _in_degrees(totals["bounds"], plan.srid),
-        "count": totals["loaded"],
+        "bbox": bbox,
+        "count": totals.loaded,
         "geometry_type": geometry_type,
         "crs": plan.final_crs,
         "columns": [{"name": name, "type": kind} for name, kind in columns],
     }
 
 
-def _in_degrees(bounds: list[float] | None, srid: int) -> list[float] | None:
-    if bounds is None or srid == pyproj.CRS("EPSG:4326").to_epsg():
-        return bounds
-    to_degrees = pyproj.Transformer.from_crs(srid, "EPSG:4326", always_xy=True)
-    west, south, east, north = bounds
-    return list(to_degrees.transform_bounds(west, south, east, north))
-
-
-def dry_run(plan: LoadPlan, found: Survey, rejects: str, *, exists: bool) -> Json:
-    """Tell what a load would do, as far as the first pass can see it."""
-    finds: dict[str, Any] = {
+def dry_run(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
+    """Return what a load would do, as far as the first pass can see it. `exists`: whether the target does."""
+    findings = {
         "null_or_unknown_geometries": found.kinds.get("", 0),
         "z_m_values": found.z_m,
         "curves": found.curves,
@@ -100,8 +130,8 @@ def dry_run(plan: LoadPlan, found: Survey, rejects: str, *, exists: bool) -> Jso
     }
     return {
         "status": "dry_run",
-        "table": plan.options.table,
-        "rejects_table": rejects,
+        "table": str(plan.target),
+        "rejects_table": str(plan.rejects),
         "load_method": plan.options.load_method,
         "layers": [{"name": plan.layer, "features": found.rows, "geometry_types": dict(found.kinds)}],
         "original_crs": plan.original_crs,
@@ -110,8 +140,8 @@ def dry_run(plan: LoadPlan, found: Survey, rejects: str, *, exists: bool) -> Jso
         "reading": plan.reading,
         "geometry_type": type_name(plan.family, multi=plan.promote),
         "columns": [{"source": c.source, "name": c.name, "type": c.pg_type} for c in plan.columns],
-        "columns_renamed": renamed(plan.columns),
+        "columns_renamed": _renamed(plan.columns),
         "upload_chunks": len(found.chunks),
         "features_per_chunk": plan.options.chunk_size,
-        "findings": finds,
+        "findings": findings,
     }

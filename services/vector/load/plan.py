@@ -1,15 +1,18 @@
-"""The plan of a load: what preprocess decided, for the tasks that follow. It travels as JSON in a work blob."""
+"""The plan of a load: what preprocess decided, for the tasks that follow. It is stored as JSON in a work blob."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from repositories.identifiers import fit_name
+from repositories.target_table.statements import Table
 from schema.jobs import Json
 from services.vector.geometry import wkb
 from services.vector.geometry.antimeridian import Wrap
 from services.vector.geometry.crs import Area, Operation
 from services.vector.geometry.repair import LINES, POINTS, POLYGONS
+from services.vector.load.names import REJECTS_SUFFIX
 from services.vector.origin import Origin
 from services.vector.read_options import ReadOptions
 
@@ -42,13 +45,23 @@ class Options:
 
     @classmethod
     def from_json(cls, data: Json) -> Options:
-        """Read the parameters of the preprocess task, or what asdict gave."""
+        """Read the parameters of the preprocess task, or what asdict returned."""
         return cls(**{**data, "read_options": ReadOptions(**data["read_options"])})
 
     @property
-    def table(self) -> str:
-        """The target as people write it."""
-        return f"{self.target_schema}.{self.target_table}"
+    def appends(self) -> bool:
+        """Whether rows are added to the target, if it exists."""
+        return self.load_method == "append"
+
+    @property
+    def target(self) -> Table:
+        """The table that the job loads."""
+        return Table(self.target_schema, self.target_table)
+
+    @property
+    def rejects(self) -> Table:
+        """The table of the rows that were not loaded."""
+        return Table(self.target_schema, fit_name(self.target_table, REJECTS_SUFFIX))
 
 
 @dataclass(frozen=True)
@@ -83,17 +96,37 @@ class LoadPlan:
     """What the reader needs to read the rows of a chunk."""
 
     @property
+    def target(self) -> Table:
+        """The table that the job loads."""
+        return self.options.target
+
+    @property
+    def rejects(self) -> Table:
+        """The table of the rows that were not loaded."""
+        return self.options.rejects
+
+    @property
     def geometry_type(self) -> str:
-        """The type that the staging table's geometry column has."""
+        """The type of geom in the staging table, such as Polygon."""
         return type_name(self.family, multi=self.promote)
 
+    @property
+    def geometry_column_type(self) -> str:
+        """The type of geom as PostgreSQL writes it, such as geometry(Polygon,4326)."""
+        return f"geometry({self.geometry_type},{self.srid})"
+
+    @property
+    def splits_multi(self) -> bool:
+        """Whether multi geometries that a repair may make have a staging table of their own."""
+        return self.guessed and not self.promote
+
     def as_json(self) -> Json:
-        """Give the plan as JSON."""
+        """Return the plan as JSON."""
         return {**asdict(self), "operation": self.operation.as_json()}
 
     @classmethod
     def from_json(cls, data: Json) -> LoadPlan:
-        """Read what as_json gave."""
+        """Read what as_json returned."""
         parts = {
             "options": Options.from_json(data["options"]),
             "origin": Origin.from_json(data["origin"]),

@@ -1,43 +1,83 @@
-"""The books of a load: what upload tasks counted is added up, and every row is accounted for. Pure."""
+"""Row accounting: what upload tasks counted is added up, and every row of the source is accounted for. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass, field, fields
 
 from schema.errors import GeostageError, PermanentError
 from schema.jobs import Json
 
-_COUNTERS = ("counts", "reasons", "source_kinds", "nulled")
+_COUNTERS = ("counts", "reasons", "source_types", "nulled")
 FIRST = 5
 """Rejected rows that an error names."""
 
 
-class BooksDoNotBalance(GeostageError):
+class RowsUnaccounted(GeostageError):
     """Rows were lost or doubled: a fault of Geostage, which must not be published."""
 
     code = "books_do_not_balance"
 
 
-def add_up(results: Iterable[Json]) -> Json:
-    """Add the results of upload tasks: numbers, counters, and the box around their bounds."""
-    totals: dict[str, Any] = {"rows": 0, "loaded": 0, "rejected": 0, "multi": 0, "bounds": None, "first_rejected": []}
-    counters: dict[str, Counter[str]] = {name: Counter() for name in _COUNTERS}
-    for result in results:
-        for name in ("rows", "loaded", "rejected", "multi"):
-            totals[name] += result[name]
-        for name, counter in counters.items():
-            counter.update(result[name])
-        totals["bounds"] = _join(totals["bounds"], result["bounds"])
-        totals["first_rejected"] = sorted([*totals["first_rejected"], *result.get("first_rejected", [])])[:FIRST]
-    return {**totals, **{name: dict(counter) for name, counter in counters.items()}}
+@dataclass(frozen=True)
+class LoadTotals:
+    """What was done with the rows of a batch, a chunk or a whole load."""
+
+    rows: int = 0
+    loaded: int = 0
+    rejected: int = 0
+    multi: int = 0
+    """Loaded rows with a multi geometry, before single ones were made multi ones of one part."""
+    bounds: tuple[float, float, float, float] | None = None
+    """xmin, ymin, xmax, ymax of the loaded rows in the target CRS."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """What was done with how many rows: z_m_removed, repaired, ..."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Rejected rows by reason."""
+    source_types: Counter[str] = field(default_factory=Counter)
+    """Loaded rows by the type of their geometry in the source."""
+    nulled: Counter[str] = field(default_factory=Counter)
+    """Values that PostgreSQL cannot hold and that became NULL, by column."""
+    first_rejected: tuple[tuple[int, str], ...] = ()
+    """Row number and reason of the first rejected rows, at most FIRST."""
+
+    def as_json(self) -> Json:
+        """Return the totals as JSON."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {
+            **plain,
+            **{name: dict(plain[name]) for name in _COUNTERS},
+            "bounds": list(self.bounds) if self.bounds else None,
+            "first_rejected": [list(row) for row in self.first_rejected],
+        }
+
+    @classmethod
+    def from_json(cls, data: Json) -> LoadTotals:
+        """Read what as_json returned."""
+        known = {one.name: data[one.name] for one in fields(cls)}
+        known |= {name: Counter(data[name]) for name in _COUNTERS}
+        known["bounds"] = tuple(data["bounds"]) if data["bounds"] else None
+        known["first_rejected"] = tuple((number, reason) for number, reason in data["first_rejected"])
+        return cls(**known)
 
 
-def _join(one: list[float] | None, other: list[float] | None) -> list[float] | None:
-    if one is None or other is None:
-        return one or other
-    return [min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])]
+def add_up(parts: Iterable[LoadTotals]) -> LoadTotals:
+    """Return the totals of all parts: numbers and counters added, and the box around their bounds."""
+    known = list(parts)
+    edges = list(zip(*(part.bounds for part in known if part.bounds), strict=True))
+    return LoadTotals(
+        rows=sum(part.rows for part in known),
+        loaded=sum(part.loaded for part in known),
+        rejected=sum(part.rejected for part in known),
+        multi=sum(part.multi for part in known),
+        bounds=(min(edges[0]), min(edges[1]), max(edges[2]), max(edges[3])) if edges else None,
+        counts=sum((part.counts for part in known), Counter()),
+        reasons=sum((part.reasons for part in known), Counter()),
+        source_types=sum((part.source_types for part in known), Counter()),
+        nulled=sum((part.nulled for part in known), Counter()),
+        first_rejected=tuple(sorted(row for part in known for row in part.first_rejected)[:FIRST]),
+    )
 
 
 def join_tables(results: list[Json]) -> Json:
@@ -58,33 +98,33 @@ def join_tables(results: list[Json]) -> Json:
     }
 
 
-def check_books(rows_in: int, totals: Json) -> None:
-    """Check that every row of the source was either loaded or rejected. Raises BooksDoNotBalance."""
-    if rows_in != totals["loaded"] + totals["rejected"] or totals["rejected"] != sum(totals["reasons"].values()):
-        raise BooksDoNotBalance(
-            f"The source has {rows_in} rows, but {totals['loaded']} were loaded and {totals['rejected']} rejected.",
+def check_accounted(rows_in: int, totals: LoadTotals) -> None:
+    """Check that every row of the source was either loaded or rejected. Raises RowsUnaccounted."""
+    if rows_in != totals.loaded + totals.rejected or totals.rejected != totals.reasons.total():
+        raise RowsUnaccounted(
+            f"The source has {rows_in} rows, but {totals.loaded} were loaded and {totals.rejected} rejected.",
             remediation="Report this with the job's id; the table was left as it was.",
         )
 
 
 def check_staged(staged: int, loaded: int) -> None:
-    """Check that the staging table holds the rows that the tasks counted. Raises BooksDoNotBalance."""
+    """Check that the staging table holds the rows that the tasks counted. Raises RowsUnaccounted."""
     if staged != loaded:
-        raise BooksDoNotBalance(
-            f"The upload tasks loaded {loaded} rows, but {staged} are there.",
+        raise RowsUnaccounted(
+            f"The upload tasks loaded {loaded} rows, but the staging table holds {staged}.",
             remediation="Report this with the job's id; the table was left as it was.",
         )
 
 
-def check_rejected(rows_in: int, totals: Json, max_rejected: int | str) -> None:
+def check_rejected(rows_in: int, totals: LoadTotals, max_rejected: int | str) -> None:
     """Check that no more rows were rejected than the job allows. Raises PermanentError with the reasons."""
     allowed = allowed_rejects(rows_in, max_rejected)
-    if totals["rejected"] <= allowed:
+    if totals.rejected <= allowed:
         return
-    reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(totals["reasons"].items()))
-    first = ", ".join(f"row {number} ({reason})" for number, reason in totals["first_rejected"])
+    reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(totals.reasons.items()))
+    first = ", ".join(f"row {number} ({reason})" for number, reason in totals.first_rejected)
     raise PermanentError(
-        f"{totals['rejected']} of {rows_in} rows were rejected ({reasons}); {allowed} are allowed "
+        f"{totals.rejected} of {rows_in} rows were rejected ({reasons}); {allowed} are allowed "
         f"(max_rejected {max_rejected}). The first: {first}. The table was left as it was.",
         remediation="Correct these rows in the file, or submit the job again with a higher max_rejected.",
         code="too_many_rejected",
@@ -92,12 +132,12 @@ def check_rejected(rows_in: int, totals: Json, max_rejected: int | str) -> None:
 
 
 def allowed_rejects(rows_in: int, max_rejected: int | str) -> int:
-    """Give the number of rows that may be rejected: an integer as it is, a percentage of all rows rounded down."""
+    """Return how many rows may be rejected: an integer as it is, a percentage of all rows rounded down."""
     if isinstance(max_rejected, int):
         return max_rejected
     return int(rows_in * float(max_rejected.rstrip("%")) / 100)
 
 
-def type_changes(source_kinds: dict[str, int], final: str) -> dict[str, int]:
+def type_changes(source_types: dict[str, int], final: str) -> dict[str, int]:
     """Count the rows whose geometry has another type in the table than in the source, as "Polygon->MultiPolygon"."""
-    return {f"{kind}->{final}": number for kind, number in sorted(source_kinds.items()) if kind != final}
+    return {f"{name}->{final}": number for name, number in sorted(source_types.items()) if name != final}

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from services.vector.geometry.wkb import Flags, Integers
 
 MAX_ROW_BYTES = 8_160
-Copy: TypeAlias = Callable[[pa.RecordBatch], bool]
-"""Tries to load rows, without effect, and tells whether PostgreSQL took them."""
+Accepts: TypeAlias = Callable[[pa.RecordBatch], bool]
+"""Whether PostgreSQL takes rows: tries to load them, without effect."""
 
 _HEAD_BYTES = 24
 _OUT_OF_LINE_BYTES = 24
@@ -26,7 +26,7 @@ _ALIGNMENT = 7
 
 
 def may_be_too_big(rows: pa.RecordBatch) -> Flags:
-    """Tell which rows could be larger than a page even when all that can move has moved out of line."""
+    """Return which rows could be larger than a page even when all that can move has moved out of line."""
     columns = len(rows.schema)
     sizes: Integers = np.full(rows.num_rows, _HEAD_BYTES + (columns + 7) // 8 + _ALIGNMENT, np.int64)
     if columns * (_OUT_OF_LINE_BYTES + _ALIGNMENT + 1) + int(sizes[:1].sum()) > MAX_ROW_BYTES:
@@ -35,22 +35,22 @@ def may_be_too_big(rows: pa.RecordBatch) -> Flags:
     return np.asarray(sizes > MAX_ROW_BYTES)
 
 
-def find_too_big(rows: pa.RecordBatch, copy: Copy) -> Flags:
+def find_too_big(rows: pa.RecordBatch, accepts: Accepts) -> Flags:
     """Find the rows that PostgreSQL refuses, by halves: one refused row in a thousand costs about twenty tries."""
     refused = np.zeros(rows.num_rows, np.bool_)
     suspects = np.flatnonzero(may_be_too_big(rows))
     if len(suspects):
-        refused[_refused(rows, suspects, copy)] = True
+        refused[_refused(rows, suspects, accepts)] = True
     return refused
 
 
-def _refused(rows: pa.RecordBatch, suspects: Integers, copy: Copy) -> Sequence[int]:
-    if copy(rows.take(pa.array(suspects))):
+def _refused(rows: pa.RecordBatch, suspects: Integers, accepts: Accepts) -> Sequence[int]:
+    if accepts(rows.take(pa.array(suspects))):
         return []
     if len(suspects) == 1:
         return [int(suspects[0])]
     half = len(suspects) // 2
-    return [*_refused(rows, suspects[:half], copy), *_refused(rows, suspects[half:], copy)]
+    return [*_refused(rows, suspects[:half], accepts), *_refused(rows, suspects[half:], accepts)]
 
 
 def _largest_in_row(column: pa.Array) -> Integers:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from shapely.geometry import MultiPolygon, Point, box
 
-from repositories.target_table import loading
+from repositories.target_table import staging
+from repositories.target_table.inspection import TargetState
 from schema.errors import PermanentError
-from services.context import TaskContext
-from services.vector.load import table_locks
-from services.vector.load.plan import LoadPlan
+from services.vector.load import publish
 from tests.fixtures.vector import BOWTIE, features
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.tables import do, load_boxes
@@ -78,23 +77,23 @@ def test_a_polygon_that_a_repair_splits_is_a_rejected_row_where_the_table_holds_
 def test_rows_that_are_added_to_a_table_are_not_indexed_before(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
     load_boxes(loader, 2)
     built: list[str] = []
-    monkeypatch.setattr(loading, "build_index", lambda *_, statement, **__: built.append(statement))
+    monkeypatch.setattr(staging, "build_index", lambda *_, statement, **__: built.append(statement))
     load_boxes(loader, 3, load_method="append")
     assert not built
     assert loader.rows("SELECT count(*), max(id) FROM geo.a") == [(5, 5)]
 
 
-def test_a_table_that_goes_before_rows_are_added_is_made_anew_with_its_indexes(
+def test_a_table_that_goes_before_rows_are_added_is_created_again_with_its_indexes(
     loader: Loader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_boxes(loader, 2)
-    take = table_locks.take
+    lock_targets = publish.lock_targets
 
-    def take_what_is_left(ctx: TaskContext, plans: Sequence[LoadPlan]) -> list[table_locks.HeldTarget]:
+    def lock_what_is_left(*arguments: Any) -> list[TargetState]:
         do(loader, "DROP TABLE geo.a")
-        return take(ctx, plans)
+        return lock_targets(*arguments)
 
-    monkeypatch.setattr(table_locks, "take", take_what_is_left)
+    monkeypatch.setattr(publish, "lock_targets", lock_what_is_left)
     load_boxes(loader, 3, load_method="append")
     assert loader.rows("SELECT count(*), max(id) FROM geo.a") == [(3, 3)]
     indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = 'geo' AND tablename = 'a' ORDER BY 1"

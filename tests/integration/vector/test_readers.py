@@ -11,7 +11,7 @@ import pytest
 
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import TransientError
-from services.vector.load import table_locks
+from services.vector.load import publish
 from tests.fixtures.vector import boxes, gpkg
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.tables import load_boxes
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 def test_a_reader_who_never_ends_fails_the_swap_and_is_named(
     loader: Loader, vector_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_locks, "MAX_WAIT_SECONDS", 1)
+    monkeypatch.setattr(publish, "MAX_WAIT_SECONDS", 1)
     load_boxes(loader, 3)
     with psycopg.connect(vector_dsn, application_name="a slow report") as conn:
         conn.execute("SELECT count(*) FROM geo.a")

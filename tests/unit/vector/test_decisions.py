@@ -1,6 +1,11 @@
-"""What is decided without reading or writing anything: chunks, CRS, books, formats."""
+"""What is decided without reading or writing anything: chunks, CRS, row accounting, sizes of rows."""
 
 from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +16,19 @@ from hypothesis import strategies as st
 
 from schema.errors import PermanentError
 from services.crs import crs_label, parse_layer_crs
+from services.vector.chunks import Chunk, FilePart
 from services.vector.geometry.crs import Operation, area_of, choose_operation, project_with
 from services.vector.load import row_accounting, row_size
 from services.vector.load.chunker import Chunker
+from services.vector.load.row_accounting import LoadTotals
+from services.vector.load.stages import (
+    PlannedLoad,
+    PreprocessResult,
+    PublishTask,
+    StagedLoad,
+    UploadResult,
+    UploadTask,
+)
 
 WGS84 = pyproj.CRS("EPSG:4326")
 ESRI_WGS84 = (
@@ -89,30 +104,41 @@ def test_rejected_rows_are_allowed_by_number_or_share(rows: int, limit: int | st
     assert row_accounting.allowed_rejects(rows, limit) == allowed
 
 
-def test_books_that_do_not_balance_stop_a_load() -> None:
-    totals = row_accounting.add_up([])
-    row_accounting.check_books(0, totals)
-    for wrong in ({"loaded": 1}, {"rejected": 1}):
-        with pytest.raises(row_accounting.BooksDoNotBalance):
-            row_accounting.check_books(1 if "rejected" in wrong else 0, {**totals, **wrong})
-    with pytest.raises(row_accounting.BooksDoNotBalance):
+def test_rows_that_are_not_accounted_for_stop_a_load() -> None:
+    row_accounting.check_accounted(0, LoadTotals())
+    for rows_in, wrong in ((0, LoadTotals(loaded=1)), (1, LoadTotals(rejected=1)), (2, LoadTotals(loaded=1))):
+        with pytest.raises(row_accounting.RowsUnaccounted):
+            row_accounting.check_accounted(rows_in, wrong)
+    with pytest.raises(row_accounting.RowsUnaccounted):
         row_accounting.check_staged(9, 10)
 
 
-def test_results_of_tasks_are_added_up() -> None:
-    one = {
-        **row_accounting.add_up([]),
-        "rows": 3, "loaded": 2, "rejected": 1, "multi": 1, "bounds": [0, 0, 1, 1],
-        "counts": {"repaired": 1}, "reasons": {"null_geometry": 1}, "source_kinds": {"Polygon": 2}, "nulled": {"a": 1},
-    }  # fmt: skip
-    other = {**one, "bounds": [-1, 0.5, 0.5, 2], "reasons": {"empty_geometry": 1}, "first_rejected": [[3, "b"]]}
-    one["first_rejected"] = [[number, "a"] for number in (1, 2, 5, 6, 7)]
+def test_totals_of_tasks_are_added_up() -> None:
+    one = LoadTotals(
+        rows=3, loaded=2, rejected=1, multi=1, bounds=(0, 0, 1, 1), counts=Counter(repaired=1),
+        reasons=Counter(null_geometry=1), source_types=Counter(Polygon=2), nulled=Counter(a=1),
+        first_rejected=tuple((number, "a") for number in (1, 2, 5, 6, 7)),
+    )  # fmt: skip
+    other = replace(one, bounds=(-1, 0.5, 0.5, 2), reasons=Counter(empty_geometry=1), first_rejected=((3, "b"),))
     total = row_accounting.add_up([one, other, row_accounting.add_up([])])
-    assert (total["rows"], total["loaded"], total["rejected"], total["multi"]) == (6, 4, 2, 2)
-    assert total["bounds"] == [-1, 0, 1, 2]
-    assert total["reasons"] == {"null_geometry": 1, "empty_geometry": 1}
-    assert total["first_rejected"] == [[1, "a"], [2, "a"], [3, "b"], [5, "a"], [6, "a"]]
-    assert row_accounting.type_changes(total["source_kinds"], "MultiPolygon") == {"Polygon->MultiPolygon": 4}
+    assert (total.rows, total.loaded, total.rejected, total.multi) == (6, 4, 2, 2)
+    assert list(total.bounds or ()) == [-1, 0, 1, 2]
+    assert total.reasons == {"null_geometry": 1, "empty_geometry": 1}
+    assert total.first_rejected == ((1, "a"), (2, "a"), (3, "b"), (5, "a"), (6, "a"))
+    assert row_accounting.type_changes(total.source_types, "MultiPolygon") == {"Polygon->MultiPolygon": 4}
+
+
+def test_what_stages_hand_to_one_another_survives_json() -> None:
+    chunk = Chunk(1, 3, 0, 2, part=FilePart(0, 99, 0))
+    load = PlannedLoad("plan.json", 3, "roads", "EPSG:4326", {"Polygon": 3}, (chunk, replace(chunk, first_row=4)))
+    totals = LoadTotals(rows=3, loaded=2, rejected=1, bounds=(0, 0, 1, 1), first_rejected=((2, "null_geometry"),))
+    values: list[Any] = [
+        PreprocessResult((load,)), PreprocessResult((load, load)), PreprocessResult(dry_run={"status": "dry_run"}),
+        PreprocessResult((load, load)).without_chunks(), UploadTask("plan.json", chunk), UploadResult(totals, 0.5),
+        UploadResult(LoadTotals(), 0.5), PublishTask([StagedLoad("plan.json", 2, totals)], "2024-01-01T00:00:00+00:00"),
+    ]  # fmt: skip
+    for value in values:
+        assert type(value).from_json(json.loads(json.dumps(value.as_json()))) == value
 
 
 def test_only_rows_that_postgresql_refuses_are_too_big() -> None:
@@ -120,10 +146,10 @@ def test_only_rows_that_postgresql_refuses_are_too_big() -> None:
     assert row_size.may_be_too_big(wide).tolist() == [True, False, True, False]
     tried: list[int] = []
 
-    def copy(rows: pa.RecordBatch) -> bool:
+    def accepts(rows: pa.RecordBatch) -> bool:
         tried.append(rows.num_rows)
         return rows.num_rows == 1 and len(tried) == 2
 
-    assert row_size.find_too_big(wide, copy).tolist() == [False, False, True, False]
+    assert row_size.find_too_big(wide, accepts).tolist() == [False, False, True, False]
     assert tried == [2, 1, 1]
-    assert not row_size.find_too_big(pa.record_batch({"a": ["x" * 10**6]}), copy).any()
+    assert not row_size.find_too_big(pa.record_batch({"a": ["x" * 10**6]}), accepts).any()

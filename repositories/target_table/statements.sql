@@ -21,7 +21,7 @@ COPY {table} ({columns}) FROM STDIN WITH (FORMAT BINARY)
 SELECT set_config('statement_timeout', %(statement_ms)s, true), set_config('lock_timeout', %(lock_ms)s, true)
 
 -- geometry_column_type
--- Give the geometry type of a column, such as MultiPolygon.
+-- Return the type of the geom column, such as MULTIPOLYGON.
 SELECT type FROM geometry_columns
 WHERE f_table_schema = %(schema)s AND f_table_name = %(table)s AND f_geometry_column = 'geom'
 
@@ -39,12 +39,12 @@ WITH moved AS (DELETE FROM {origin} RETURNING *)
 INSERT INTO {table} SELECT * FROM moved
 
 -- list_indexes
--- Give the names of a table's indexes.
+-- Return the names of a table's indexes.
 SELECT c.relname AS name FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE i.indrelid = %(table)s::regclass
 
 -- list_constraints
--- Give the names of a table's constraints.
+-- Return the names of a table's constraints.
 SELECT conname AS name FROM pg_constraint WHERE conrelid = %(table)s::regclass
 
 -- add_key_index
@@ -64,11 +64,11 @@ ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY (row_number)
 CREATE INDEX {name} ON {table} USING gist (geom)
 
 -- analyze
--- Take statistics.
+-- Take statistics: a planner that knows nothing of a new table would read all of it.
 ANALYZE {table}
 
 -- restart_identity
--- Let the next id follow the last one.
+-- Let the next id follow the last one; 1 in an empty table.
 SELECT setval(pg_get_serial_sequence(%(table)s, 'id'), greatest(max(id), 1), max(id) IS NOT NULL) FROM {table}
 
 -- count_rows
@@ -83,24 +83,24 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(name)s, 0))
 -- Keep the target from being replaced while rows are added to it.
 SELECT pg_advisory_xact_lock_shared(hashtextextended(%(name)s, 0))
 
--- find_table
--- Describe what bears the target's name, if anything does.
-SELECT c.relkind::text AS kind, pg_get_userbyid(c.relowner) AS owner,
+-- find_relation
+-- Describe the relation of a name, whatever its kind.
+SELECT c.oid, c.relkind::text AS kind, pg_get_userbyid(c.relowner) AS owner,
        pg_has_role(c.relowner, 'USAGE') AS is_ours,
        has_table_privilege(c.oid, 'INSERT') AS may_insert
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s
 
 -- find_schema
--- Tell whether tables can be made in a schema.
+-- Whether tables can be made in a schema; no row when there is no such schema.
 SELECT has_schema_privilege(oid, 'CREATE, USAGE') AS may_create FROM pg_namespace WHERE nspname = %(schema)s
 
 -- list_columns
 -- Describe the columns of a table, in order.
 SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS not_null,
-       atthasdef OR attidentity <> '' AS has_default, attidentity::text AS identity, attgenerated <> '' AS generated
+       atthasdef OR attidentity <> '' AS has_default, attgenerated <> '' AS generated
 FROM pg_attribute
-WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped
+WHERE attrelid = %(oid)s::oid AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
 
 -- lock_table
@@ -108,7 +108,7 @@ ORDER BY attnum
 LOCK TABLE {table} IN {mode} MODE
 
 -- list_holders
--- Say who has locks on tables, in words.
+-- Describe who has locks on tables: process, role, application and time.
 SELECT DISTINCT format('process %%s (%%s%%s), in a transaction for %%s s', a.pid, a.usename,
     coalesce(', ' || nullif(a.application_name, ''), ''), round(extract(epoch FROM now() - a.xact_start))) AS holder
 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
@@ -117,12 +117,13 @@ WHERE l.granted AND l.pid <> pg_backend_pid() AND a.datname = current_database()
 ORDER BY holder
 
 -- list_taken_names
--- Give those of the names that something in the schema bears.
+-- Return those of the names that a table, index or sequence of the schema has.
 SELECT relname::text AS name FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND relname = ANY (%(names)s)
 
 -- find_type
--- Tell which kind of type bears a name that no table bears: e enum, d domain, r range, b base.
+-- Return the kind of a type that is not a table's and has the name, which a table cannot have too: e enum, d domain,
+-- r range, b base.
 SELECT typtype::text AS kind FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
 WHERE n.nspname = %(schema)s AND typname = %(table)s AND typrelid = 0
 
@@ -131,15 +132,15 @@ WHERE n.nspname = %(schema)s AND typname = %(table)s AND typrelid = 0
 ALTER TABLE {table} SET SCHEMA {schema}
 
 -- rename_table
--- Give a table its name.
+-- Rename a table.
 ALTER TABLE {table} RENAME TO {name}
 
 -- rename_index
--- Give an index, and with it its constraint, its name.
+-- Rename an index, and with it its constraint.
 ALTER INDEX {index} RENAME TO {name}
 
 -- rename_sequence
--- Give a sequence its name.
+-- Rename a sequence.
 ALTER SEQUENCE {sequence} RENAME TO {name}
 
 -- find_sequence
@@ -151,26 +152,27 @@ SELECT pg_get_serial_sequence(%(table)s, 'id') AS name
 INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging} ORDER BY id
 
 -- list_dependents
--- Name what would be lost with a table: views, foreign keys, children, publications.
+-- Name what would be lost with a table: views, foreign keys, children, publications. For messages.
 SELECT DISTINCT format('%%s %%s', CASE v.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END, v.oid::regclass)
-       AS name, false AS is_key
+       AS name
 FROM pg_depend AS d
 JOIN pg_rewrite AS r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
 JOIN pg_class AS v ON v.oid = r.ev_class
-WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %(table)s::regclass AND v.oid <> d.refobjid
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %(oid)s::oid AND v.oid <> d.refobjid
 UNION ALL
-SELECT format('foreign key %%s of %%s', conname, conrelid::regclass), true
-FROM pg_constraint WHERE contype = 'f' AND confrelid = %(table)s::regclass AND conrelid <> confrelid
+SELECT format('foreign key %%s of %%s', conname, conrelid::regclass)
+FROM pg_constraint WHERE contype = 'f' AND confrelid = %(oid)s::oid AND conrelid <> confrelid
 UNION ALL
-SELECT format('table %%s, which inherits from it', inhrelid::regclass), false
-FROM pg_inherits WHERE inhparent = %(table)s::regclass
+SELECT format('table %%s, which inherits from it', inhrelid::regclass)
+FROM pg_inherits WHERE inhparent = %(oid)s::oid
 UNION ALL
-SELECT format('publication %%s', pubname), false
-FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid WHERE r.prrelid = %(table)s::regclass
+SELECT format('publication %%s', pubname)
+FROM pg_publication_rel AS r JOIN pg_publication AS p ON p.oid = r.prpubid WHERE r.prrelid = %(oid)s::oid
 ORDER BY name
 
--- list_inheritance
--- Write the statements that give the new table what people have set on the old one, to be run after the swap.
+-- list_privileges
+-- Write the statements that set on the new table what people have set on the old one (privileges, policies, comments,
+-- owner), to be run after the swap.
 -- The owner comes last: our role may have no further rights on the table then.
 WITH old AS (SELECT * FROM pg_class WHERE oid = %(table)s::regclass),
 entries (step, acl, col) AS (
@@ -218,11 +220,11 @@ statements (step, statement) AS (
 SELECT statement FROM statements ORDER BY step, statement
 
 -- comment_on_table
--- Say where a table comes from.
+-- Record where a table comes from.
 COMMENT ON TABLE {table} IS {text}
 
 -- comment_on_column
--- Say where a column comes from.
+-- Record where a column comes from.
 COMMENT ON COLUMN {table}.{column} IS {text}
 
 -- delete_missing_rows
@@ -230,7 +232,7 @@ COMMENT ON COLUMN {table}.{column} IS {text}
 DELETE FROM {table} AS t WHERE NOT EXISTS (SELECT FROM {staging} AS s WHERE s.id = t.id)
 
 -- update_rows
--- Give the rows that stay their new values.
+-- Set the new values of the rows that stay. ROW lets the list have one column too.
 UPDATE {table} AS t SET ({columns}) = ROW ({values}) FROM {staging} AS s WHERE s.id = t.id
 
 -- insert_new_rows
