@@ -188,7 +188,7 @@ def test_tables_named_like_the_indexes_of_another_are_no_hindrance(loader: Loade
 @pytest.mark.parametrize("statement", ["CREATE TYPE geo.a AS ENUM ('x')", "CREATE DOMAIN geo.a__rejects AS int"])
 def test_a_name_that_a_type_has_is_refused(loader: Loader, statement: str) -> None:
     do(loader, statement)
-    with pytest.raises(PermanentError, match="a table cannot have it as well") as caught:
+    with pytest.raises(PermanentError, match="a table cannot have it too") as caught:
         load_boxes(loader, 3)
     assert caught.value.error_code == "target_name_taken"
     assert loader.work_tables() == []
