@@ -21,19 +21,24 @@ def settings_of(info: ValidationInfo) -> Settings | None:
     return info.context["settings"] if info.context else None
 
 
-def _not_reserved(container: str, info: ValidationInfo) -> str:
-    settings = settings_of(info)
+def check_container(container: str, settings: Settings | None) -> None:
+    """Raise ValueError for a container that is never a source."""
     work = settings.work_container if settings else None
     if container == work or container.startswith(SYSTEM_CONTAINER_PREFIX):
         raise ValueError(f"{container} is reserved for Geostage's own files; name a container that holds yours")
-    return container
 
 
-def _stays_in_its_container(blob: str) -> str:
+def check_blob_name(blob: str) -> str:
+    """Return the name of a blob. Raises ValueError for one that could lead out of its container."""
     # HTTP clients resolve such parts before they ask, so that the name could lead into another container.
     if {".", ".."} & set(blob.replace("\\", "/").split("/")):
         raise ValueError("must not have '.' or '..' between its slashes")
     return blob
+
+
+def _not_reserved(container: str, info: ValidationInfo) -> str:
+    check_container(container, settings_of(info))
+    return container
 
 
 def _allowed_schema(schema: str, info: ValidationInfo) -> str:
@@ -52,7 +57,7 @@ def fault(field: str, message: str) -> PydanticCustomError:
 
 
 Container = Annotated[str, Field(min_length=1, max_length=63, examples=["bronze"]), AfterValidator(_not_reserved)]
-BlobName = Annotated[str, AfterValidator(_stays_in_its_container)]
+BlobName = Annotated[str, AfterValidator(check_blob_name)]
 """The name of a blob in a container; add a length to it."""
 AllowedSchema = AfterValidator(_allowed_schema)
 """Refuses a schema that is not one of GEOSTAGE_TARGET_SCHEMAS."""

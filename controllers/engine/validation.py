@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from controllers.base import Controller, JobParameters
+from controllers.base import Controller, JobParameters, check_blob_name, check_container
 from schema.errors import InvalidRequest, PermanentError, TooLarge
 from schema.jobs import Json, Source
 from schema.jsonb import MAX_DEPTH, has_nul, is_too_deep
@@ -56,9 +56,11 @@ def parse_body(body: bytes) -> Json:
 def validate(controller: Controller, body: Json, settings: Settings) -> JobParameters:
     """Validate parameters against the model of the job type and the settings. Raises InvalidRequest with all faults."""
     try:
-        return controller.Parameters.model_validate(body, context={"settings": settings})
+        parameters = controller.Parameters.model_validate(body, context={"settings": settings})
     except ValidationError as exc:
         raise _invalid(controller, faults_of(exc)) from exc
+    _check_source(controller, parameters, settings)
+    return parameters
 
 
 def check_source(controller: Controller, source: Source) -> None:
@@ -101,6 +103,19 @@ def valid_idempotency_key(header: str | None) -> str | None:
 def faults_of(error: ValidationError) -> list[Json]:
     """List the faults of a model, each as {"field", "message"}."""
     return [_fault(fault) for fault in error.errors(include_url=False)]
+
+
+def _check_source(controller: Controller, parameters: JobParameters, settings: Settings) -> None:
+    """Check what a job type names as its source, which may declare its parameters as plain strings."""
+    container, blob = controller.source(parameters) or (controller.container(parameters), "")
+    field = "dataset_id"
+    try:
+        if container is not None:
+            check_container(container, settings)
+        field = "resource_id"
+        check_blob_name(blob)
+    except ValueError as exc:
+        raise _invalid(controller, [{"field": field, "message": str(exc)}]) from exc
 
 
 def _invalid(controller: Controller, faults: list[Json]) -> InvalidRequest:

@@ -62,7 +62,7 @@ def test_a_child_that_dies_is_one_failed_try(
 ) -> None:
     monkeypatch.setattr("controllers.engine.child_pool.GRACE_SECONDS", 1)
     lines: list[str] = []
-    monkeypatch.setattr("controllers.engine.runner.record", lambda action, **say: lines.append(f"{action} {say}"))
+    monkeypatch.setattr("controllers.engine.log.event", lambda action, **say: lines.append(f"{action} {say}"))
     job = run(world, engine, f"{behaviour}+behave")
     assert job.status is JobStatus.COMPLETED
     first, second = world.tasks(job)
