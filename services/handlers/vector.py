@@ -119,10 +119,10 @@ def _stage(ctx: TaskContext, plan: LoadPlan, found: Survey) -> PlannedLoad:
     blob = f"{_attempt_prefix(ctx)}plan{plan.staging}.json"
     ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(plan.as_json()).encode())
     columns = [(column.name, column.pg_type) for column in plan.columns]
-    multi_type = type_name(plan.family, multi=True) if plan.splits_multi else None
+    multi_type = type_name(plan.dimension, multi=True) if plan.splits_multi else None
     tables = StagingTables.of(ctx.job_id, plan.staging)
     staging.prepare_staging(ctx.transaction, tables, columns, plan.geometry_type, plan.srid, multi_type=multi_type)
-    return PlannedLoad(blob, found.rows, plan.layer, plan.original_crs, dict(found.kinds), tuple(found.chunks))
+    return PlannedLoad(blob, found.rows, plan.layer, plan.original_crs, dict(found.geometry_types), tuple(found.chunks))
 
 
 def upload(ctx: TaskContext) -> Json:

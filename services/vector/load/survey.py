@@ -27,9 +27,9 @@ class Survey:
     """What one pass over all rows found."""
 
     rows: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
+    geometry_types: Counter[str] = field(default_factory=Counter)
     """Rows by geometry type; "" for null."""
-    families: Counter[int] = field(default_factory=Counter)
+    dimensions: Counter[int] = field(default_factory=Counter)
     z_m: int = 0
     curves: int = 0
     splits: bool = False
@@ -64,27 +64,27 @@ def survey(
 
 def _look_at(found: Survey, batch: SourceBatch) -> npt.NDArray[np.int64]:
     values, headers = batch.geometry, wkb.read_headers(batch.geometry)
-    found.curves += int((headers.kinds != batch.type_codes).sum())
-    codes, numbers = np.unique(headers.kinds, return_counts=True)
+    found.curves += int((headers.type_codes != batch.type_codes).sum())
+    codes, numbers = np.unique(headers.type_codes, return_counts=True)
     for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
-        found.kinds[wkb.name_of(code)] += number
-        if code <= wkb.COLLECTION and (family := int(repair.FAMILY_OF_KIND[code])) >= 0:
-            found.families[family] += number
-    found.z_m += int((headers.dimensions > 2).sum())
-    _look_into_collections(found, values, headers.kinds)
+        found.geometry_types[wkb.name_of(code)] += number
+        if code <= wkb.COLLECTION and (dimension := int(repair.DIMENSION_OF_TYPE[code])) >= 0:
+            found.dimensions[dimension] += number
+    found.z_m += int((headers.coordinate_dimensions > 2).sum())
+    _look_into_collections(found, values, headers.type_codes)
     if not found.splits:
-        found.splits = _sample_splits(values, np.flatnonzero(headers.kinds == wkb.POLYGON))
+        found.splits = _sample_splits(values, np.flatnonzero(headers.type_codes == wkb.POLYGON))
     return headers.sizes
 
 
-def _look_into_collections(found: Survey, values: pa.Array, kinds: npt.NDArray[np.uint8]) -> None:
-    rows = np.flatnonzero(kinds == wkb.COLLECTION)
+def _look_into_collections(found: Survey, values: pa.Array, type_codes: npt.NDArray[np.uint8]) -> None:
+    rows = np.flatnonzero(type_codes == wkb.COLLECTION)
     if not len(rows):
         return
     shapes = shapely.from_wkb(values.take(pa.array(rows)).to_numpy(zero_copy_only=False), on_invalid="ignore")
     for shape in shapes:
         if shape is not None and not shape.is_empty:
-            found.families[int(shapely.get_dimensions(shape))] += 1
+            found.dimensions[int(shapely.get_dimensions(shape))] += 1
 
 
 def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:
@@ -96,7 +96,7 @@ def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:
     broken = shapes[~shapely.is_valid(shapes)]
     small = broken[shapely.get_num_coordinates(broken) < 10_000]
     repaired = (repair.make_valid(shape) for shape in small)
-    kept = (repair.parts_of_family(shape, repair.POLYGONS)[0] for shape in repaired if shape is not None)
+    kept = (repair.parts_of_dimension(shape, repair.POLYGONS)[0] for shape in repaired if shape is not None)
     return any(shape is not None and shape.geom_type == "MultiPolygon" for shape in kept)
 
 
