@@ -237,7 +237,7 @@ def publish(ctx: TaskContext) -> Json:
                 load.totals,
                 geometry_type,
                 chunks=load.chunks,
-                seconds=_seconds_since(task.started_at),
+                seconds=round((datetime.now(UTC) - datetime.fromisoformat(task.started_at)).total_seconds(), 3),
                 dependents=() if plan.options.appends else state.dependents,
             )
         )
@@ -258,7 +258,3 @@ def _prepare(ctx: TaskContext, plan: LoadPlan, totals: LoadTotals) -> str:
         seconds=ctx.settings.task_deadline_seconds,
         check=ctx.check,
     )
-
-
-def _seconds_since(moment: str) -> float:
-    return round((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds(), 3)

@@ -81,7 +81,7 @@ def clean(
     dimension
         Dimension of the table's geometries: 0 points, 1 lines, 2 polygons.
     max_repair_vertices
-        Invalid geometries with more vertices are rejected: GEOS may need hours for them.
+        Invalid geometries with more vertices are rejected: a repair could outlast the task.
     area
         Where coordinates are expected, in degrees; those elsewhere are only counted.
     wrap

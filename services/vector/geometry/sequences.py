@@ -150,7 +150,8 @@ class _Walk:
         return list(rows), list(starts), list(points), list(parts)
 
     def run(self) -> None:
-        self._take_points(self._where(POINT))
+        points = self._where(POINT)
+        self._emit(points, np.ones(len(points), np.int64))
         self._take_multipoints(self._where(MULTIPOINT))
         lines, polygons = self._where(LINE), self._where(POLYGON)
         self._rings[lines] = 1
@@ -160,7 +161,8 @@ class _Walk:
         for _ in range(_MAX_STEPS):
             rows = np.flatnonzero((self._rings > 0) & ~self.fallback)
             if len(rows):
-                self._take_ring(rows)
+                self._emit(rows, self._read_count(rows))
+                self._rings[rows] -= 1
             opening = np.flatnonzero((self._rings == 0) & (self._parts > 0) & ~self.fallback)
             if len(opening):
                 self._open_part(opening)
@@ -183,9 +185,6 @@ class _Walk:
         self.fallback[rows[wrong]] = True
         return np.where(wrong, 0, counts)
 
-    def _take_points(self, rows: Integers) -> None:
-        self._emit(rows, np.ones(len(rows), np.int64))
-
     def _take_multipoints(self, rows: Integers) -> None:
         # Each point has a header of its own, so all lie at equal distances.
         counts = self._read_count(rows)
@@ -198,11 +197,6 @@ class _Walk:
         starts = np.repeat(self._position[rows], counts) + nth * np.repeat(step, counts) + SHORTEST
         self._found.append((np.repeat(rows, counts), starts, np.ones(len(nth), np.int64), nth))
         self._position[rows] = end[fits]
-
-    def _take_ring(self, rows: Integers) -> None:
-        counts = self._read_count(rows)
-        self._emit(rows, counts)
-        self._rings[rows] -= 1
 
     def _open_part(self, rows: Integers) -> None:
         self._position[rows] += SHORTEST

@@ -78,6 +78,7 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
     kept = has_shape | (np.isin(codes, reasons.MISSING) if plan.options.keep_null_geometry else False)
     numbers = np.arange(first_row, first_row + len(codes))
     columns, nulled = _columns(plan, batch.attributes)
+    # As EWKB, which names its SRID: PostGIS refuses WKB for a column that has one.
     geom = wkb.to_ewkb(shapes.values, shapes.type_codes, plan.srid, multi=plan.promote)
     rows = pa.record_batch([pa.array(numbers), *columns, geom], schema=schema_of(plan)[0])
     too_big = kept & find_too_big(rows, cleaner.accepts)

@@ -29,7 +29,7 @@ _DIMENSION_OF_WORD = {"point": POINTS, "line": LINES, "polygon": POLYGONS}
 
 
 def decide_columns(fields: Sequence[tuple[str, pa.DataType]]) -> tuple[Column, ...]:
-    """Name and type the columns. Raises PermanentError when there are more than a table can have."""
+    """Return the columns with their names and types. Raises PermanentError for more than a table can have."""
     if len(fields) > MAX_COLUMNS:
         raise PermanentError(
             f"The layer has {len(fields)} columns; a PostgreSQL table can have {MAX_COLUMNS} beside id and geom.",
@@ -43,7 +43,7 @@ def decide_columns(fields: Sequence[tuple[str, pa.DataType]]) -> tuple[Column, .
 
 
 def decide_dimension(found: Survey, geometry_type: str | None) -> int:
-    """Choose the one kind of geometry that the table holds. Raises PermanentError when it is not clear which."""
+    """Return the dimension of the geometries that the table holds. Raises PermanentError when it is not clear which."""
     if geometry_type:
         return _DIMENSION_OF_WORD[geometry_type]
     if len(found.dimensions) > 1:
@@ -57,7 +57,7 @@ def decide_dimension(found: Survey, geometry_type: str | None) -> int:
     if surfaces and not found.dimensions:
         listed = ", ".join(f"{number} {kind}" for kind, number in sorted(surfaces.items()))
         raise PermanentError(
-            f"The layer has no geometries but surfaces of faces ({listed}), which lie upon each other on a map.",
+            f"The layer holds only surfaces of faces ({listed}), whose faces would lie upon each other on a map.",
             remediation="Turn them into polygons, for instance with ogr2ogr -nlt MULTIPOLYGON, and upload these.",
             code="surface_geometries",
         )
@@ -67,7 +67,7 @@ def decide_dimension(found: Survey, geometry_type: str | None) -> int:
 def decide(
     source: str, origin: Origin, layer: SourceLayer, found: Survey, options: Options, target: Relation | None
 ) -> LoadPlan:
-    """Make the plan. `target` is the table whose columns must stay as they are, if there is one."""
+    """Return the plan. `target` is the table whose columns must stay as they are, if there is one."""
     if not found.rows:
         raise PermanentError(
             f"The layer {clip(layer.name)!r} is empty: it has no features.",
@@ -101,7 +101,10 @@ def decide(
 
 
 def _decide_promotion(found: Survey, dimension: int, target: Relation | None, allowed: int) -> tuple[bool, bool]:
-    """Tell whether singles become multis, and whether that is a guess.
+    """Return whether singles become multis, and whether that is a guess.
+
+    A guess from a sample of the polygons gives the table the right type from the start; a wrong one costs one rewrite
+    in publish, never a wrong type.
 
     A target of single geometries takes `allowed` multi ones, as rejected rows; with more the columns differ.
     """
