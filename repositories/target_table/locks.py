@@ -47,36 +47,28 @@ def lock(conn: Connection, requests: Sequence[LockRequest]) -> list[TargetState]
 
 def _lock_one(conn: Connection, request: LockRequest) -> TargetState:
     target, rejects = request.target, request.rejects
-    hold_name(conn, target, shared=request.appends)
+    _hold_name(conn, target, shared=request.appends)
     state = inspect(conn, target, rejects)
     if request.appends and not state.exists:
         # Of several jobs that add to a table that is missing, the first makes it, and the others wait for it here.
-        hold_name(conn, target)
+        _hold_name(conn, target)
         state = inspect(conn, target, rejects)
-    if _is_lockable(state, appends=request.appends):
-        run(conn, "lock_table", table=target.quoted, mode=sql.SQL(_mode(state, appends=request.appends)))
-    hold_name(conn, rejects)
+    relation = state.target.relation
+    # LOCK TABLE on a view would lock the tables below it, and on somebody else's table it is an error; the caller
+    # refuses both with a message of its own.
+    if relation and relation.kind == "r" and (relation.may_insert if request.appends else relation.is_ours):
+        # Rows that are replaced in place stay readable meanwhile; a table that is swapped does not.
+        replaces = "SHARE ROW EXCLUSIVE" if relation.dependents else "ACCESS EXCLUSIVE"
+        mode = sql.SQL("ROW EXCLUSIVE" if request.appends else replaces)
+        run(conn, "lock_table", table=target.quoted, mode=mode)
+    _hold_name(conn, rejects)
     if state.rejects.relation and state.rejects.relation.kind == "r" and state.rejects.relation.is_ours:
         run(conn, "lock_table", table=rejects.quoted, mode=sql.SQL("ACCESS EXCLUSIVE"))
     # Somebody may have changed the tables while this transaction waited for its locks.
     return inspect(conn, target, rejects)
 
 
-def _is_lockable(state: TargetState, *, appends: bool) -> bool:
-    # LOCK TABLE on a view would lock the tables below it, and on somebody else's table it is an error; the caller
-    # refuses both with a message of its own.
-    relation = state.target.relation
-    return relation is not None and relation.kind == "r" and (relation.may_insert if appends else relation.is_ours)
-
-
-def _mode(state: TargetState, *, appends: bool) -> str:
-    if appends:
-        return "ROW EXCLUSIVE"
-    # Rows that are replaced in place stay readable meanwhile; a table that is swapped does not.
-    return "SHARE ROW EXCLUSIVE" if state.dependents else "ACCESS EXCLUSIVE"
-
-
-def hold_name(conn: Connection, table: Table, *, shared: bool = False) -> None:
+def _hold_name(conn: Connection, table: Table, *, shared: bool = False) -> None:
     """Wait until no other job replaces the table (or, unless shared, adds to it); held until the transaction ends.
 
     A table that does not exist yet cannot be locked, but its name can.

@@ -33,12 +33,22 @@ def replace(conn: Connection, staging: Table, target: Table, comments: Comments,
 
     Raises PermanentError naming what depends on the old table, or what cannot be set on the new one.
     """
-    privileges = _list_privileges(conn, target, list(comments.columns)) if exists else []
+    privileges: list[str] = []
     if exists:
+        # Written down before the old table goes, and run when the new one has its name: an expression of a policy may
+        # name the table itself, and would mean the old one before.
+        facts = {"table": target.regclass, "columns": list(comments.columns), "ours": OUR_COMMENT}
+        privileges = [str(row["statement"]) for row in run(conn, "list_privileges", facts)]
         _drop(conn, target)
     run(conn, "move_to_schema", table=staging.quoted, schema=sql.Identifier(target.schema))
     moved = Table(target.schema, staging.name)
-    _rename_parts(conn, moved, target)
+    for suffix in (KEY, GEOMETRY_INDEX):
+        index = sql.Identifier(target.schema, fit_name(moved.name, suffix))
+        run(conn, "rename_index", index=index, name=_free_name(conn, target, suffix))
+    row = run(conn, "find_sequence", {"table": moved.regclass}).fetchone()
+    if row and row["name"]:
+        # The catalog returns the sequence's name quoted where it has to be.
+        run(conn, "rename_sequence", sequence=sql.SQL(row["name"]), name=_free_name(conn, target, "_id_seq"))
     run(conn, "rename_table", table=moved.quoted, name=sql.Identifier(target.name))
     _comment(conn, target, comments)
     copy_privileges(conn, target, privileges)
@@ -111,13 +121,6 @@ def copy_privileges(conn: Connection, table: Table, statements: Sequence[str]) -
             ) from exc
 
 
-def _list_privileges(conn: Connection, table: Table, columns: Sequence[str]) -> list[str]:
-    # Written down before the old table goes, and run when the new one has its name: an expression of a policy may name
-    # the table itself, and would mean the old one before.
-    facts = {"table": table.regclass, "columns": list(columns), "ours": OUR_COMMENT}
-    return [str(row["statement"]) for row in run(conn, "list_privileges", facts)]
-
-
 def _drop(conn: Connection, table: Table) -> None:
     try:
         run(conn, "drop_table", table=table.quoted)
@@ -129,16 +132,6 @@ def _drop(conn: Connection, table: Table) -> None:
             remediation="Drop what depends on it and create it again afterwards, or load the file into another table.",
             code="table_has_dependents",
         ) from exc
-
-
-def _rename_parts(conn: Connection, moved: Table, target: Table) -> None:
-    for suffix in (KEY, GEOMETRY_INDEX):
-        index = sql.Identifier(target.schema, fit_name(moved.name, suffix))
-        run(conn, "rename_index", index=index, name=_free_name(conn, target, suffix))
-    row = run(conn, "find_sequence", {"table": moved.regclass}).fetchone()
-    if row and row["name"]:
-        # The catalog returns the sequence's name quoted where it has to be.
-        run(conn, "rename_sequence", sequence=sql.SQL(row["name"]), name=_free_name(conn, target, "_id_seq"))
 
 
 def _free_name(conn: Connection, table: Table, suffix: str) -> sql.Identifier:

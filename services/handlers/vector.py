@@ -119,10 +119,10 @@ def _stage(ctx: TaskContext, plan: LoadPlan, found: Survey) -> PlannedLoad:
     blob = f"{_attempt_prefix(ctx)}plan{plan.staging}.json"
     ctx.blobs.write(ctx.settings.work_container, blob, json.dumps(plan.as_json()).encode())
     columns = [(column.name, column.pg_type) for column in plan.columns]
-    multi_type = type_name(plan.family, multi=True) if plan.splits_multi else None
+    multi_type = type_name(plan.dimension, multi=True) if plan.splits_multi else None
     tables = StagingTables.of(ctx.job_id, plan.staging)
     staging.prepare_staging(ctx.transaction, tables, columns, plan.geometry_type, plan.srid, multi_type=multi_type)
-    return PlannedLoad(blob, found.rows, plan.layer, plan.original_crs, dict(found.kinds), tuple(found.chunks))
+    return PlannedLoad(blob, found.rows, plan.layer, plan.original_crs, dict(found.geometry_types), tuple(found.chunks))
 
 
 def upload(ctx: TaskContext) -> Json:
@@ -237,7 +237,7 @@ def publish(ctx: TaskContext) -> Json:
                 load.totals,
                 geometry_type,
                 chunks=load.chunks,
-                seconds=_seconds_since(task.started_at),
+                seconds=round((datetime.now(UTC) - datetime.fromisoformat(task.started_at)).total_seconds(), 3),
                 dependents=() if plan.options.appends else state.dependents,
             )
         )
@@ -258,7 +258,3 @@ def _prepare(ctx: TaskContext, plan: LoadPlan, totals: LoadTotals) -> str:
         seconds=ctx.settings.task_deadline_seconds,
         check=ctx.check,
     )
-
-
-def _seconds_since(moment: str) -> float:
-    return round((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds(), 3)

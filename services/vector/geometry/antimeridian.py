@@ -1,7 +1,8 @@
 """Longitudes beyond 180 degrees: wrapped where a geometry lies beyond as a whole, cut where it lies on both sides.
 
-Two ways to write a polygon over the antimeridian are known: with longitudes that go on past 180 (RFC 7946 forbids it,
-much software writes it), and with a ring whose longitude jumps from near 180 to near -180. Pure.
+A polygon over the antimeridian is written in two ways: with longitudes that go on past 180 (RFC 7946, section 3.1.9,
+asks for a cut instead, but much software writes it), and with a ring whose longitude jumps from near 180 to near -180.
+Pure.
 """
 
 from __future__ import annotations
@@ -15,24 +16,34 @@ from shapely.geometry import LineString, MultiLineString, MultiPolygon, Polygon,
 
 Action = Literal["cut", "wrapped"]
 Wrap = Literal["no", "degrees", "lines"]
-"""no: the coordinates are no degrees. degrees: `straighten` them. lines: and a line that jumps crosses, too."""
+"""no: the coordinates are not degrees. degrees: `straighten` them. lines: a line that jumps is taken to cross, too."""
 
 LIMIT = 180.0
 _TURN = 360.0
 _TOLERANCE = 1e-9
 _TALLEST = 120.0
-"""Degrees of latitude from which a ring with jumps is taken for a frame around the world, not for one that crosses."""
+"""Degrees of latitude: a taller ring with jumps is a frame around the world, and does not cross the antimeridian."""
 
 
 def find_crossing(x: npt.NDArray[np.float64], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Find the runs of coordinates that `straighten` should look at: beyond 180 degrees, or with a jump.
+    """Return which coordinate sequences `straighten` should look at: beyond 180 degrees, or with a jump.
 
-    `x` are the longitudes of all runs, one after the other; `starts` the first of each run, none of them empty.
+    Parameters
+    ----------
+    x
+        Longitudes of all sequences, one after the other, in degrees; shape (points,).
+    starts
+        Index of the first point of each sequence; none is empty. Shape (sequences,).
+
+    Returns
+    -------
+    Flags
+        Shape (sequences,).
     """
     odd = np.abs(x) > LIMIT + _TOLERANCE
     odd[1:] |= np.abs(np.diff(x)) > LIMIT
     if len(starts) > 1:
-        # Between the last point of a run and the first of the next there is no edge.
+        # Between the last point of a sequence and the first of the next there is no edge.
         firsts = starts[1:]
         odd[firsts] = np.abs(x[firsts]) > LIMIT + _TOLERANCE
     found: npt.NDArray[np.bool_] = np.logical_or.reduceat(odd, starts) if len(starts) else np.zeros(0, np.bool_)
@@ -40,21 +51,34 @@ def find_crossing(x: npt.NDArray[np.float64], starts: npt.NDArray[np.int64]) -> 
 
 
 def straighten(shape: Any, *, lines: bool = False) -> tuple[Any, Action | None]:
-    """Bring a two-dimensional geometry into -180 to 180 degrees, and say what was done.
+    """Bring a geometry into -180 to 180 degrees.
 
     A polygon's ring that jumps by more than 180 degrees crosses the antimeridian, unless it is taller than 120 degrees
-    or goes around a pole. A line may be meant to go around the Earth: it crosses only with `lines`. Of a geometry
-    beyond 540 degrees nothing is made.
+    or goes around a pole.
+
+    Parameters
+    ----------
+    shape
+        A two-dimensional geometry, longitude before latitude, in degrees.
+    lines
+        Whether a line that jumps crosses too; it may be meant to go around the Earth.
+
+    Returns
+    -------
+    tuple
+        The geometry and what was done with it. One beyond 540 degrees is returned as it is: its numbers are wrong.
     """
     flat = _unroll(shape, lines=lines)
     west, _, east, _ = flat.bounds
     if not (np.isfinite(west) and np.isfinite(east)) or max(-west, east) > LIMIT + _TURN:
         return shape, None
+    # Full turns between the geometry and -180 to 180.
     turn = np.floor((west + LIMIT + _TOLERANCE) / _TURN)
     if east - turn * _TURN <= LIMIT + _TOLERANCE:
         return (shape, None) if turn == 0 else (_move(flat, -turn * _TURN), "wrapped")
     if shapely.get_dimensions(flat) == 0:
         return shapely.transform(flat, wrap_points), "wrapped"
+    # GEOS's intersection raises on invalid geometries.
     whole = flat if shapely.is_valid(flat) else shapely.make_valid(flat)
     return _cut(whole), "cut"
 
@@ -67,6 +91,7 @@ def _cut(shape: Any) -> Any:
         centre = turn * _TURN
         frame = box(centre - LIMIT, south - 1, centre + LIMIT, north + 1)
         inside = shapely.get_parts(shapely.intersection(shape, frame))
+        # A polygon that only touches the frame leaves a line or a point there.
         inside = inside[(shapely.get_dimensions(inside) == dimension) & ~shapely.is_empty(inside)]
         parts += [part for piece in inside for part in shapely.get_parts(_move(piece, -centre))]
     if len(parts) == 1:
@@ -75,12 +100,13 @@ def _cut(shape: Any) -> Any:
 
 
 def _move(shape: Any, by: float) -> Any:
+    # Clipped: 180.00000000000003 would lie beyond the antimeridian again.
     lowest, highest = np.array((-LIMIT, -np.inf)), np.array((LIMIT, np.inf))
     return shapely.transform(shape, lambda points: np.clip(points + np.array((by, 0.0)), lowest, highest))
 
 
 def wrap_points(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Bring longitudes up to 540 degrees into -180 to 180, point by point."""
+    """Return points of shape (n, 2) with longitudes up to 540 degrees brought into -180 to 180, point by point."""
     beyond = (np.abs(points[:, 0]) > LIMIT) & (np.abs(points[:, 0]) <= LIMIT + _TURN)
     x = np.where(beyond, (points[:, 0] + LIMIT) % _TURN - LIMIT, points[:, 0])
     return np.stack((x, points[:, 1]), axis=1)
@@ -118,7 +144,7 @@ def _unroll_polygon(polygon: Polygon) -> Polygon:
 
 
 def _unroll_ring(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
-    """Give the ring without jumps; None when it has none, goes around a pole, or is a frame around the world."""
+    """Return the ring without jumps; None when it has none, goes around a pole, or is a frame around the world."""
     unrolled = _unroll_points(points)
     closes = unrolled[0, 0] == unrolled[-1, 0]
     if not closes or np.array_equal(unrolled, points) or np.ptp(points[:, 1]) > _TALLEST:

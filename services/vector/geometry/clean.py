@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
 from services.vector.geometry import antimeridian, wkb
-from services.vector.geometry import sequences as runs
 from services.vector.geometry.antimeridian import Wrap
 from services.vector.geometry.crs import Area, Bounds, Project
 from services.vector.geometry.reasons import (
+    CODE_OF,
     EMPTY,
     MULTI,
     NOT_FINITE,
@@ -28,11 +27,13 @@ from services.vector.geometry.reasons import (
     OTHER_TYPE,
     UNREADABLE,
     UNSUPPORTED,
+    Codes,
+    set_reason,
 )
-from services.vector.geometry.repair import FAMILY_OF_KIND, POINTS, repair
-from services.vector.geometry.sequences import Located
+from services.vector.geometry.repair import DIMENSION_OF_TYPE, POINTS, repair
+from services.vector.geometry.sequences import CoordinateSequences, locate, read_coordinates, replace_coordinates
 from services.vector.geometry.validity import find_suspects
-from services.vector.geometry.wkb import Coordinates, Flags, Integers
+from services.vector.geometry.wkb import Coordinates, Flags, Integers, TypeCodes
 
 _SLACK = 1e-9
 """Degrees; what rounding may add at an edge."""
@@ -44,17 +45,15 @@ class CleanGeometry:
 
     values: pa.Array
     """Two-dimensional little-endian WKB in the target CRS; null where `reasons` says why."""
-    kinds: npt.NDArray[np.uint8]
-    """Type code, 1 to 6; 0 where null."""
-    kinds_given: npt.NDArray[np.uint8]
-    """Type code of each value before it was cleaned."""
-    reasons: npt.NDArray[np.object_]
-    """Why a row has no geometry, or None."""
+    type_codes: TypeCodes
+    """WKB type code of each value, 1 to 6; 0 where null."""
+    given_type_codes: TypeCodes
+    """WKB type code of each value before it was cleaned."""
+    reasons: Codes
+    """Why a row has no geometry, as a code of `reasons`; 0 where it has one."""
     counts: Counter[str]
     """What was done: z_m_removed, longitudes_wrapped, antimeridian_cut, repaired, slivers_dropped, outside_crs_area."""
-    repairs: Counter[str]
-    """Repairs by what became of the type, such as Polygon->MultiPolygon."""
-    bounds: tuple[float, float, float, float] | None
+    bounds: Bounds | None
     """xmin, ymin, xmax, ymax of the batch in the target CRS; None when it has no geometry."""
 
 
@@ -62,49 +61,159 @@ def clean(
     values: pa.Array,
     project: Project | None,
     *,
-    family: int,
+    dimension: int,
     max_repair_vertices: int,
     area: Area | None = None,
     wrap: Wrap = "no",
 ) -> CleanGeometry:
-    """Drop Z and M, reproject, wrap, repair; what is not of the family, or cannot be kept, gets a reason instead.
+    """Drop Z and M, reproject, wrap, repair; what has another dimension, or cannot be kept, gets a reason instead.
 
-    `project` takes and gives an array of shape (n, 2), x before y, and gives inf where it has no answer.
+    Reprojection comes before repair: what results is byte for byte that of `ogr2ogr -makevalid`, and a repair in the
+    source CRS could become invalid again on the way.
 
-    Costs, for 200,000 polygons of 40 vertices on one core: about 0.5 s, the projection itself (1.5 s from UTM), 1.5 s
-    for the test of validity, and about 1 ms for each repair.
+    Parameters
+    ----------
+    values
+        WKB of each row, of any byte order and coordinate dimension; null for rows without a geometry.
+    project
+        The operation to the target CRS: takes and returns an array of shape (n, 2), x before y, with inf where it has
+        no answer. None when coordinates stay as they are.
+    dimension
+        Dimension of the table's geometries: 0 points, 1 lines, 2 polygons.
+    max_repair_vertices
+        Invalid geometries with more vertices are rejected: a repair could outlast the task.
+    area
+        Where coordinates are expected, in degrees; those elsewhere are only counted.
+    wrap
+        What is done about longitudes beyond 180 degrees.
+
+    Returns
+    -------
+    CleanGeometry
+        For 200,000 polygons of 40 vertices on one core this costs about 0.5 s, the projection itself (1.5 s from UTM),
+        1.5 s for the test of validity, and about 1 ms for each repair.
     """
-    located = runs.locate(values)
-    given = coordinates = runs.read_coordinates(located)
-    reasons = _first_reasons(located, given, family)
-    _note(reasons, _rows_with_infinite(located, coordinates), NOT_FINITE)
+    sequences = locate(values)
+    given = coordinates = read_coordinates(sequences)
+    reasons = _first_reasons(sequences, given, dimension)
+    set_reason(reasons, _rows_with_infinite(sequences, coordinates), NOT_FINITE)
     if project is not None:
         coordinates = project(coordinates)
-        _note(reasons, _rows_with_infinite(located, coordinates), NOT_PROJECTABLE)
-    flat = values if project is None and _is_flat(located) else runs.write(located, coordinates)
-    singles = _read_odd(values, located, project, reasons)
-    suspects = find_suspects(located, coordinates, reasons, family)
-    crossing = _find_crossing(located, coordinates, reasons, family) if wrap != "no" else np.zeros_like(suspects)
+        set_reason(reasons, _rows_with_infinite(sequences, coordinates), NOT_PROJECTABLE)
+    raised = sequences.headers.coordinate_dimensions > 2
+    is_unchanged = project is None and not raised.any() and not sequences.fallback.any()
+    flat = values if is_unchanged else replace_coordinates(sequences, coordinates)
+    singles = _read_fallback(values, sequences, project, reasons)
+    suspects = find_suspects(sequences, coordinates, reasons, dimension)
+    crossing = _find_crossing(sequences, coordinates, reasons, dimension) if wrap != "no" else np.zeros_like(suspects)
     singles |= _read_shapes(flat, np.flatnonzero(suspects | crossing), reasons)
-    counts: Counter[str] = Counter(z_m_removed=int((located.headers.dimensions > 2).sum()))
+    counts: Counter[str] = Counter(z_m_removed=int(raised.sum()))
     if wrap != "no":
         singles = {row: _straighten(shape, wrap, counts) for row, shape in singles.items()}
     if area:
         seen = given if area.of_source else coordinates
         if crossing.any():
             seen = antimeridian.wrap_points(seen)
-        counts["outside_crs_area"] = _count_outside(located, seen, reasons, area.bounds)
-    repairs: Counter[str] = Counter()
+        counts["outside_crs_area"] = _count_outside(sequences, seen, reasons, area.bounds)
     fixed = {}
     for row, shape in singles.items():
-        result = repair(shape, family, max_repair_vertices, counts)
+        result = repair(shape, dimension, max_repair_vertices, counts)
         if isinstance(result, str):
-            reasons[row] = result
-            continue
-        fixed[row] = result
-        if result is not shape and not crossing[row]:
-            repairs[f"{_kind_name(located, row, shape)}->{result.geom_type}"] += 1
-    return _assemble(located, flat, coordinates, reasons, fixed, counts, repairs)
+            reasons[row] = CODE_OF[result]
+        else:
+            fixed[row] = result
+    return _assemble(sequences, flat, coordinates, reasons, fixed, counts)
+
+
+def refuse_multi(cleaned: CleanGeometry) -> CleanGeometry:
+    """Return the batch with a reason for each multi geometry, for a table of single ones."""
+    multi = cleaned.type_codes >= wkb.MULTIPOINT
+    if not multi.any():
+        return cleaned
+    reasons = cleaned.reasons.copy()
+    reasons[multi] = CODE_OF[MULTI]
+    values = pc.if_else(pa.array(~multi), cleaned.values, pa.scalar(None, cleaned.values.type))
+    codes = np.where(multi, 0, cleaned.type_codes).astype(np.uint8)
+    return replace(cleaned, values=values, type_codes=codes, reasons=reasons)
+
+
+def _first_reasons(sequences: CoordinateSequences, coordinates: Coordinates, dimension: int) -> Codes:
+    """Return the reasons that the headers, and points without coordinates, tell."""
+    headers = sequences.headers
+    reasons: Codes = np.zeros(len(headers.type_codes), np.int8)
+    set_reason(reasons, headers.sizes == 0, NULL)
+    set_reason(reasons, (headers.type_codes > wkb.COLLECTION) & (headers.type_codes < len(wkb.NAMES)), UNSUPPORTED)
+    points = np.bincount(sequences.rows, weights=sequences.points, minlength=len(reasons))
+    read = (headers.sizes > 0) & ~sequences.fallback
+    set_reason(reasons, read & (points == 0), EMPTY)
+    if not _are_finite(coordinates):
+        # POINT EMPTY has coordinates in WKB: NaN for each.
+        empty = np.zeros(len(reasons), np.bool_)
+        is_point = headers.type_codes[sequences.rows] == wkb.POINT
+        firsts = coordinates[(np.cumsum(sequences.points) - sequences.points)[is_point]]
+        empty[sequences.rows[is_point]] = np.isnan(firsts).all(axis=1)
+        set_reason(reasons, empty, EMPTY)
+    found = DIMENSION_OF_TYPE[np.where(read, np.minimum(headers.type_codes, wkb.COLLECTION), 0)]
+    set_reason(reasons, read & (found != dimension), OTHER_TYPE)
+    return reasons
+
+
+def _rows_with_infinite(sequences: CoordinateSequences, coordinates: Coordinates) -> Flags:
+    rows = np.zeros(len(sequences.headers.type_codes), np.bool_)
+    if not _are_finite(coordinates):
+        row_of_point = np.repeat(sequences.rows, sequences.points)
+        rows[row_of_point[~np.isfinite(coordinates).all(axis=1)]] = True
+    return rows
+
+
+def _are_finite(coordinates: Coordinates) -> bool:
+    # One pass without a temporary array. Of numbers beyond 1e300 the sum may overflow: then they are looked at singly.
+    return bool(np.isfinite(coordinates[:, 0].sum()) and np.isfinite(coordinates[:, 1].sum()))
+
+
+def _read_fallback(
+    values: pa.Array, sequences: CoordinateSequences, project: Project | None, reasons: Codes
+) -> dict[int, Any]:
+    """Return by row the shapes that only shapely can read, in two dimensions and the target CRS; set reasons."""
+    shapes = _read_shapes(values, np.flatnonzero(sequences.fallback & (reasons == 0)), reasons)
+    kept = {}
+    for row, shape in shapes.items():
+        flat = shapely.force_2d(shape)
+        if flat is None:
+            # A collection that holds a curve; shapely reads it, but can do nothing with it.
+            reasons[row] = CODE_OF[UNSUPPORTED]
+        elif flat.is_empty:
+            reasons[row] = CODE_OF[EMPTY]
+        elif not np.isfinite(shapely.get_coordinates(flat)).all():
+            reasons[row] = CODE_OF[NOT_FINITE]
+        else:
+            kept[row] = flat if project is None else shapely.transform(flat, project)
+            if not np.isfinite(shapely.get_coordinates(kept[row])).all():
+                reasons[row] = CODE_OF[NOT_PROJECTABLE]
+                del kept[row]
+    return kept
+
+
+def _read_shapes(values: pa.Array, rows: Integers, reasons: Codes) -> dict[int, Any]:
+    """Return shapes by row; what cannot be read gets a reason."""
+    if not len(rows):
+        return {}
+    # "fix" closes open rings, as GDAL does; what it cannot read becomes None.
+    shapes = shapely.from_wkb(values.take(pa.array(rows)).to_numpy(zero_copy_only=False), on_invalid="fix")
+    reasons[rows[shapely.is_missing(shapes)]] = CODE_OF[UNREADABLE]
+    return {int(row): shape for row, shape in zip(rows, shapes, strict=True) if shape is not None}
+
+
+def _find_crossing(sequences: CoordinateSequences, coordinates: Coordinates, reasons: Codes, dimension: int) -> Flags:
+    """Return the rows that may reach beyond 180 degrees."""
+    rows = np.zeros(len(reasons), np.bool_)
+    x = coordinates[:, 0]
+    if not len(x) or (dimension == POINTS and max(-x.min(), x.max()) <= antimeridian.LIMIT):
+        return rows
+    filled = sequences.points > 0
+    starts = np.cumsum(sequences.points) - sequences.points
+    rows[sequences.rows[filled][antimeridian.find_crossing(x, starts[filled])]] = True
+    return np.asarray(rows & (reasons == 0))
 
 
 def _straighten(shape: Any, wrap: Wrap, counts: Counter[str]) -> Any:
@@ -114,169 +223,54 @@ def _straighten(shape: Any, wrap: Wrap, counts: Counter[str]) -> Any:
     return straight
 
 
-def _find_crossing(located: Located, coordinates: Coordinates, reasons: npt.NDArray[np.object_], family: int) -> Flags:
-    """Find the rows that may reach beyond 180 degrees."""
-    rows = np.zeros(len(reasons), np.bool_)
-    x = coordinates[:, 0]
-    if not len(x) or (family == POINTS and max(-x.min(), x.max()) <= antimeridian.LIMIT):
-        return rows
-    filled = located.points > 0
-    starts = np.cumsum(located.points) - located.points
-    rows[located.rows[filled][antimeridian.find_crossing(x, starts[filled])]] = True
-    rows &= reasons == None  # noqa: E711 - element by element
-    return rows
-
-
-def refuse_multi(cleaned: CleanGeometry) -> CleanGeometry:
-    """Give a reason to the multi geometries of a batch that goes to a table of single ones."""
-    multi = cleaned.kinds >= wkb.MULTIPOINT
-    if not multi.any():
-        return cleaned
-    reasons = cleaned.reasons.copy()
-    reasons[multi] = MULTI
-    values = pc.if_else(pa.array(~multi), cleaned.values, pa.scalar(None, cleaned.values.type))
-    return replace(cleaned, values=values, kinds=np.where(multi, 0, cleaned.kinds).astype(np.uint8), reasons=reasons)
-
-
-def _first_reasons(located: Located, coordinates: Coordinates, family: int) -> npt.NDArray[np.object_]:
-    headers = located.headers
-    reasons: npt.NDArray[np.object_] = np.full(len(headers.kinds), None, np.object_)
-    reasons[headers.sizes == 0] = NULL
-    reasons[(headers.kinds > wkb.COLLECTION) & (headers.kinds < len(wkb.NAMES))] = UNSUPPORTED
-    points = np.bincount(located.rows, weights=located.points, minlength=len(reasons))
-    simple = (headers.sizes > 0) & ~located.odd
-    _note(reasons, simple & (points == 0), EMPTY)
-    _note(reasons, _empty_points(located, coordinates), EMPTY)
-    of_family = FAMILY_OF_KIND[np.where(simple, np.minimum(headers.kinds, wkb.COLLECTION), 0)]
-    _note(reasons, simple & (of_family != family), OTHER_TYPE)
-    return reasons
-
-
-def _empty_points(located: Located, coordinates: Coordinates) -> Flags:
-    """Find the points whose coordinates are all NaN, which is how WKB writes POINT EMPTY."""
-    empty = np.zeros(len(located.headers.kinds), np.bool_)
-    if not _are_finite(coordinates):
-        runs = located.headers.kinds[located.rows] == wkb.POINT
-        firsts = coordinates[(np.cumsum(located.points) - located.points)[runs]]
-        empty[located.rows[runs]] = np.isnan(firsts).all(axis=1)
-    return empty
-
-
-def _note(reasons: npt.NDArray[np.object_], rows: Flags, reason: str) -> None:
-    reasons[rows & (reasons == None)] = reason  # noqa: E711 - element by element
-
-
-def _rows_with_infinite(located: Located, coordinates: Coordinates) -> Flags:
-    rows = np.zeros(len(located.headers.kinds), np.bool_)
-    if not _are_finite(coordinates):
-        of_point = np.repeat(located.rows, located.points)
-        rows[of_point[~np.isfinite(coordinates).all(axis=1)]] = True
-    return rows
-
-
-def _are_finite(coordinates: Coordinates) -> bool:
-    """Tell in one pass whether all are finite; of numbers beyond 1e300 it may say no, though they are."""
-    return bool(np.isfinite(coordinates[:, 0].sum()) and np.isfinite(coordinates[:, 1].sum()))
-
-
-def _count_outside(located: Located, coordinates: Coordinates, reasons: npt.NDArray[np.object_], bounds: Bounds) -> int:
-    """Count the rows, of those without a reason, that have a point outside of the bounds (with a little slack)."""
+def _count_outside(sequences: CoordinateSequences, coordinates: Coordinates, reasons: Codes, bounds: Bounds) -> int:
+    """Count the rows without a reason that have a point outside of the bounds, in degrees."""
     west, south, east, north = bounds
     x, y = coordinates[:, 0], coordinates[:, 1]
     wrong = (y < south - _SLACK) | (y > north + _SLACK)
     if west <= east:
         wrong |= (x < west - _SLACK) | (x > east + _SLACK)
     else:
+        # The area crosses the antimeridian: outside is what lies between its east and its west.
         wrong |= (x < west - _SLACK) & (x > east + _SLACK)
     if not wrong.any():
         return 0
     rows = np.zeros(len(reasons), np.bool_)
-    rows[np.repeat(located.rows, located.points)[wrong]] = True
-    return int((rows & (reasons == None)).sum())  # noqa: E711 - element by element
-
-
-def _is_flat(located: Located) -> bool:
-    return not (located.headers.dimensions > 2).any() and not located.odd.any()
-
-
-def _read_odd(
-    values: pa.Array, located: Located, project: Project | None, reasons: npt.NDArray[np.object_]
-) -> dict[int, Any]:
-    rows = located.odd & (reasons == None)  # noqa: E711 - element by element
-    shapes = _read_shapes(values, np.flatnonzero(rows), reasons)
-    flat = {row: shapely.force_2d(shape) for row, shape in shapes.items()}
-    for row, shape in flat.items():
-        if shape is None:
-            # A collection that holds a curve; shapely reads it, but can do nothing with it.
-            reasons[row] = UNSUPPORTED
-        elif shape.is_empty:
-            reasons[row] = EMPTY
-        elif not np.isfinite(shapely.get_coordinates(shape)).all():
-            reasons[row] = NOT_FINITE
-    kept = {row: shape for row, shape in flat.items() if reasons[row] is None}
-    if project is None:
-        return kept
-    projected = {row: shapely.transform(shape, project) for row, shape in kept.items()}
-    for row, shape in projected.items():
-        if not np.isfinite(shapely.get_coordinates(shape)).all():
-            reasons[row] = NOT_PROJECTABLE
-    return {row: shape for row, shape in projected.items() if reasons[row] is None}
-
-
-def _read_shapes(values: pa.Array, rows: Integers, reasons: npt.NDArray[np.object_]) -> dict[int, Any]:
-    if not len(rows):
-        return {}
-    # "fix" closes open rings, as GDAL does; what it cannot read becomes None.
-    shapes = shapely.from_wkb(values.take(pa.array(rows)).to_numpy(zero_copy_only=False), on_invalid="fix")
-    reasons[rows[shapely.is_missing(shapes)]] = UNREADABLE
-    return {int(row): shape for row, shape in zip(rows, shapes, strict=True) if shape is not None}
-
-
-def _kind_name(located: Located, row: int, shape: Any) -> str:
-    kind = int(located.headers.kinds[row])
-    return wkb.NAMES[kind] if 0 < kind <= wkb.COLLECTION else str(shape.geom_type)
+    rows[np.repeat(sequences.rows, sequences.points)[wrong]] = True
+    return int((rows & (reasons == 0)).sum())
 
 
 def _assemble(
-    located: Located,
+    sequences: CoordinateSequences,
     flat: pa.Array,
     coordinates: Coordinates,
-    reasons: npt.NDArray[np.object_],
+    reasons: Codes,
     fixed: dict[int, Any],
     counts: Counter[str],
-    repairs: Counter[str],
 ) -> CleanGeometry:
-    good = reasons == None  # noqa: E711 - element by element
-    kinds = np.where(good, located.headers.kinds, 0).astype(np.uint8)
-    boxes = _bounds_of_runs(located, coordinates, good)
+    """Put the shapes that were looked at singly in the places of their values."""
+    good = reasons == 0
+    codes = np.where(good, sequences.headers.type_codes, 0).astype(np.uint8)
+    replaced = np.zeros(len(good), np.bool_)
+    boxes = []
     if fixed:
         rows = np.array(sorted(fixed))
         shapes = np.array([fixed[int(row)] for row in rows], np.object_)
-        kinds[rows] = [wkb.NAMES.index(shape.geom_type) for shape in shapes]
-        replaced = np.zeros(len(good), np.bool_)
+        codes[rows] = [wkb.NAMES.index(shape.geom_type) for shape in shapes]
         replaced[rows] = True
-        flat = pc.replace_with_mask(
-            flat.cast(pa.binary()), pa.array(replaced), pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())
-        )
-        boxes = [*_bounds_of_runs(located, coordinates, good & ~replaced), tuple(shapely.total_bounds(shapes))]
+        written = pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())
+        flat = pc.replace_with_mask(flat.cast(pa.binary()), pa.array(replaced), written)
+        boxes.append(shapely.total_bounds(shapes))
     if not good.all():
         flat = pc.if_else(pa.array(good), flat, pa.scalar(None, flat.type))
-    return CleanGeometry(flat, kinds, located.headers.kinds, reasons, counts, repairs, join_bounds(boxes))
-
-
-def _bounds_of_runs(located: Located, coordinates: Coordinates, good: Flags) -> list[tuple[float, ...]]:
-    runs = good[located.rows]
-    kept = coordinates if runs.all() else coordinates[np.repeat(runs, located.points)]
-    if not len(kept):
-        return []
-    # One column at a time: five times as fast as a reduction over the first axis.
-    x, y = kept[:, 0], kept[:, 1]
-    return [(float(x.min()), float(y.min()), float(x.max()), float(y.max()))]
-
-
-def join_bounds(boxes: list[tuple[float, ...]]) -> tuple[float, float, float, float] | None:
-    """Give the box around boxes, or None for none."""
-    if not boxes:
-        return None
-    lows, highs = np.array(boxes)[:, :2].min(axis=0), np.array(boxes)[:, 2:].max(axis=0)
-    return (float(lows[0]), float(lows[1]), float(highs[0]), float(highs[1]))
+    kept = (good & ~replaced)[sequences.rows]
+    points = coordinates if kept.all() else coordinates[np.repeat(kept, sequences.points)]
+    if len(points):
+        # One column at a time: five times as fast as a reduction over the first axis.
+        x, y = points[:, 0], points[:, 1]
+        boxes.append(np.array((x.min(), y.min(), x.max(), y.max())))
+    bounds = None
+    if boxes:
+        lows, highs = np.array(boxes)[:, :2].min(axis=0), np.array(boxes)[:, 2:].max(axis=0)
+        bounds = (float(lows[0]), float(lows[1]), float(highs[0]), float(highs[1]))
+    return CleanGeometry(flat, codes, sequences.headers.type_codes, reasons, counts, bounds)

@@ -22,7 +22,7 @@ from services.vector.geometry.wkb import Coordinates
 
 Bounds: TypeAlias = tuple[float, float, float, float]
 Project: TypeAlias = Callable[[Coordinates], Coordinates]
-"""Takes and gives an array of shape (n, 2), x before y; inf where there is no answer."""
+"""Takes and returns an array of shape (n, 2), x before y; inf where PROJ has no answer."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,27 @@ class Operation:
     """Grids of a better operation that are not installed."""
 
     def as_json(self) -> Json:
-        """Give the operation as JSON."""
+        """Return the operation as JSON."""
         return {**self.__dict__, "missing_grids": list(self.missing_grids)}
 
     @classmethod
     def from_json(cls, data: Json) -> Operation:
-        """Read what as_json gave."""
+        """Read what as_json returned."""
         return cls(**{**data, "missing_grids": tuple(data["missing_grids"])})
 
 
 def choose_operation(source: pyproj.CRS, target: pyproj.CRS, bounds: Bounds | None) -> Operation:
-    """Choose the most accurate operation that works with the grids at hand in the area of the layer.
+    """Choose the most accurate operation that works with the installed grids in the area of the layer.
 
-    `bounds` are the layer's, in its own CRS; None when they are not known.
+    Parameters
+    ----------
+    bounds
+        The layer's xmin, ymin, xmax, ymax in its own CRS; None when they are not known.
+
+    Raises
+    ------
+    PermanentError
+        crs_not_transformable: PROJ has no operation between the two.
     """
     if source.equals(target, ignore_axis_order=True):
         return Operation(None, "none: the coordinates are in the target CRS", 0.0, ())
@@ -62,11 +70,13 @@ def choose_operation(source: pyproj.CRS, target: pyproj.CRS, bounds: Bounds | No
             group = TransformerGroup(source, target, always_xy=True, area_of_interest=area)  # type: ignore[arg-type]
     except ProjError as exc:
         raise _no_operation(source, target) from exc
+    # An operation without a definition needs a grid that is not installed.
     usable = [found for found in group.transformers if found.definition]
     if not usable:
         raise _no_operation(source, target)
     best = usable[0]
-    grids = () if group.best_available else _missing_grids(group)
+    better = () if group.best_available else group.unavailable_operations[:1]
+    grids = tuple(grid.short_name for operation in better for grid in operation.grids if not grid.available)
     pipeline = None if best.definition.startswith("proj=noop") else best.definition
     accuracy = best.accuracy if best.accuracy >= 0 else None
     return Operation(pipeline, best.description, accuracy, grids)
@@ -83,7 +93,7 @@ class Area:
 
 
 def area_of(source: pyproj.CRS, target: pyproj.CRS) -> Area | None:
-    """Give the source CRS's area of use, if the coordinates are in degrees before or after the operation."""
+    """Return the source CRS's area of use; None when the coordinates are in degrees on neither side."""
     used = source.area_of_use
     if used is None or not (source.is_geographic or target.is_geographic):
         return None
@@ -91,18 +101,19 @@ def area_of(source: pyproj.CRS, target: pyproj.CRS) -> Area | None:
 
 
 def wrap_of(source: pyproj.CRS, target: pyproj.CRS) -> Wrap:
-    """Tell what is done about longitudes beyond 180 degrees."""
+    """Return what is done about longitudes beyond 180 degrees, which only a target in degrees can have."""
     unit = target.axis_info[0].unit_name if target.axis_info else ""
     if not target.is_geographic or unit != "degree":
         return "no"
     used = source.area_of_use
-    # A CRS that is made for both sides of the antimeridian knows no line around the Earth.
+    # Coordinates of a CRS made for both sides of the antimeridian (EPSG:3832, say) hold no line around the Earth, so
+    # one that jumps in degrees crosses.
     over = source.is_projected and used is not None and used.west > used.east
     return "lines" if over else "degrees"
 
 
 def project_with(operation: Operation) -> Project | None:
-    """Make the function that applies an operation to an array of shape (n, 2); None when there is nothing to do."""
+    """Return the function that applies an operation to coordinates; None when they stay as they are."""
     if operation.pipeline is None:
         return None
     transformer = Transformer.from_pipeline(operation.pipeline)
@@ -116,7 +127,7 @@ def project_with(operation: Operation) -> Project | None:
 
 def _no_operation(source: pyproj.CRS, target: pyproj.CRS) -> PermanentError:
     return PermanentError(
-        f"PROJ knows no transformation from {crs_label(source)} to {crs_label(target)}.",
+        f"PROJ has no transformation from {crs_label(source)} to {crs_label(target)}.",
         remediation="Reproject the file to a common CRS such as EPSG:4326 first, and submit the new file.",
         code="crs_not_transformable",
     )
@@ -130,11 +141,7 @@ def _area(source: pyproj.CRS, bounds: Bounds | None) -> AreaOfInterest | None:
         west, south, east, north = to_degrees.transform_bounds(*bounds)
     except ProjError:
         return None
+    # Bounds may be wrong, or reach where the CRS has no answer: PROJ chooses for the CRS's own area then.
     if not np.isfinite((west, south, east, north)).all() or not -90 <= south <= north <= 90:
         return None
     return AreaOfInterest(west, south, east, north)
-
-
-def _missing_grids(group: TransformerGroup) -> tuple[str, ...]:
-    best = group.unavailable_operations[:1]
-    return tuple(grid.short_name for operation in best for grid in operation.grids if not grid.available)

@@ -11,7 +11,7 @@ from services.vector.gdal import pyogrio
 
 
 def linearise(curves: pa.Array) -> pa.Array:
-    """Give curves in WKB as lines in WKB, in steps of 4 degrees as GDAL and ogr2ogr make them.
+    """Return curves in WKB as lines in WKB, in steps of 4 degrees as GDAL and ogr2ogr make them.
 
     GDAL does it while it reads row by row, so they go through a file in memory, in which each row is found by its
     number: 5,000 circles take 0.07 s.
@@ -30,7 +30,7 @@ def linearise(curves: pa.Array) -> pa.Array:
         layer_options={"SPATIAL_INDEX": "NO"},
     )
     with warnings.catch_warnings():
-        # A file in memory has no extension, which is no fault of the user's.
+        # pyogrio warns of a file in memory, which has no extension; users cannot do anything about it.
         warnings.simplefilter("ignore", RuntimeWarning)
         _, _, lines, _ = pyogrio.raw.read(held.getvalue(), columns=[])
     return pa.array(lines.tolist(), curves.type)

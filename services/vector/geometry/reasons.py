@@ -1,6 +1,16 @@
-"""Reasons why a row has no geometry that can be loaded, as reports and tables of rejected rows name them."""
+"""Reasons why a row is not loaded: all of them, as reports and tables of rejected rows name them.
+
+Arrays hold a reason as its code, its place in ALL: an int8 for each row, and 0 for a row that has none.
+"""
 
 from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Codes: TypeAlias = npt.NDArray[np.int8]
 
 NULL = "null_geometry"
 EMPTY = "empty_geometry"
@@ -13,6 +23,7 @@ NOT_REPAIRABLE = "not_repairable"
 OTHER_TYPE = "other_geometry_type"
 UNSUPPORTED = "unsupported_geometry_type"
 """A surface of faces (TIN, PolyhedralSurface, Triangle), or a curve where GDAL does not linearise it."""
+MULTI = "multi_geometry_in_table_of_single_ones"
 
 COORDINATES_UNREADABLE = "coordinates_unreadable"
 """Text that is not a number, a pair of numbers, WKT or WKB."""
@@ -21,7 +32,34 @@ OUT_OF_RANGE = "coordinates_out_of_range"
 RAGGED = "wrong_number_of_values"
 """A row of a CSV file with more or fewer values than the header has names."""
 ONE_POINT = "line_of_one_point"
+"""A line of a KML file."""
 
-MULTI = "multi_geometry_in_table_of_single_ones"
-MISSING = frozenset((NULL, EMPTY))
-"""Reasons that are no fault of the geometry: there is none."""
+TOO_BIG = "row_too_big"
+"""The row is larger than a page of PostgreSQL."""
+
+ALL = (
+    *("", NULL, EMPTY, UNREADABLE, NOT_FINITE, NOT_PROJECTABLE, TOO_LARGE, COLLAPSED, NOT_REPAIRABLE, OTHER_TYPE),
+    *(UNSUPPORTED, MULTI, COORDINATES_UNREADABLE, OUT_OF_RANGE, RAGGED, ONE_POINT, TOO_BIG),
+)
+"""By code."""
+CODE_OF = {reason: code for code, reason in enumerate(ALL)}
+MISSING = (CODE_OF[NULL], CODE_OF[EMPTY])
+"""Reasons of rows that have no geometry: such a row can be loaded with NULL."""
+
+
+def set_reason(codes: Codes, rows: npt.NDArray[np.bool_], reason: str) -> None:
+    """Set the reason of those rows that have none yet: the first one counts.
+
+    Parameters
+    ----------
+    codes
+        Changed in place; shape (rows,).
+    rows
+        Which rows have this reason; shape (rows,).
+    """
+    codes[rows & (codes == 0)] = CODE_OF[reason]
+
+
+def names_of(codes: Codes) -> list[str]:
+    """Return the reason of each row; "" for none."""
+    return [ALL[code] for code in codes.tolist()]

@@ -12,47 +12,70 @@ from services.vector.geometry import wkb
 from services.vector.geometry.reasons import COLLAPSED, NOT_REPAIRABLE, OTHER_TYPE, TOO_LARGE
 
 POINTS, LINES, POLYGONS = range(3)
-"""The families of geometries, which are also their dimensions: a table holds one of them."""
+"""Dimensions of geometries: a table holds those of one of them."""
 
-FAMILY_OF_KIND = np.array([-1, 0, 1, 2, 0, 1, 2, -1], np.int8)
-"""Family by type code; -1 for null and for collections, which may hold anything."""
+DIMENSION_OF_TYPE = np.array([-1, 0, 1, 2, 0, 1, 2, -1], np.int8)
+"""Dimension by WKB type code; -1 for null and for collections, which may hold anything."""
 
 
-def parts_of_family(shape: Any, family: int) -> tuple[Any | None, int]:
-    """Give the parts of a geometry that have the family's dimension, as one geometry, and the number of others."""
+def parts_of_dimension(shape: Any, dimension: int) -> tuple[Any | None, int]:
+    """Return the parts of a geometry that have the dimension, as one geometry or None, and the number of the others."""
     parts = shapely.get_parts(shape)
     while (shapely.get_type_id(parts) > wkb.MULTIPOINT - 1).any():
         parts = shapely.get_parts(parts)
     parts = parts[~shapely.is_empty(parts)]
-    kept = parts[shapely.get_dimensions(parts) == family]
+    kept = parts[shapely.get_dimensions(parts) == dimension]
     others = len(parts) - len(kept)
     if len(kept) <= 1:
         return (kept[0] if len(kept) else None), others
-    collect = (shapely.multipoints, shapely.multilinestrings, shapely.multipolygons)[family]
+    collect = (shapely.multipoints, shapely.multilinestrings, shapely.multipolygons)[dimension]
     return collect(kept), others
 
 
 def make_valid(shape: Any) -> Any | None:
-    """Repair one geometry as GDAL does (GEOS's linework method), or by its other method where that fails."""
+    """Repair one geometry as GDAL does, by GEOS's linework method, or by its structure method where that fails.
+
+    Returns
+    -------
+    Any
+        A valid geometry, maybe of parts of several dimensions; None when neither method makes one.
+    """
     for method in ("linework", "structure"):
         try:
             repaired = shapely.make_valid(shape, method=method)
         except shapely.errors.GEOSException:
-            # Its overlay gives up on coordinates that are almost equal.
+            # The overlay of the linework method raises on coordinates that are almost equal; the other one may not.
             continue
         if shapely.is_valid(repaired):
             return repaired
     return None
 
 
-def repair(shape: Any, family: int, max_vertices: int, counts: Counter[str]) -> Any:
-    """Give the geometry itself when nothing is wrong, a repaired one of the same dimension, or the reason why not."""
-    if FAMILY_OF_KIND[min(wkb.COLLECTION, wkb.NAMES.index(shape.geom_type))] == -1:
-        kept, others = parts_of_family(shape, family)
+def repair(shape: Any, dimension: int, max_vertices: int, counts: Counter[str]) -> Any:
+    """Return the geometry itself when nothing is wrong, a repaired one of the same dimension, or the reason why not.
+
+    Parameters
+    ----------
+    shape
+        A two-dimensional geometry, not empty.
+    dimension
+        0 points, 1 lines, 2 polygons.
+    max_vertices
+        An invalid geometry with more vertices is not repaired.
+    counts
+        `repaired` and `slivers_dropped` (parts of a lower dimension that a repair made) are added to.
+
+    Returns
+    -------
+    Any
+        A geometry, or a reason of `reasons`: a str. A repair takes about 1 ms.
+    """
+    if DIMENSION_OF_TYPE[min(wkb.COLLECTION, wkb.NAMES.index(shape.geom_type))] == -1:
+        kept, others = parts_of_dimension(shape, dimension)
         if kept is None or others:
             return OTHER_TYPE
         shape = kept
-    elif shapely.get_dimensions(shape) != family:
+    elif shapely.get_dimensions(shape) != dimension:
         return OTHER_TYPE
     if shapely.is_valid(shape):
         return shape
@@ -61,7 +84,7 @@ def repair(shape: Any, family: int, max_vertices: int, counts: Counter[str]) -> 
     repaired = make_valid(shape)
     if repaired is None:
         return NOT_REPAIRABLE
-    kept, others = parts_of_family(repaired, family)
+    kept, others = parts_of_dimension(repaired, dimension)
     if kept is None:
         return COLLAPSED
     counts["repaired"] += 1

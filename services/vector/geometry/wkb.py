@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 Integers: TypeAlias = npt.NDArray[np.int64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
+TypeCodes: TypeAlias = npt.NDArray[np.uint8]
 Coordinates: TypeAlias = npt.NDArray[np.float64]
 
 POINT, LINE, POLYGON, MULTIPOINT, MULTILINE, MULTIPOLYGON, COLLECTION = range(1, 8)
@@ -40,9 +41,9 @@ SHORTEST = 5
 class Headers:
     """What the first bytes of each value say. All arrays have one element per row."""
 
-    kinds: npt.NDArray[np.uint8]
+    type_codes: TypeCodes
     """Geometry type without Z and M: 1 to 7, curves and surfaces above; 0 for null."""
-    dimensions: npt.NDArray[np.uint8]
+    coordinate_dimensions: npt.NDArray[np.uint8]
     """Numbers per point: 2, 3 or 4; 0 for null."""
     sizes: Integers
     """Bytes."""
@@ -50,40 +51,54 @@ class Headers:
     """Little-endian and without an SRID of its own."""
 
 
-def name_of(kind: int) -> str:
-    """Name a geometry type by its code."""
-    return NAMES[kind] if kind < len(NAMES) else f"type {kind}"
+def name_of(type_code: int) -> str:
+    """Return the name of a geometry type; "type 99" for one that WKB does not know."""
+    return NAMES[type_code] if type_code < len(NAMES) else f"type {type_code}"
 
 
-def count_types(kinds: npt.NDArray[np.uint8]) -> Counter[str]:
+def count_types(type_codes: TypeCodes) -> Counter[str]:
     """Count rows by the name of their geometry type."""
-    codes, numbers = np.unique(kinds, return_counts=True)
+    codes, numbers = np.unique(type_codes, return_counts=True)
     return Counter({name_of(int(code)): int(number) for code, number in zip(codes, numbers, strict=True)})
 
 
 def read_headers(values: pa.Array) -> Headers:
-    """Read type, dimension and size of every value of a binary array."""
+    """Read type, coordinate dimension and size of every value of a binary array of WKB or EWKB, of any byte order."""
     data, ends = buffers(values)
     sizes = np.diff(ends)
-    kinds = np.zeros(len(sizes), np.uint8)
-    dimensions = np.zeros(len(sizes), np.uint8)
+    type_codes = np.zeros(len(sizes), np.uint8)
+    coordinate_dimensions = np.zeros(len(sizes), np.uint8)
     plain = np.zeros(len(sizes), np.bool_)
     rows = np.flatnonzero(sizes >= SHORTEST)
     starts = ends[rows]
     little = data[starts] == 1
     codes = read_uint32(data, starts + 1)
     codes = np.where(little, codes, codes.astype(np.uint32).byteswap()).astype(np.int64)
+    # ISO writes Z, M and ZM as 1000, 2000 and 3000 above the type; EWKB as bits.
     iso, base = np.divmod(codes & 0xFFFF, 1000)
     has_z = (codes & _EWKB_Z != 0) | (iso == 1) | (iso == 3)
     has_m = (codes & _EWKB_M != 0) | (iso == 2) | (iso == 3)
-    kinds[rows] = np.minimum(base, 255)
-    dimensions[rows] = 2 + has_z + has_m
+    type_codes[rows] = np.minimum(base, 255)
+    coordinate_dimensions[rows] = 2 + has_z + has_m
     plain[rows] = little & (codes & _EWKB_SRID == 0)
-    return Headers(kinds, dimensions, sizes, plain)
+    return Headers(type_codes, coordinate_dimensions, sizes, plain)
 
 
 def from_bytes(data: Bytes, ends: Integers, valid: Flags) -> pa.Array:
-    """Make a binary array of values that lie end to end."""
+    """Return a binary array of values that lie end to end.
+
+    Parameters
+    ----------
+    ends
+        Offsets of the values in data, shape (rows + 1,).
+    valid
+        Which rows are not null, shape (rows,).
+
+    Raises
+    ------
+    ValueError
+        The values have 2 GB or more, which the array's 32-bit offsets cannot reach.
+    """
     if ends[-1] >= 2**31:
         raise ValueError("A batch of geometries must stay below 2 GB.")
     bitmap = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
@@ -91,16 +106,26 @@ def from_bytes(data: Bytes, ends: Integers, valid: Flags) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(valid), buffers, null_count=int((~valid).sum()))
 
 
-def to_ewkb(values: pa.Array, kinds: npt.NDArray[np.uint8], srid: int, *, multi: bool) -> pa.Array:
-    """Give two-dimensional little-endian WKB an SRID, and with `multi` make single types one-part multi types."""
-    heads = [_ewkb_head(kind, srid, multi=multi) for kind in range(COLLECTION + 1)]
-    prefixes = pa.array(heads, pa.binary()).take(pa.array(kinds, pa.int8()))
-    if multi and (kinds < MULTIPOINT).all():
+def to_ewkb(values: pa.Array, type_codes: TypeCodes, srid: int, *, multi: bool) -> pa.Array:
+    """Return EWKB, which names its SRID, of two-dimensional little-endian WKB.
+
+    Parameters
+    ----------
+    type_codes
+        Of each value, 1 to 6, and 0 for null; shape (rows,).
+    srid
+        The EPSG code of the CRS.
+    multi
+        Whether single types become multi types of one part.
+    """
+    heads = [_ewkb_head(code, srid, multi=multi) for code in range(COLLECTION + 1)]
+    prefixes = pa.array(heads, pa.binary()).take(pa.array(type_codes, pa.int8()))
+    if multi and (type_codes < MULTIPOINT).all():
         bodies = values
-    elif not multi or (kinds >= MULTIPOINT).all():
+    elif not multi or (type_codes >= MULTIPOINT).all():
         bodies = _cut_heads(values)
     else:
-        bodies = pc.if_else(pa.array(kinds < MULTIPOINT), values, _cut_heads(values))
+        bodies = pc.if_else(pa.array(type_codes < MULTIPOINT), values, _cut_heads(values))
     return pc.binary_join_element_wise(prefixes, bodies, pa.scalar(b"", pa.binary()))
 
 
@@ -109,15 +134,15 @@ def _cut_heads(values: pa.Array) -> pa.Array:
     return pc.binary_slice(values, SHORTEST, 2**31 - 1)
 
 
-def _ewkb_head(kind: int, srid: int, *, multi: bool) -> bytes:
-    wrap = multi and kind < MULTIPOINT
-    code = (kind + MULTI_OFFSET if wrap else kind) | _EWKB_SRID
+def _ewkb_head(type_code: int, srid: int, *, multi: bool) -> bytes:
+    wrap = multi and type_code < MULTIPOINT
+    code = (type_code + MULTI_OFFSET if wrap else type_code) | _EWKB_SRID
     head = b"\x01" + code.to_bytes(4, "little") + srid.to_bytes(4, "little")
     return head + (1).to_bytes(4, "little") if wrap else head
 
 
 def buffers(values: pa.Array) -> tuple[Bytes, Integers]:
-    """Give the bytes of a binary array and its offsets into them; both begin at its first row."""
+    """Return the bytes of a binary array and its offsets into them, shape (rows + 1,); both begin at its first row."""
     width = "<i8" if pa.types.is_large_binary(values.type) else "<i4"
     _, offsets, data = values.buffers()
     ends = np.frombuffer(offsets, width)[values.offset : values.offset + len(values) + 1].astype(np.int64)
@@ -126,7 +151,7 @@ def buffers(values: pa.Array) -> tuple[Bytes, Integers]:
 
 
 def read_uint32(data: Bytes, starts: Integers) -> Integers:
-    """Read a little-endian number at each place."""
+    """Return the little-endian 32-bit number at each offset."""
     if not len(starts):
         return np.empty(0, np.int64)
     numbers: Integers = data[starts[:, None] + np.arange(4)].view("<u4")[:, 0].astype(np.int64)

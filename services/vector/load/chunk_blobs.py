@@ -19,7 +19,7 @@ _WRITERS = 2
 
 @contextmanager
 def writing(prefix: str, store: Callable[[str, bytes], None]) -> Iterator[Callable[[int, list[SourceBatch]], str]]:
-    """Give a function that stores the chunk of a number and gives its blob's name, while the caller reads on.
+    """Return a function that stores the chunk of a number and returns its blob's name, while the caller reads on.
 
     All chunks are stored when the block ends; an error of `store` is raised by then.
     """

@@ -24,12 +24,12 @@ from services.vector.readers.source_layer import SourceLayer
 MAX_COLUMNS = 1_598
 """PostgreSQL allows 1,600; id and geom are two of them."""
 
-_FAMILY_WORDS = {POINTS: "points", LINES: "lines", POLYGONS: "polygons"}
-_FAMILY_OF_WORD = {"point": POINTS, "line": LINES, "polygon": POLYGONS}
+_WORDS = {POINTS: "points", LINES: "lines", POLYGONS: "polygons"}
+_DIMENSION_OF_WORD = {"point": POINTS, "line": LINES, "polygon": POLYGONS}
 
 
 def decide_columns(fields: Sequence[tuple[str, pa.DataType]]) -> tuple[Column, ...]:
-    """Name and type the columns. Raises PermanentError when there are more than a table can have."""
+    """Return the columns with their names and types. Raises PermanentError for more than a table can have."""
     if len(fields) > MAX_COLUMNS:
         raise PermanentError(
             f"The layer has {len(fields)} columns; a PostgreSQL table can have {MAX_COLUMNS} beside id and geom.",
@@ -42,32 +42,32 @@ def decide_columns(fields: Sequence[tuple[str, pa.DataType]]) -> tuple[Column, .
     )
 
 
-def decide_family(found: Survey, geometry_type: str | None) -> int:
-    """Choose the one kind of geometry that the table holds. Raises PermanentError when it is not clear which."""
+def decide_dimension(found: Survey, geometry_type: str | None) -> int:
+    """Return the dimension of the geometries that the table holds. Raises PermanentError when it is not clear which."""
     if geometry_type:
-        return _FAMILY_OF_WORD[geometry_type]
-    if len(found.families) > 1:
-        kinds = ", ".join(f"{number} {_FAMILY_WORDS[family]}" for family, number in sorted(found.families.items()))
+        return _DIMENSION_OF_WORD[geometry_type]
+    if len(found.dimensions) > 1:
+        kinds = ", ".join(f"{number} {_WORDS[dimension]}" for dimension, number in sorted(found.dimensions.items()))
         raise PermanentError(
             f"The layer mixes geometries of different kinds: {kinds}.",
             remediation='Choose one with "geometry_type": "point", "line" or "polygon"; the others are rejected rows.',
             code="mixed_geometries",
         )
-    surfaces = {kind: number for kind, number in found.kinds.items() if kind in wkb.SURFACES}
-    if surfaces and not found.families:
+    surfaces = {kind: number for kind, number in found.geometry_types.items() if kind in wkb.SURFACES}
+    if surfaces and not found.dimensions:
         listed = ", ".join(f"{number} {kind}" for kind, number in sorted(surfaces.items()))
         raise PermanentError(
-            f"The layer has no geometries but surfaces of faces ({listed}), which lie upon each other on a map.",
+            f"The layer holds only surfaces of faces ({listed}), whose faces would lie upon each other on a map.",
             remediation="Turn them into polygons, for instance with ogr2ogr -nlt MULTIPOLYGON, and upload these.",
             code="surface_geometries",
         )
-    return next(iter(found.families), POINTS)
+    return next(iter(found.dimensions), POINTS)
 
 
 def decide(
     source: str, origin: Origin, layer: SourceLayer, found: Survey, options: Options, target: Relation | None
 ) -> LoadPlan:
-    """Make the plan. `target` is the table whose columns must stay as they are, if there is one."""
+    """Return the plan. `target` is the table whose columns must stay as they are, if there is one."""
     if not found.rows:
         raise PermanentError(
             f"The layer {clip(layer.name)!r} is empty: it has no features.",
@@ -76,15 +76,15 @@ def decide(
         )
     original = parse_layer_crs(layer.crs, f"The layer {clip(layer.name)!r}")
     final = parse_target_crs(options.target_crs)
-    family = decide_family(found, options.geometry_type)
-    promote, guessed = _decide_promotion(found, family, target, allowed_rejects(found.rows, options.max_rejected))
+    dimension = decide_dimension(found, options.geometry_type)
+    promote, guessed = _decide_promotion(found, dimension, target, allowed_rejects(found.rows, options.max_rejected))
     return LoadPlan(
         options=options,
         source=source,
         layer=layer.name,
         rows=found.rows,
         columns=decide_columns(layer.fields),
-        family=family,
+        dimension=dimension,
         promote=promote,
         guessed=guessed,
         srid=int(options.target_crs.removeprefix("EPSG:")),
@@ -100,19 +100,22 @@ def decide(
     )
 
 
-def _decide_promotion(found: Survey, family: int, target: Relation | None, allowed: int) -> tuple[bool, bool]:
-    """Tell whether singles become multis, and whether that is a guess.
+def _decide_promotion(found: Survey, dimension: int, target: Relation | None, allowed: int) -> tuple[bool, bool]:
+    """Return whether singles become multis, and whether that is a guess.
+
+    A guess from a sample of the polygons gives the table the right type from the start; a wrong one costs one rewrite
+    in publish, never a wrong type.
 
     A target of single geometries takes `allowed` multi ones, as rejected rows; with more the columns differ.
     """
-    single = wkb.NAMES[family + 1]
-    multi = wkb.NAMES[family + 1 + wkb.MULTI_OFFSET]
+    single = wkb.NAMES[dimension + 1]
+    multi = wkb.NAMES[dimension + 1 + wkb.MULTI_OFFSET]
     if target:
         kind = next((column.type for column in target.columns if column.name == "geom"), "")
         if f"({single}," in kind or f"({multi}," in kind:
-            return f"({multi}," in kind or found.kinds[multi] > allowed, False
-    if found.kinds[multi] or found.kinds[wkb.NAMES[wkb.COLLECTION]]:
+            return f"({multi}," in kind or found.geometry_types[multi] > allowed, False
+    if found.geometry_types[multi] or found.geometry_types[wkb.NAMES[wkb.COLLECTION]]:
         return True, False
-    if family == POINTS:
+    if dimension == POINTS:
         return False, False
     return found.splits, True

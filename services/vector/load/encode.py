@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import pgpq
 import pyarrow as pa
@@ -15,15 +14,15 @@ from services.vector.load.pg_types import JSONB
 
 def encode(batches: Iterable[pa.RecordBatch], schema: pa.Schema, pg_types: Mapping[str, str]) -> Iterator[bytes]:
     """Write batches as one COPY stream. `pg_types` names the PostgreSQL type of each field of the schema."""
-    builders = {field.name: _builder(field, pg_types[field.name]) for field in schema}
+    # Left to itself, pgpq writes text for jsonb, whose binary form begins with a version byte.
+    builders = {
+        field.name: encoders.StringEncoderBuilder.new_with_output(field, Jsonb())
+        if pg_types[field.name] == JSONB
+        else pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(field)
+        for field in schema
+    }
     encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(schema, builders)
     yield encoder.write_header()
     for batch in batches:
         yield encoder.write_batch(batch)
     yield encoder.finish()
-
-
-def _builder(field: pa.Field, pg_type: str) -> Any:
-    if pg_type == JSONB:
-        return encoders.StringEncoderBuilder.new_with_output(field, Jsonb())
-    return pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(field)

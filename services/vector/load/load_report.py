@@ -122,7 +122,7 @@ def _summarize(plan: LoadPlan, totals: LoadTotals, geometry_type: str) -> Json:
 def dry_run(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
     """Return what a load would do, as far as the first pass can see it. `exists`: whether the target does."""
     findings = {
-        "null_or_unknown_geometries": found.kinds.get("", 0),
+        "null_or_unknown_geometries": found.geometry_types.get("", 0),
         "z_m_values": found.z_m,
         "curves": found.curves,
         "missing_grids": list(plan.operation.missing_grids),
@@ -133,12 +133,12 @@ def dry_run(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
         "table": str(plan.target),
         "rejects_table": str(plan.rejects),
         "load_method": plan.options.load_method,
-        "layers": [{"name": plan.layer, "features": found.rows, "geometry_types": dict(found.kinds)}],
+        "layers": [{"name": plan.layer, "features": found.rows, "geometry_types": dict(found.geometry_types)}],
         "original_crs": plan.original_crs,
         "final_crs": plan.final_crs,
         "operation": plan.operation.as_json(),
         "reading": plan.reading,
-        "geometry_type": type_name(plan.family, multi=plan.promote),
+        "geometry_type": type_name(plan.dimension, multi=plan.promote),
         "columns": [{"source": c.source, "name": c.name, "type": c.pg_type} for c in plan.columns],
         "columns_renamed": _renamed(plan.columns),
         "upload_chunks": len(found.chunks),

@@ -31,6 +31,21 @@ _CARRIERS = {
 
 _INTEGERS = {8: SMALLINT, 16: SMALLINT, 32: INTEGER, 64: BIGINT}
 
+_PG_TYPES = (
+    (pa.types.is_nested, JSONB),
+    (pa.types.is_boolean, BOOLEAN),
+    (pa.types.is_float64, DOUBLE),
+    (pa.types.is_floating, REAL),
+    (pa.types.is_decimal, NUMERIC),
+    (pa.types.is_date, DATE),
+    (pa.types.is_time, TIME),
+    # Durations: their number, in the unit of the file.
+    (pa.types.is_temporal, BIGINT),
+    (pa.types.is_binary, BYTEA),
+    (pa.types.is_large_binary, BYTEA),
+    (pa.types.is_fixed_size_binary, BYTEA),
+)
+
 _FIRST_DATE, _LAST_DATE = -2_440_588, 2_145_031_948
 """4713-11-24 BC and 5874897-12-31, in days since 1970: PostgreSQL's range of dates (documentation, table 8.9)."""
 _FIRST_SECOND, _LAST_SECOND = _FIRST_DATE * 86_400, 9_223_372_036_854 - 1
@@ -42,48 +57,23 @@ def pg_type_of(kind: pa.DataType) -> str:
     """Choose the PostgreSQL type of an Arrow column."""
     if isinstance(kind, pa.BaseExtensionType):
         return JSONB if kind.extension_name == "arrow.json" else pg_type_of(kind.storage_type)
-    if pa.types.is_nested(kind):
-        return JSONB
     if pa.types.is_dictionary(kind):
         return pg_type_of(kind.value_type)
-    if pa.types.is_boolean(kind):
-        return BOOLEAN
     if pa.types.is_integer(kind):
-        return _pg_integer(kind)
-    if pa.types.is_floating(kind):
-        return DOUBLE if kind.bit_width == 64 else REAL
-    if pa.types.is_decimal(kind):
-        return NUMERIC
-    if pa.types.is_temporal(kind):
-        return _pg_temporal(kind)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return BYTEA
-    return TEXT
-
-
-def _pg_integer(kind: pa.DataType) -> str:
-    # An unsigned integer needs the next larger type; there is none above bigint, where too large becomes NULL.
-    width = kind.bit_width if pa.types.is_signed_integer(kind) else min(64, kind.bit_width * 2)
-    return _INTEGERS[width]
-
-
-def _pg_temporal(kind: pa.DataType) -> str:
-    if pa.types.is_date(kind):
-        return DATE
-    if pa.types.is_time(kind):
-        return TIME
+        # An unsigned integer needs the next larger type; there is none above bigint, where too large becomes NULL.
+        return _INTEGERS[kind.bit_width if pa.types.is_signed_integer(kind) else min(64, kind.bit_width * 2)]
     if pa.types.is_timestamp(kind):
         return TIMESTAMPTZ if kind.tz else TIMESTAMP
-    return BIGINT
+    return next((pg_type for is_of, pg_type in _PG_TYPES if is_of(kind)), TEXT)
 
 
 def carrier_of(pg_type: str) -> pa.DataType:
-    """Give the Arrow type in which values of a PostgreSQL type travel."""
+    """Return the Arrow type in which values of a PostgreSQL type are sent to COPY."""
     return _CARRIERS.get(pg_type, pa.string())
 
 
 def to_carrier(values: pa.Array, pg_type: str) -> tuple[pa.Array, int]:
-    """Make a column's values fit for COPY; gives the array and the number of values that had to become NULL."""
+    """Return a column's values fit for COPY, and the number of values that had to become NULL."""
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     if pa.types.is_dictionary(values.type):
@@ -95,13 +85,17 @@ def to_carrier(values: pa.Array, pg_type: str) -> tuple[pa.Array, int]:
 def _fit(values: pa.Array, pg_type: str) -> pa.Array:
     carrier = carrier_of(pg_type)
     if pg_type == JSONB:
-        return _fit_json(values)
+        if pa.types.is_nested(values.type):
+            return pa.array([None if value is None else to_json(value) for value in values.to_pylist()], carrier)
+        return pa.array([_valid_json(value) for value in readable(values.cast(carrier)).to_pylist()], carrier)
     if pg_type == NUMERIC:
         return values
     if pg_type == TEXT:
         return _fit_text(values.cast(carrier) if values.type != carrier else values)
     if pg_type == DATE:
-        return _within(values.cast(carrier), _FIRST_DATE, _LAST_DATE)
+        dates = values.cast(carrier)
+        kept = _between(dates.view(pa.int32()), _FIRST_DATE, _LAST_DATE)
+        return pc.if_else(kept, dates, pa.scalar(None, carrier))
     if pa.types.is_timestamp(carrier):
         return _fit_timestamp(values)
     if pa.types.is_integer(carrier) and pa.types.is_integer(values.type) and values.type != carrier:
@@ -126,10 +120,6 @@ def _fit_timestamp(values: pa.Array) -> pa.Array:
     return pc.if_else(kept, plain, pa.scalar(None, plain.type)).cast(pa.timestamp("us"), safe=False)
 
 
-def _within(values: pa.Array, low: int, high: int) -> pa.Array:
-    return pc.if_else(_between(values.view(pa.int32()), low, high), values, pa.scalar(None, values.type))
-
-
 def _between(numbers: pa.Array, low: int, high: int) -> pa.Array:
     kind = numbers.type
     above = pc.greater_equal(numbers, pa.scalar(low, kind))
@@ -141,19 +131,15 @@ def _fit_text(values: pa.Array) -> pa.Array:
         values.validate(full=True)
     except pa.ArrowInvalid:
         values = pa.array([_decode(value) for value in values.view(pa.binary()).to_pylist()], pa.string())
-    # PostgreSQL's text cannot hold the character NUL.
-    if _has_nul(values):
+    data = values.buffers()[2]
+    # PostgreSQL's text cannot hold the character NUL. Searching the whole buffer first spares a test of each value.
+    if data is not None and b"\x00" in memoryview(data).tobytes():
         values = pc.if_else(pc.match_substring(values, "\x00"), pa.scalar(None, pa.string()), values)
     return values
 
 
-def _has_nul(values: pa.Array) -> bool:
-    data = values.buffers()[2]
-    return data is not None and b"\x00" in memoryview(data).tobytes()
-
-
 def readable(values: pa.Array) -> pa.Array:
-    """Give text that Python can read, for a row that is shown as it is: what is no UTF-8 becomes U+FFFD."""
+    """Return text that Python can read, for a row that is shown as it is: bytes that are not UTF-8 become U+FFFD."""
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return values
     plain = values.cast(pa.string()).view(pa.binary()).to_pylist()
@@ -167,15 +153,10 @@ def _decode(value: bytes | None) -> str | None:
         return None
 
 
-def _fit_json(values: pa.Array) -> pa.Array:
-    if pa.types.is_nested(values.type):
-        return pa.array([None if value is None else to_json(value) for value in values.to_pylist()], pa.string())
-    return pa.array([_valid_json(value) for value in readable(values.cast(pa.string())).to_pylist()], pa.string())
-
-
 def _valid_json(text: str | None) -> str | None:
-    """Give JSON text that PostgreSQL takes; plain text, and JSON that is nested too deeply, becomes a JSON string; NaN
-    and NUL become NULL.
+    """Return JSON text that PostgreSQL takes.
+
+    Plain text, and JSON that is nested too deeply, becomes a JSON string; NaN and NUL become NULL.
     """
     if text is None:
         return None

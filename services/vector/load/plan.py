@@ -74,7 +74,7 @@ class LoadPlan:
     layer: str
     rows: int
     columns: tuple[Column, ...]
-    family: int
+    dimension: int
     """Dimension of the geometries that are loaded."""
     promote: bool
     """The table has the multi type, and single geometries become multi ones of one part."""
@@ -108,7 +108,7 @@ class LoadPlan:
     @property
     def geometry_type(self) -> str:
         """The type of geom in the staging table, such as Polygon."""
-        return type_name(self.family, multi=self.promote)
+        return type_name(self.dimension, multi=self.promote)
 
     @property
     def geometry_column_type(self) -> str:
@@ -137,7 +137,7 @@ class LoadPlan:
         return cls(**{**data, **parts})
 
 
-def type_name(family: int, *, multi: bool) -> str:
+def type_name(dimension: int, *, multi: bool) -> str:
     """Name a geometry type as PostGIS does in a column's type."""
-    single = wkb.NAMES.index(SINGLE_NAMES[family])
+    single = wkb.NAMES.index(SINGLE_NAMES[dimension])
     return wkb.NAMES[single + wkb.MULTI_OFFSET if multi else single]

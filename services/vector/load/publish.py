@@ -62,7 +62,7 @@ def prepare(
             act(conn)
 
     # Only now it is known whether a repair made a multipolygon.
-    geometry_type = type_name(plan.family, multi=totals.multi > 0 if plan.guessed else plan.promote)
+    geometry_type = type_name(plan.dimension, multi=totals.multi > 0 if plan.guessed else plan.promote)
     in_transaction(lambda conn: staging.set_geometry_type(conn, tables, geometry_type, plan.srid))
     check()
     # The indexes and the count each read the whole table; side by side they take as long as the longest of them.

@@ -17,9 +17,10 @@ from services.vector.load.chunker import Chunker
 from services.vector.readers.source_layer import SourceBatch
 
 WriteChunk = Callable[[int, list[SourceBatch]], str]
-"""Stores the batches of the chunk with this number, and gives the name of the blob."""
+"""Stores the batches of the chunk with this number, and returns the name of the blob."""
 
 _SAMPLE_ROWS = 50
+"""Polygons of a batch that are tested for validity and repaired, about 1 ms each; until one repair splits a polygon."""
 
 
 @dataclass
@@ -27,9 +28,9 @@ class Survey:
     """What one pass over all rows found."""
 
     rows: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
+    geometry_types: Counter[str] = field(default_factory=Counter)
     """Rows by geometry type; "" for null."""
-    families: Counter[int] = field(default_factory=Counter)
+    dimensions: Counter[int] = field(default_factory=Counter)
     z_m: int = 0
     curves: int = 0
     splits: bool = False
@@ -40,7 +41,10 @@ class Survey:
 def survey(
     batches: Iterable[SourceBatch], chunk_size: int, check: Callable[[], None], write: WriteChunk | None
 ) -> Survey:
-    """Read all batches once. With `write` the chunks are stored as they fill up. Memory: one chunk at most."""
+    """Read all batches once, and return what is in them and where chunks begin and end.
+
+    With `write` the chunks are stored as they fill up. Memory: one chunk at most.
+    """
     found = Survey()
     chunker = Chunker(chunk_size)
     open_chunk: Chunk | None = None
@@ -64,27 +68,28 @@ def survey(
 
 def _look_at(found: Survey, batch: SourceBatch) -> npt.NDArray[np.int64]:
     values, headers = batch.geometry, wkb.read_headers(batch.geometry)
-    found.curves += int((headers.kinds != batch.type_codes).sum())
-    codes, numbers = np.unique(headers.kinds, return_counts=True)
+    found.curves += int((headers.type_codes != batch.type_codes).sum())
+    codes, numbers = np.unique(headers.type_codes, return_counts=True)
     for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
-        found.kinds[wkb.name_of(code)] += number
-        if code <= wkb.COLLECTION and (family := int(repair.FAMILY_OF_KIND[code])) >= 0:
-            found.families[family] += number
-    found.z_m += int((headers.dimensions > 2).sum())
-    _look_into_collections(found, values, headers.kinds)
+        found.geometry_types[wkb.name_of(code)] += number
+        if code <= wkb.COLLECTION and (dimension := int(repair.DIMENSION_OF_TYPE[code])) >= 0:
+            found.dimensions[dimension] += number
+    found.z_m += int((headers.coordinate_dimensions > 2).sum())
+    _look_into_collections(found, values, headers.type_codes)
     if not found.splits:
-        found.splits = _sample_splits(values, np.flatnonzero(headers.kinds == wkb.POLYGON))
+        found.splits = _sample_splits(values, np.flatnonzero(headers.type_codes == wkb.POLYGON))
     return headers.sizes
 
 
-def _look_into_collections(found: Survey, values: pa.Array, kinds: npt.NDArray[np.uint8]) -> None:
-    rows = np.flatnonzero(kinds == wkb.COLLECTION)
+def _look_into_collections(found: Survey, values: pa.Array, type_codes: npt.NDArray[np.uint8]) -> None:
+    rows = np.flatnonzero(type_codes == wkb.COLLECTION)
     if not len(rows):
         return
     shapes = shapely.from_wkb(values.take(pa.array(rows)).to_numpy(zero_copy_only=False), on_invalid="ignore")
     for shape in shapes:
+        # A collection is of the dimension of its parts, which the header does not tell.
         if shape is not None and not shape.is_empty:
-            found.families[int(shapely.get_dimensions(shape))] += 1
+            found.dimensions[int(shapely.get_dimensions(shape))] += 1
 
 
 def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:
@@ -94,9 +99,10 @@ def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:
     shapes = shapely.from_wkb(values.take(pa.array(chosen)).to_numpy(zero_copy_only=False), on_invalid="fix")
     shapes = shapes[~shapely.is_missing(shapes)]
     broken = shapes[~shapely.is_valid(shapes)]
+    # Repairs of many vertices are slow, and tell no more than those of small polygons.
     small = broken[shapely.get_num_coordinates(broken) < 10_000]
     repaired = (repair.make_valid(shape) for shape in small)
-    kept = (repair.parts_of_family(shape, repair.POLYGONS)[0] for shape in repaired if shape is not None)
+    kept = (repair.parts_of_dimension(shape, repair.POLYGONS)[0] for shape in repaired if shape is not None)
     return any(shape is not None and shape.geom_type == "MultiPolygon" for shape in kept)
 
 
@@ -104,6 +110,7 @@ def _grow(chunk: Chunk | None, row: int, fids: npt.NDArray[np.int64], part: File
     first, last = int(fids[0]), int(fids[-1])
     if chunk is None:
         return Chunk(row, len(fids), first, last, part=part)
+    # The part of a chunk reaches from its first batch to its last; a batch without one has no known place.
     through = replace(chunk.part, end=part.end) if chunk.part and part else None
     return replace(chunk, rows=chunk.rows + len(fids), last_fid=last, part=through)
 

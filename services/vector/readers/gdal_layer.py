@@ -167,7 +167,7 @@ def _batches(
         fids = np.arange(seen, seen + rows.num_rows) if columns.fid is None else rows.column(columns.fid).to_numpy()
         seen += rows.num_rows
         geometry = rows.column(columns.geometry)
-        yield SourceBatch(fids, rows.select(list(columns.fields)), geometry, wkb.read_headers(geometry).kinds)
+        yield SourceBatch(fids, rows.select(list(columns.fields)), geometry, wkb.read_headers(geometry).type_codes)
         if left is not None:
             left -= rows.num_rows
             if not left:

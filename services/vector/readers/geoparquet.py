@@ -194,7 +194,7 @@ def _batches(reader: pa.RecordBatchFileReader, places: list[int], chunk: Chunk |
         geometry = part.column(0)
         attributes = part.select(places)
         yield SourceBatch(
-            np.arange(first, first + part.num_rows), attributes, geometry, wkb.read_headers(geometry).kinds
+            np.arange(first, first + part.num_rows), attributes, geometry, wkb.read_headers(geometry).type_codes
         )
         left = left - part.num_rows if left is not None else None
         number, start = number + 1, 0

@@ -27,7 +27,7 @@ Bounds = tuple[float, float, float, float]
 def batch(*shapes: Any) -> SourceBatch:
     geometry = pa.array([None if shape is None else shapely.to_wkb(shape) for shape in shapes], pa.binary())
     return SourceBatch(
-        np.arange(len(shapes)), pa.record_batch([], names=[]), geometry, wkb.read_headers(geometry).kinds
+        np.arange(len(shapes)), pa.record_batch([], names=[]), geometry, wkb.read_headers(geometry).type_codes
     )
 
 

@@ -36,9 +36,11 @@ OVERSIZED = Polygon([*((x / 1000, 0) for x in range(1100)), (0, 2), (2, 2)])
 """Invalid, with more vertices than these tests let be repaired."""
 
 
-def clean(shapes: list[Any], family: int, **options: Any) -> CleanGeometry:
+def clean(shapes: list[Any], dimension: int, **options: Any) -> CleanGeometry:
     values = pa.array([None if shape is None else as_wkb(shape) for shape in shapes], pa.binary())
-    return geometry.clean(values, options.pop("project", None), family=family, max_repair_vertices=1000, **options)
+    return geometry.clean(
+        values, options.pop("project", None), dimension=dimension, max_repair_vertices=1000, **options
+    )
 
 
 def as_wkb(shape: Any, **options: Any) -> bytes:
@@ -54,7 +56,7 @@ def shift(coordinates: Coordinates) -> Coordinates:
 
 
 @pytest.mark.parametrize(
-    ("shape", "family"),
+    ("shape", "dimension"),
     [
         (Point(1, 2), POINTS),
         (MultiPoint([(1, 2), (3, 4)]), POINTS),
@@ -65,19 +67,19 @@ def shift(coordinates: Coordinates) -> Coordinates:
         (MultiPolygon([HOLED, box(20, 20, 21, 21)]), POLYGONS),
     ],
 )
-@pytest.mark.parametrize("dimension", [2, 3, 4])
-def test_every_type_loses_z_and_m_and_keeps_its_shape(shape: Any, family: int, dimension: int) -> None:
-    raised = shapely.force_3d(shape, 7.0) if dimension > 2 else shape
-    if dimension == 4:
+@pytest.mark.parametrize("width", [2, 3, 4])
+def test_every_type_loses_z_and_m_and_keeps_its_shape(shape: Any, dimension: int, width: int) -> None:
+    raised = shapely.force_3d(shape, 7.0) if width > 2 else shape
+    if width == 4:
         points = shapely.get_coordinates(raised, include_z=True)
         raised = shapely.set_coordinates(shapely.force_3d(raised), points)
-    # A second row of another dimension makes the batch a mixed one.
-    cleaned = clean([raised, shape, None], family, project=shift)
+    # A second row of another width makes the batch a mixed one.
+    cleaned = clean([raised, shape, None], dimension, project=shift)
     expected = shapely.transform(shape, shift)
     assert [shapely.equals_exact(found, expected) for found in shapes_of(cleaned)[:2]] == [True, True]
     assert not shapely.has_z(shapes_of(cleaned)[0])
-    assert cleaned.reasons.tolist() == [None, None, reasons.NULL]
-    assert cleaned.counts["z_m_removed"] == (dimension > 2)
+    assert reasons.names_of(cleaned.reasons) == ["", "", reasons.NULL]
+    assert cleaned.counts["z_m_removed"] == (width > 2)
 
 
 @pytest.mark.parametrize("flavor", ["iso", "extended"])
@@ -85,12 +87,12 @@ def test_every_type_loses_z_and_m_and_keeps_its_shape(shape: Any, family: int, d
 def test_every_way_to_write_wkb_is_read(flavor: str, byte_order: int) -> None:
     shape = shapely.set_srid(shapely.force_3d(HOLED), 25832)
     value = as_wkb(shape, flavor=flavor, byte_order=byte_order, include_srid=flavor == "extended")
-    cleaned = geometry.clean(pa.array([value], pa.binary()), None, family=POLYGONS, max_repair_vertices=99)
+    cleaned = geometry.clean(pa.array([value], pa.binary()), None, dimension=POLYGONS, max_repair_vertices=99)
     assert shapely.equals_exact(shapes_of(cleaned)[0], HOLED)
 
 
 @pytest.mark.parametrize(
-    ("shape", "family", "reason"),
+    ("shape", "dimension", "reason"),
     [
         (None, POINTS, reasons.NULL),
         (Point(), POINTS, reasons.EMPTY),
@@ -106,11 +108,11 @@ def test_every_way_to_write_wkb_is_read(flavor: str, byte_order: int) -> None:
         (OVERSIZED, POLYGONS, reasons.TOO_LARGE),
     ],
 )
-def test_a_row_without_a_usable_geometry_says_why(shape: Any, family: int, reason: str) -> None:
-    good = {POINTS: Point(1, 2), LINES: LineString([(0, 0), (1, 1)]), POLYGONS: box(0, 0, 1, 1)}[family]
-    cleaned = clean([good, shape, good], family)
-    assert cleaned.reasons.tolist() == [None, reason, None]
-    assert cleaned.kinds.tolist()[1] == 0
+def test_a_row_without_a_usable_geometry_says_why(shape: Any, dimension: int, reason: str) -> None:
+    good = {POINTS: Point(1, 2), LINES: LineString([(0, 0), (1, 1)]), POLYGONS: box(0, 0, 1, 1)}[dimension]
+    cleaned = clean([good, shape, good], dimension)
+    assert reasons.names_of(cleaned.reasons) == ["", reason, ""]
+    assert cleaned.type_codes.tolist()[1] == 0
     assert [found.equals(good) for found in shapes_of(cleaned)[::2]] == [True, True]
 
 
@@ -118,12 +120,12 @@ def test_bytes_that_are_no_geometry_are_a_reason_and_harm_no_other_row() -> None
     good = as_wkb(HOLED)
     broken = [b"\x01\x03\x00\x00\x00\xff\xff\xff\xff", b"\x01", good[:-1], good + b"x", b"\x09" * 20]
     cleaned = geometry.clean(
-        pa.array([good, *broken, good], pa.binary()), shift, family=POLYGONS, max_repair_vertices=99
+        pa.array([good, *broken, good], pa.binary()), shift, dimension=POLYGONS, max_repair_vertices=99
     )
     whole = [found for found in shapes_of(cleaned) if found is not None]
     assert len(whole) >= 2
     assert all(found.equals(shapely.transform(HOLED, shift)) for found in whole)
-    assert set(cleaned.reasons.tolist()) <= {None, reasons.UNREADABLE}
+    assert set(reasons.names_of(cleaned.reasons)) <= {"", reasons.UNREADABLE}
 
 
 def test_a_projection_without_an_answer_is_a_reason() -> None:
@@ -132,7 +134,7 @@ def test_a_projection_without_an_answer_is_a_reason() -> None:
 
     collection = GeometryCollection([box(7, 7, 8, 8)])
     cleaned = clean([box(0, 0, 1, 1), box(4, 4, 6, 6), collection], POLYGONS, project=project)
-    assert cleaned.reasons.tolist() == [None, reasons.NOT_PROJECTABLE, reasons.NOT_PROJECTABLE]
+    assert reasons.names_of(cleaned.reasons) == ["", reasons.NOT_PROJECTABLE, reasons.NOT_PROJECTABLE]
 
 
 def test_repair_keeps_the_dimension_and_counts_what_it_dropped() -> None:
@@ -142,13 +144,12 @@ def test_repair_keeps_the_dimension_and_counts_what_it_dropped() -> None:
     assert (spike.geom_type, spike.area) == ("Polygon", 16.0)
     assert shapely.equals_exact(holed, HOLED)
     assert cleaned.counts == Counter(z_m_removed=0, repaired=2, slivers_dropped=1)
-    assert cleaned.repairs == Counter({"Polygon->MultiPolygon": 1, "Polygon->Polygon": 1})
 
 
 def test_an_open_ring_is_closed() -> None:
     value = bytearray(as_wkb(Polygon([(0, 0), (4, 0), (4, 4), (0, 4)])))
     value[-16:] = np.array([0.0, 3.0]).tobytes()
-    cleaned = geometry.clean(pa.array([bytes(value)], pa.binary()), None, family=POLYGONS, max_repair_vertices=99)
+    cleaned = geometry.clean(pa.array([bytes(value)], pa.binary()), None, dimension=POLYGONS, max_repair_vertices=99)
     assert shapes_of(cleaned)[0].is_valid
 
 
@@ -161,8 +162,8 @@ def test_a_geometry_of_very_many_rings_is_left_to_shapely() -> None:
     holes = [[(x, 1), (x + 0.5, 1), (x + 0.5, 2)] for x in range(1, 600)]
     ring = Polygon([(0, 0), (700, 0), (700, 9), (0, 9)], holes)
     values = pa.array([as_wkb(shapely.force_3d(ring)), as_wkb(HOLED)], pa.binary())
-    assert sequences.locate(values).odd.tolist() == [True, False]
-    cleaned = geometry.clean(values, shift, family=POLYGONS, max_repair_vertices=99)
+    assert sequences.locate(values).fallback.tolist() == [True, False]
+    cleaned = geometry.clean(values, shift, dimension=POLYGONS, max_repair_vertices=99)
     assert shapely.equals_exact(shapes_of(cleaned)[0], shapely.transform(ring, shift))
 
 
@@ -170,7 +171,7 @@ def test_a_geometry_of_very_many_rings_is_left_to_shapely() -> None:
 def test_ewkb_has_srid_and_type(multi: bool) -> None:
     shapes = [MultiPolygon([HOLED]), HOLED, None] if multi else [HOLED, None]
     cleaned = clean(shapes, POLYGONS)
-    values = shapely.from_wkb(wkb.to_ewkb(cleaned.values, cleaned.kinds, 3857, multi=multi).to_pylist())
+    values = shapely.from_wkb(wkb.to_ewkb(cleaned.values, cleaned.type_codes, 3857, multi=multi).to_pylist())
     assert values[-1] is None
     assert {shapely.get_srid(value) for value in values[:-1]} == {3857}
     assert {value.geom_type for value in values[:-1]} == {"MultiPolygon" if multi else "Polygon"}
@@ -205,7 +206,7 @@ def test_every_row_is_either_a_valid_polygon_or_has_a_reason(shapes: list[Any], 
     raised = [shape and shapely.force_3d(shape) for shape in shapes] if raise_all else shapes
     cleaned = clean(raised, POLYGONS, project=shift if move else None)
     for shape, found, reason in zip(shapes, shapes_of(cleaned), cleaned.reasons, strict=True):
-        assert (found is None) == (reason is not None)
+        assert (found is None) == (reason > 0)
         if found is None:
             continue
         assert found.is_valid

@@ -277,7 +277,7 @@ def shape_fault(text: str) -> str:
     """Return the reason why a shape was not read: curves and surfaces may be well written, but are not supported."""
     bare, _ = _split_srid(text.strip())
     if bare and bare[:1] == "0" and re.fullmatch("[0-9a-fA-F]{10,}", bare[:18]):
-        kind = wkb.read_headers(pa.array([bytes.fromhex(bare[:10])])).kinds[0]
+        kind = wkb.read_headers(pa.array([bytes.fromhex(bare[:10])])).type_codes[0]
         is_unsupported = wkb.COLLECTION < kind < len(wkb.NAMES)
     else:
         is_unsupported = bool(bare and _CURVE_OR_SURFACE.match(bare))

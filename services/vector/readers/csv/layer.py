@@ -198,7 +198,7 @@ def _batch(rows: CsvRows, schema: CsvSchema, kept: list[int], *, check_srids: bo
         if check_srids and srids - {stated}:
             # The samples of the first pass did not show it.
             raise _several_srids(schema.dialect.names[schema.geometry.x], srids | {stated})
-        type_codes = wkb.read_headers(geometry).kinds
+        type_codes = wkb.read_headers(geometry).type_codes
     else:
         geometry, faults = _convert_points(values, schema)
         present = geometry.is_valid().to_numpy(zero_copy_only=False)

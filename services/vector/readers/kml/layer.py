@@ -105,7 +105,7 @@ def _batches(marks: Iterator[Placemark], types: dict[str, ColumnType]) -> Iterat
             fids=np.arange(first, first + len(batch)),
             attributes=attributes,
             geometry=geometry,
-            type_codes=wkb.read_headers(geometry).kinds,
+            type_codes=wkb.read_headers(geometry).type_codes,
             faults=pa.array(faults, FAULT_TYPE) if any(faults) else None,
         )
         first += len(batch)
