@@ -38,7 +38,6 @@ class Applied:
     """The version of pgSTAC that the database has now."""
 
     def as_json(self) -> Json:
-        """Give it as it is reported."""
         known = [path.name for path in migration_files()]
         return {"applied": self.names, "migrations": known, "pgstac_version": self.pgstac}
 
@@ -54,6 +53,7 @@ def migrate_all(dsn: str) -> Applied:
         It cannot be reached.
     """
     with _refusals():
+        # pgSTAC comes second, and by its own package: that knows the steps between its versions, and drains its queue.
         names = migrate(dsn)
         catalog = migrate_pgstac(dsn)
     return Applied([*names, *([f"pgSTAC {catalog}"] if catalog else [])], pgstac_target())
@@ -74,7 +74,7 @@ def _refusals() -> Iterator[None]:
 
 
 def migrate(dsn: str) -> list[str]:
-    """Apply the migrations that the database does not have, each in its own transaction, and give their names."""
+    """Apply the migrations that the database does not have, each in its own transaction, and return their names."""
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as conn:
         conn.execute(_LEDGER["lock"], {"key": _LOCK})
         conn.execute(_LEDGER["create_ledger"])
@@ -99,7 +99,7 @@ def migration_files() -> list[Path]:
 
 
 def migration_names() -> list[str]:
-    """List the names that the ledger of a database should have."""
+    """List the names of the migrations that a database should have."""
     return [path.name for path in migration_files()]
 
 

@@ -1,11 +1,11 @@
 -- Statements of the migration run.
 
 -- lock
--- Held until the connection closes.
+-- Wait for a migration run of another process; the lock is held until the connection closes.
 SELECT pg_advisory_lock(%(key)s);
 
 -- create_ledger
--- The ledger stands in a schema of its own, so that the first migration finds nothing of ours.
+-- In a schema of its own: the first migration finds nothing of ours, and schema.sql equals the sum of the migrations.
 DO $$
 BEGIN
     IF to_regclass('geostage_migrations.applied') IS NULL THEN
@@ -19,11 +19,11 @@ END
 $$;
 
 -- applied
--- What the database has.
+-- The migrations that the database has.
 SELECT name FROM geostage_migrations.applied ORDER BY name;
 
 -- record
--- In the transaction of the migration itself.
+-- Note that a migration was applied, in its own transaction.
 INSERT INTO geostage_migrations.applied (name) VALUES (%(name)s);
 
 -- pin_isolation
@@ -46,7 +46,9 @@ END
 $$;
 
 -- find_pgstac
+-- NULL when the database has no pgSTAC.
 SELECT to_regclass('pgstac.migrations');
 
 -- pgstac_version
+-- The newest version of pgSTAC that was applied.
 SELECT version FROM pgstac.migrations ORDER BY datetime DESC, version DESC LIMIT 1;

@@ -22,13 +22,17 @@ Connection: TypeAlias = psycopg.Connection[DictRow]
 
 POOL_SIZE = 20
 CONNECT_SECONDS = 5
+# Names of ours in PostgreSQL's message: a missing table of a user is another error.
 _OURS = re.compile(r'"(?:(?:app|geostage_migrations|pgstac)\.|geo\.(?:tiles|tiling_plans)")')
 CHECK_AFTER_SECONDS = 1
+"""A connection that was idle for longer is tested before it is used."""
 _used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 _OPTIONS = {
+    # "Lock, act, look" are statements of their own, and each must see what was committed before it.
     "default_transaction_isolation": "read committed",
     "lock_timeout": "10s",
     "statement_timeout": "30s",
+    # A worker that was paused inside a transaction would keep its locks.
     "idle_in_transaction_session_timeout": "60s",
     "timezone": "UTC",
     "search_path": "public",
@@ -62,7 +66,6 @@ class Statements:
         self._name = name
 
     def __getitem__(self, title: str) -> sql.SQL:
-        """Give a statement by its name."""
         return load_queries(self._name)[title]
 
     def execute(self, conn: Connection, title: str, params: Mapping[str, Any]) -> psycopg.Cursor[DictRow]:
@@ -70,15 +73,15 @@ class Statements:
         return conn.execute(self[title], params)
 
     def first(self, conn: Connection, title: str, **params: Any) -> DictRow | None:
-        """Run a statement and give its first row."""
+        """Run a statement and return its first row."""
         return self.execute(conn, title, params).fetchone()
 
     def rows(self, conn: Connection, title: str, **params: Any) -> list[DictRow]:
-        """Run a statement and give its rows."""
+        """Run a statement and return its rows."""
         return self.execute(conn, title, params).fetchall()
 
     def run(self, conn: Connection, title: str, **params: Any) -> int:
-        """Run a statement and give the number of rows that it touched."""
+        """Run a statement and return the number of rows that it changed."""
         return self.execute(conn, title, params).rowcount
 
 
@@ -107,6 +110,7 @@ class Database:
                 "keepalives_idle": 30,
                 "keepalives_interval": 10,
                 "keepalives_count": 3,
+                # At a failover the server vanishes without a word: after a minute without answer the connection ends.
                 "tcp_user_timeout": 60_000,
                 "application_name": "geostage",
             },
@@ -114,7 +118,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Give a connection inside a transaction: committed at the end of the block, rolled back on an exception.
+        """Yield a connection inside a transaction: committed at the end of the block, rolled back on an exception.
 
         Raises
         ------
@@ -128,7 +132,7 @@ class Database:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Give a connection in autocommit: each statement is its own transaction. Raises DatabaseUnavailable."""
+        """Yield a connection in autocommit: each statement is its own transaction. Raises DatabaseUnavailable."""
         self._pool.open()
         try:
             with self._pool.connection() as conn:
@@ -143,7 +147,7 @@ class Database:
             if not _OURS.search(str(exc)):
                 raise
             raise DatabaseNotMigrated(
-                "The database lacks tables of this version of Geostage.",
+                "The database lacks tables or columns of this version of Geostage.",
                 remediation="Run python -m repositories.migrate.",
             ) from exc
 
@@ -176,6 +180,6 @@ def _is_connection_failure(exc: psycopg.OperationalError) -> bool:
 def _busy(exc: psycopg.OperationalError) -> TransientError:
     return TransientError(
         f"The database did not finish a statement in time: {str(exc).splitlines()[0]}.",
-        remediation="It is tried again; if it keeps happening, look for long transactions on the database.",
+        remediation="It is retried automatically; if it keeps happening, look for long transactions in the database.",
         code="database_busy",
     )

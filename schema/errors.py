@@ -5,7 +5,7 @@ GeostageError
 │   └── SourceChanged       the source blob is not the one that was accepted
 ├── TransientError          worth another try: a server away, a lock not granted
 │   └── TaskInterrupted     the worker lost its task (cancelled, or taken over): stop, commit nothing
-└── RequestError            what a caller asked for cannot be done; each class has its HTTP status in function_app
+└── RequestError            what a caller asked for cannot be done; controllers/http/replies.py has each one's status
     ├── InvalidRequest      malformed or not valid: every fault is listed
     ├── NotFound            no such job, job type, container or blob
     ├── Conflict            the state of the job does not allow it
@@ -38,7 +38,7 @@ class ErrorInfo:
     attempt: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give the error as a JSON object that a row can hold, without the parts that do not apply."""
+        """Return the error as a JSON object that a row can hold, without the parts that do not apply."""
         parts = {key: value for key, value in asdict(self).items() if value is not None}
         return {key: storable(value) if isinstance(value, str) else value for key, value in parts.items()}
 
@@ -65,7 +65,7 @@ class GeostageError(Exception):
             self.args = (self.message,)
 
     def info(self, *, task_id: str | None = None, stage_n: int | None = None, attempt: int | None = None) -> ErrorInfo:
-        """Give the error as it is stored and shown."""
+        """Return the error as it is stored and shown."""
         return ErrorInfo(
             code=self.error_code,
             category=self.category,

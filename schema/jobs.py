@@ -27,7 +27,7 @@ class JobStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Tell whether no task of such a job can run any more."""
+        """Whether no task of such a job can run any more."""
         return self not in (JobStatus.QUEUED, JobStatus.PROCESSING)
 
 
@@ -187,7 +187,7 @@ def task_id_of(job_id: str, stage_n: int, task_index: int) -> str:
 
 
 def job_id_of(task_id: str) -> str:
-    """Give the job that a task belongs to."""
+    """Return the id of the job that a task belongs to."""
     return task_id.partition("-")[0]
 
 

@@ -1,4 +1,4 @@
-"""JSON text that PostgreSQL stores: jsonb knows no NaN, no infinity, no NUL and no half of a surrogate pair."""
+"""JSON text that PostgreSQL can store: jsonb has no NaN, infinity, NUL or half of a surrogate pair."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""A NUL in JSON text; the same letters behind an escaped backslash are no NUL."""
+"""A NUL in JSON text; the same letters after an escaped backslash are text."""
 
 MAX_DEPTH = 500
-"""Levels of arrays and objects that are taken. How many json reads differs: 990 in Python 3.11, 10,000 in 3.13; and
-PostgreSQL reads what its stack has room for."""
+"""Levels of arrays and objects that are accepted. What `json` reads depends on Python (990 in 3.11, 10,000 in 3.13),
+what PostgreSQL reads on the size of its stack."""
 
 
 def is_too_deep(value: object) -> bool:
@@ -31,21 +31,21 @@ def _members(value: object) -> Iterable[object]:
 
 
 def has_nul(text: str) -> bool:
-    """Tell whether JSON text holds a NUL character."""
+    """Whether JSON text holds a NUL character."""
     return _NUL.search(text) is not None
 
 
 def to_jsonb(value: object) -> str:
-    """Give the JSON text of a value.
+    """Return the JSON text of a value.
 
     Raises
     ------
     TypeError, ValueError
-        It is no JSON, or holds what jsonb cannot store.
+        It cannot be written as JSON, or holds what jsonb cannot store.
     """
     text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     if has_nul(text):
-        raise ValueError("it holds a NUL character, which jsonb cannot store")
+        raise ValueError("it contains a NUL character, which jsonb cannot store")
     # UnicodeEncodeError, a ValueError, for half of a surrogate pair.
     text.encode()
     return text

@@ -21,7 +21,7 @@ RESERVED_KEYS = frozenset(
 
 
 class MessageError(PermanentError):
-    """A queue message that is none of ours."""
+    """A queue message that Geostage did not write."""
 
     code = "invalid_message"
 
@@ -35,11 +35,10 @@ class JobMessage:
 
     @classmethod
     def of(cls, job: Job) -> JobMessage:
-        """Give the message that starts a job's current stage."""
+        """Return the message that starts a job's current stage."""
         return cls(job.job_id, job.current_stage_n)
 
     def encode(self) -> str:
-        """Give the message as JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -59,7 +58,6 @@ class TaskMessage:
     task_id: str
 
     def encode(self) -> str:
-        """Give the message as JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -72,7 +70,7 @@ class TaskMessage:
 
 
 def decode(body: bytes | str) -> JobMessage | TaskMessage | None:
-    """Read a message of either kind; None for one that is none of ours."""
+    """Read a message of either kind; None for one that Geostage did not write."""
     for kind in (JobMessage, TaskMessage):
         try:
             return kind.decode(body)

@@ -70,11 +70,11 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     def backoff_seconds(self, tries: int) -> float:
-        """Give the wait before the next try, after so many: four times as long each time."""
+        """Return how long to wait before the next try, after so many: four times as long each time."""
         return self.retry_base_seconds * 4.0 ** max(tries - 1, 0)
 
     def service_uri(self, service: str) -> str:
-        """Give the URI of the blob or queue service when an identity is used instead of a connection string.
+        """Return the URI of the blob or queue service when an identity is used instead of a connection string.
 
         Raises
         ------
@@ -104,7 +104,8 @@ def get_settings() -> Settings:
     except ValidationError as exc:
         faults = [f"{_variable(str(error['loc'][0]))}: {error['msg']}" for error in exc.errors(include_input=False)]
         raise NotConfigured(
-            f"Settings are missing or wrong. {'; '.join(faults)}.", remediation="Correct the app's settings."
+            f"Settings are missing or wrong. {'; '.join(faults)}.",
+            remediation="Correct the settings of the app, and restart it.",
         ) from exc
 
 

@@ -1,9 +1,9 @@
-"""A child process: runs the handler and the finish of one task at a time, as its parent tells it.
+"""A child process: runs and finishes one task at a time, as its parent asks.
 
 The two speak in JSON lines. In: {"claim": {...}} to run a claimed task, {"lost": true} to stop it. Out: {"ready": true}
 once, {"log": [level, message]} for each line of the log, {"finished": {"job_id", "stage_n"}} when the task's
-transaction has ended, with the stage that its job has moved on to or null, and {"done": true} when what it left for
-after the commit is done too.
+transaction has ended, with the stage that its job has moved on to or null, and {"done": true} when the work after
+the commit is done too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Parent:
 
 def main(builder: str, kind: str) -> None:
     """Serve tasks until the parent goes away. `builder` is "module:function", `kind` the queue to be warm for."""
-    # What libraries print must not get between the lines.
+    # What libraries print, GDAL among them, must not get between the lines: stdout becomes stderr for them.
     parent = Parent(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
     logging.basicConfig(level=logging.INFO, handlers=[_LogLines(parent)])
@@ -70,7 +70,7 @@ def main(builder: str, kind: str) -> None:
     while True:
         claim = claims.get()
         outcome = engine.runner.run_handler(claim, lost.is_set)
-        # Before the rest: whatever becomes of this process now, the task has ended and its job may go on.
+        # Sent first: whatever happens to this process now, the task has ended and its job may go on.
         parent.send(finished=asdict(outcome.next_stage) if outcome.next_stage else None)
         engine.runner.run_after_commit(claim, outcome)
         parent.send(done=True)

@@ -1,6 +1,6 @@
 """Child processes: tasks that open users' files run there, so that a crash, a hang or a leak is one failed try.
 
-The parent keeps the lease and watches; the child runs the handler and the finish.
+The parent keeps the lease and watches size and time; the child runs the handler and finishes the task.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GRACE_SECONDS = 10
 """For a child to stop by itself when its task was lost."""
 START_SECONDS = 60
 RECYCLE_TASKS = 1_000
-"""What a task leaks shows in the size, which is looked at after each one; a new process takes a second to start."""
+"""Leaks show in the size, which is checked after each task; a new process takes a second, as long as 40 small tasks."""
 _PROJECT = Path(__file__).parents[2]
 HEAVY_QUEUES = (TaskQueue.VECTOR, TaskQueue.RASTER)
 """Whose tasks run in children; light ones run in the worker itself."""
@@ -75,8 +75,10 @@ class Child:
             [sys.executable, "-c", start],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Lines are read with select, which does not see what a buffer holds.
             bufsize=0,
             cwd=_PROJECT,
+            # A signal to the worker's group, such as Ctrl-C, must reach the child through its parent alone.
             start_new_session=True,
         )
         assert self._process.stdout is not None
@@ -99,12 +101,13 @@ class Child:
     @property
     def fit(self) -> bool:
         """Whether it may be given another task: it runs, has not grown large and has not served very many."""
+        # Half the limit: a task that starts in a large process would reach the limit through no fault of its own.
         if self.tasks >= RECYCLE_TASKS or self.resident_bytes() > self._settings.task_memory_mb * MB / 2:
             return False
         return self.alive
 
     def resident_bytes(self) -> int:
-        """Return the resident size; 0 where /proc does not tell."""
+        """Return the resident size; 0 where /proc does not have it."""
         try:
             return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
         except (OSError, IndexError):
@@ -130,13 +133,13 @@ class Child:
             yield json.loads(line)
 
     def died(self) -> ChildDied:
-        """Return the error that tells how the process ended."""
+        """Return the error that says how the process ended."""
         code = self._process.wait(GRACE_SECONDS)
         how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return ChildDied(
             f"The process of the task {how}.",
-            remediation="It is tried again in a new process. If it dies each time, the file makes a library crash: "
-            "check it with ogrinfo or gdalinfo.",
+            remediation="It is retried in a new process. If it dies each time, the file crashes a library: check it "
+            "with ogrinfo or gdalinfo.",
         )
 
     def run(self, claim: Claim, lost: Callable[[], bool]) -> JobMessage | None:
@@ -160,6 +163,7 @@ class Child:
                     next_stage = JobMessage(**line["finished"]) if line["finished"] else None
         except ChildDied as exc:
             self.kill()
+            # After `finished` the transaction is over: the task has ended, whatever its process does.
             if not finished:
                 raise
             log.event("tidy_failed", task=claim.task, level=logging.WARNING, reason=log.describe(exc))
@@ -219,7 +223,7 @@ class Children:
 
     @contextmanager
     def take(self, queue: str) -> Iterator[Child]:
-        """Hand out a child that is ready for tasks of a queue, for the block. One that is not fit any more is replaced.
+        """Yield a child that is ready for tasks of a queue. Afterwards it is kept, or ended if it is no longer fit.
 
         Raises
         ------
@@ -228,10 +232,13 @@ class Children:
         TooManyMessages
             As many children as a queue may have serve this one already.
         """
+        # Never waits: a message that waits inside a function is hidden from other workers and from the platform's
+        # scaler. host.json keeps such messages away; this refuses what it let through.
         place = self._places[queue]
         if not place.acquire(blocking=False):
             raise _too_many(queue, self._settings.task_processes)
         try:
+            # Of any queue: a child that is warm for one runs tasks of the other as well.
             child = self._take_idle() or self._start(queue)
             try:
                 yield child
@@ -279,14 +286,14 @@ class Children:
         while time.monotonic() < until:
             if any("ready" in line for line in child.receive(LOOK_SECONDS)):
                 return
-        raise ChildDied(f"A task's process was not ready within {START_SECONDS} s.")
+        raise ChildDied(f"The process for the task was not ready within {START_SECONDS} s.")
 
 
 def _too_many(queue: str, processes: int) -> TooManyMessages:
     return TooManyMessages(
-        f"The worker was given a message of the {queue} queue while {processes} of its tasks ran already, which is all "
-        "that GEOSTAGE_TASK_PROCESSES allows.",
-        remediation="Make batchSize in host.json equal to GEOSTAGE_TASK_PROCESSES, and newBatchThreshold 0.",
+        f"The worker received a message of the {queue} queue while it ran {processes} task(s) of it, as many as "
+        "GEOSTAGE_TASK_PROCESSES allows.",
+        remediation="Set batchSize in host.json to the value of GEOSTAGE_TASK_PROCESSES, and newBatchThreshold to 0.",
     )
 
 

@@ -1,6 +1,6 @@
-"""Dispatch: what follows a commit. Messages are sent; large results and the work areas of ended jobs are put away.
+"""Dispatch: what follows a commit. Messages are sent; jobs that have ended are cleaned up.
 
-None of it is needed for a job to end: the sweep makes up for what fails here.
+No job depends on it to end: the sweep repeats what fails here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from controllers.engine import log
-from controllers.engine.result_summary import excerpt_of
+from controllers.engine.result_summary import summary_of
 from controllers.engine.transitions import AfterCommit
 from repositories.jobs import jobs, tasks, work_area
 from repositories.jobs.tasks import WakeUp
@@ -26,11 +26,11 @@ from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import RESULTS, Settings
 
 MAX_RESULT_BYTES = 256 * 1024
-"""A larger result goes to a blob, and the row holds an excerpt with its path."""
+"""A larger result goes to a blob, and the row holds a summary with its path."""
 
 SEND_BACK_SECONDS = 60
 WAVE = 64
-"""Messages that are sent before the rest is looked at again."""
+"""Messages that are sent before the tasks of the others are looked at again: some may have been claimed by then."""
 SENDERS = len(TASK_QUEUES)
 """Threads that send in the background: a worker runs one task of each queue at a time, and each may start a stage."""
 
@@ -70,7 +70,7 @@ class Dispatcher:
 
     @contextmanager
     def sending(self) -> Iterator[Callable[[Sequence[WakeUp]], None]]:
-        """Return a function that sends the messages of tasks while the block goes on; at its end they are out."""
+        """Yield a function that sends the messages of tasks in the background; at the end of the block all are sent."""
         sent: list[Future[None]] = []
 
         def send(wake_ups: Sequence[WakeUp]) -> None:
@@ -85,13 +85,10 @@ class Dispatcher:
                 one.result()
 
     def send_tasks(self, wake_ups: Sequence[WakeUp], *, delay_seconds: float = 0) -> None:
-        """Send the messages of tasks, a wave at a time; those that fail are left to the sweep.
-
-        Workers go on from task to task by themselves, so a task of a later wave may have been claimed by now: it needs
-        no message any more.
-        """
+        """Send the messages of tasks, a wave at a time; those that fail are left to the sweep."""
         for first in range(0, len(wake_ups), WAVE):
             wave = list(wake_ups[first : first + WAVE])
+            # Workers go on from task to task without messages, so those of a later wave may have been claimed by now.
             if first:
                 with self._database.connection() as conn:
                     wave = tasks.still_queued(conn, [wake_up.task_id for wake_up in wave])
@@ -108,18 +105,22 @@ class Dispatcher:
                 return
 
     def send_back(self, queue: str, body: bytes) -> None:
-        """Put a message back that could not be looked at now."""
+        """Send a message to a queue again, after a minute, because it could not be handled now."""
         try:
             self._queues.send(queue, [body.decode(errors="replace")], delay_seconds=SEND_BACK_SECONDS)
         except Unavailable as exc:
             log.event("send_failed", queue=queue, level=logging.ERROR, reason=log.describe(exc), **log.trace_of(body))
 
     def clear(self, job_id: str) -> None:
-        """Put away the result and the work area of an ended job, if that is due; the sweep repeats what fails."""
+        """Move a large result of an ended job to a blob, and delete its work area if that is due.
+
+        The sweep repeats what fails.
+        """
         try:
             job = self._offload(job_id)
             with self._database.transaction() as conn:
                 due = work_area.begin_clearing(conn, job_id)
+            # Tables and blobs of a retryable failure are kept for a day: a retry needs the input of its tasks.
             if due:
                 with self._database.transaction() as conn:
                     tables = work_area.drop_work_tables(conn, job_id)
@@ -132,12 +133,12 @@ class Dispatcher:
             log.event("clear_failed", job_id=job_id, level=logging.WARNING, reason=log.describe(exc))
 
     def fit_result(self, name: str, result: object) -> Json:
-        """Return a result as it fits into a row: itself, or an excerpt with the path of the blob that holds it.
+        """Return a result as it fits into a row: itself, or a summary with the path of the blob that holds it.
 
         Raises
         ------
         TypeError, ValueError
-            It is no dict, or holds what jsonb cannot store, such as NaN.
+            It is not a dict, or holds what jsonb cannot store, such as NaN.
         """
         if not isinstance(result, dict):
             raise TypeError(f"a result must be a dict, not {type(result).__name__}")
@@ -146,7 +147,7 @@ class Dispatcher:
             return result
         container, blob = self._settings.output_container, f"{RESULTS}{name}.json"
         self._blobs.write(container, blob, data, content_type="application/json")
-        return excerpt_of(result, f"{container}/{blob}", len(data))
+        return summary_of(result, f"{container}/{blob}", len(data))
 
     def _send_wave(self, wave: Sequence[WakeUp], delay_seconds: float) -> None:
         for queue in sorted({wake_up.queue for wake_up in wave}):

@@ -32,6 +32,7 @@ from schema.words import clip
 from services import Handler
 
 DEDUP_ROUNDS = 5
+"""Times that a submission is repeated when the job that was in its way ends meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,15 @@ class Engine:
             POST finds it.
         """
         job = self._new_job(job_type, body, idempotency_key, traceparent)
+        # The row first: a message without a row does nothing, while a row without a message is found by the sweep.
         with self.database.connection() as conn:
             submission = self._insert_or_find(conn, job)
         if not submission.existing:
             log.event("submit", job=submission.job)
         if submission.job.status is JobStatus.QUEUED and not self.dispatcher.send_start(JobMessage.of(submission.job)):
             raise Unavailable(
-                f"Job {submission.job.job_id} was accepted, but the queue cannot be reached now.",
-                remediation="It starts by itself when the queue is back; the same POST then finds it.",
+                f"Job {submission.job.job_id} was accepted, but the queue cannot be reached to start it.",
+                remediation="Nothing is needed: the job starts when the queue is back. The same POST finds it.",
                 code="queue_unavailable",
             )
         return submission
@@ -105,7 +107,7 @@ class Engine:
         self.dispatcher.send_tasks(start.wake_ups)
 
     def run_task(self, message: TaskMessage, queue: str) -> None:
-        """Run a task, then others of its queue for a while; returns normally too when the task is not to be had."""
+        """Run a task, then others of its queue for a while; returns normally if the task cannot be claimed."""
         self.runner.process_task(message.task_id, queue)
         self.sweeper.sweep_when_due()
 
@@ -116,7 +118,7 @@ class Engine:
             ended = self.transitions.end(conn, job, JobStatus.CANCELLED)
         if ended is None and job.status is not JobStatus.CANCELLED:
             raise Conflict(
-                f"Job {job_id} has ended already: it is {job.status}.",
+                f"Job {job_id} has already ended: it is {job.status}.",
                 remediation="Only a queued or processing job can be cancelled.",
                 code="job_has_ended",
             )
@@ -139,7 +141,7 @@ class Engine:
         return moved or reopened
 
     def poisoned(self, queue: str, body: bytes) -> None:
-        """Keep a poisoned message for the operator, and look after its row. Never raises: its queue has no other end.
+        """Keep a poison message for the operator, and look after its row. Never raises: its queue has no other reader.
 
         A task is taken back if its lease has run out; a stage that is current and not started counts a failure, and
         too many of them fail the job. Every other case is the sweep's.
@@ -152,7 +154,7 @@ class Engine:
         except GeostageError as exc:
             log.event("poison_error", queue=queue, level=logging.ERROR, reason=log.describe(exc))
             self.dispatcher.send_back(queue + POISON_SUFFIX, body)
-        # A bug would bring the message back for ever; the row that it points at is the sweep's.
+        # With a bug the message would come back for ever; the sweep looks after its row.
         except Exception as exc:  # noqa: BLE001
             log.event("poison_error", queue=queue, level=logging.ERROR, reason=log.describe(exc), where=log.where(exc))
 
@@ -171,7 +173,7 @@ class Engine:
         return self.starter.start_failed(conn, job, RuntimeError("its start message failed again and again"))
 
     def sweep(self) -> None:
-        """Resend, take back, clear."""
+        """Run one pass of the sweep, if it is due."""
         self.sweeper.sweep()
 
     def controller_of(self, job_type: str) -> Controller:
@@ -203,7 +205,7 @@ class Engine:
     def _insert_or_find(self, conn: Connection, job: NewJob) -> Submission:
         resend_after = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
         deadline_after = timedelta(hours=self.settings.job_deadline_hours)
-        # A job may end between the insert that it refused and the look for it, so both are repeated.
+        # A job may end between the insert that it prevents and the search for it, so both are repeated.
         for _ in range(DEDUP_ROUNDS):
             found = self._find(conn, job)
             if found:
@@ -211,7 +213,9 @@ class Engine:
             inserted = jobs.insert_job(conn, job, resend_after=resend_after, deadline_after=deadline_after)
             if inserted:
                 return Submission(inserted, existing=False)
-        raise Unavailable("The same job is submitted and ended many times at once.", remediation="Try again.")
+        raise Unavailable(
+            "The same job was submitted and ended several times during this request.", remediation="Try again."
+        )
 
     def _find(self, conn: Connection, job: NewJob) -> Job | None:
         key = job.idempotency_key
@@ -232,7 +236,7 @@ class Engine:
     def _reopen(self, conn: Connection, job: Job, resend_after: timedelta) -> Job:
         if job.status is not JobStatus.FAILED:
             raise Conflict(
-                f"Job {job.job_id} is {job.status}; only a failed job can be tried again.",
+                f"Job {job.job_id} is {job.status}; only a failed job can be retried.",
                 remediation="Submit the job again, or wait until it has ended.",
                 code="not_failed",
             )
@@ -245,8 +249,8 @@ class Engine:
         )
         if reopened is None:
             raise Conflict(
-                f"The work area of job {job.job_id} is gone, so it cannot go on where it stopped.",
-                remediation="Mend what its error names and submit the job again.",
+                f"The temporary data of job {job.job_id} were deleted, so it cannot go on where it stopped.",
+                remediation="Correct what its error names, and submit the job again.",
                 code="work_area_gone",
             )
         return reopened
@@ -270,7 +274,6 @@ def find_controller(controllers: Mapping[str, Controller], job_type: str) -> Con
 
 
 def job_not_found(job_id: str) -> NotFound:
-    """Make the error for a job id that no job has."""
     return NotFound(
         f"There is no job {clip(job_id)!r}.",
         remediation="Check the id; GET /api/jobs lists the jobs.",

@@ -1,4 +1,4 @@
-"""The heartbeat of a process: one statement renews the leases of all tasks that it runs."""
+"""The heartbeat of a process: renews the leases of all tasks that it runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Heartbeat:
 
     @contextmanager
     def hold(self, task: Task) -> Iterator[Callable[[], bool]]:
-        """Renew a task's lease within the block; gives a function that tells whether the task was lost.
+        """Renew a task's lease within the block; yield a function that returns whether the task was lost.
 
         A task is lost when it was cancelled or taken over, and at its deadline.
         """
@@ -65,6 +65,7 @@ class Heartbeat:
             held = dict(self._held)
         if not held:
             return
+        # One statement for all tasks, however many: the cost of a heartbeat is that of a worker and not of its tasks.
         with self._database.connection() as conn:
             attempts = {task_id: entry.attempt for task_id, entry in held.items()}
             for task_id in tasks.renew_leases(conn, attempts, lease=self._lease):

@@ -17,6 +17,7 @@ _ROOT = Path(__file__).parents[2]
 
 _VALUE = r"""(?:'(?:[^'\\]|\\.)*'|"[^"]*"|[^;&\s'",)]+)"""
 _SECRETS = (
+    # What follows a scheme: storage SDK and psycopg put whole URLs, signed ones too, into their messages.
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://[^\s'\"]+"), r"\1://***"),
     (re.compile(r"(?i)\b(Bearer|SharedKey|SharedAccessSignature)[ =]+[^\s'\"]+"), r"\1 ***"),
     (
@@ -26,9 +27,12 @@ _SECRETS = (
         ),
         r"\1=***",
     ),
+    # Short words that are secrets only as `name=value`: `code` is how a function key travels in a URL.
     (re.compile(rf"(?i)\b(code|host|hostaddr|user)=\s*{_VALUE}"), r"\1=***"),
+    # libpq: connection to server at "host" (address), port 5432 failed; could not translate host name "host".
     (re.compile(r"(?i)\b((?:server at|host name|hostname|host|resolve|user) )['\"]?[\w.:-]+['\"]?"), r"\1***"),
     (re.compile(r"(?i)\b(?:[a-z0-9_](?:[\w-]*\w)?\.)+(?:net|com|org|io|local|internal|lan|corp|cloud)\b"), "***"),
+    # IPv4, then IPv6; times of day look like the latter, and stay.
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?"), "***"),
     (
         re.compile(
@@ -42,6 +46,7 @@ _CHATTY = ("azure", "psycopg.pool", "urllib3")
 
 def quiet_libraries() -> None:
     """Keep libraries from logging what they connect to: hosts, addresses of queues, users."""
+    # The storage SDK and the pool write hosts and addresses at INFO and WARNING.
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -63,25 +68,29 @@ def event(
 
 
 def redact(text: str) -> str:
-    """Take keys, signatures, connection strings and hosts out of a text."""
+    """Replace keys, signatures, connection strings and hosts in a text by ***."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
 
 
 def describe(error: BaseException) -> str:
-    """Say what an unexpected error was, in one redacted line."""
+    """Return what an unexpected error was, in one redacted line."""
     first = next(iter(str(error).splitlines()), "")
     return redact(f"{type(error).__name__}: {first}" if first else type(error).__name__)[:500]
 
 
 def trace_of(body: bytes) -> dict[str, Any]:
-    """Tell one message from another without a word of it, since nobody knows what a foreign one holds."""
+    """Return the size and a digest of a message, by which two can be told apart.
+
+    Its text is not logged: a message of others may hold anything, keys too. Who has a function key reads it in
+    GET /api/monitor/poison.
+    """
     return {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()[:16]}
 
 
 def where(error: BaseException) -> str:
-    """Say where an unexpected error was raised: the innermost lines of ours and the one that raised it."""
+    """Return where an unexpected error was raised: our innermost lines, and the one that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_ROOT)][-3:]
     chosen = ours if not frames or frames[-1] in ours else [*ours, frames[-1]]

@@ -1,6 +1,6 @@
-"""Excerpts: what of a result that goes to a blob stays in its row beside the path. Pure.
+"""Summaries of results: what stays in the row of a result that is stored as a blob, beside its path. Pure.
 
-It is of bounded size, whatever the result holds: the small values at its top (ids, counts, sums), and its warnings.
+The summary has a bounded size: the small values at the top of the result (ids, counts, sums), and its warnings.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from schema.jobs import Json
 from schema.jsonb import to_jsonb
 
 MAX_VALUE_BYTES = 5_000
-"""Of one value with its name: room for the longest path, whose 1024 characters may be of four bytes each."""
+"""Of one value with its name: enough for the longest path, whose 1024 characters may be of four bytes each."""
 MAX_VALUES_BYTES = 32_000
 MAX_WARNINGS_BYTES = 32_000
 
 
-def excerpt_of(result: Mapping[str, Any], path: str, size: int) -> Json:
-    """Give what stands in the row of a result of `size` bytes that was written to `path`."""
+def summary_of(result: Mapping[str, Any], path: str, size: int) -> Json:
+    """Return what the row holds of a result of `size` bytes that was written to the blob `path`."""
     warnings = result.get("warnings")
     kept = _small({name: value for name, value in result.items() if name != "warnings"})
     if isinstance(warnings, list):
@@ -27,7 +27,8 @@ def excerpt_of(result: Mapping[str, Any], path: str, size: int) -> Json:
 
 
 def _small(values: Mapping[str, Any]) -> Json:
-    """Give the values that are small, each as it is, as long as there is room."""
+    """Return the small values, unchanged, as long as there is room."""
+    # By size and not by type: a box or an object of sums is wanted as much as a number.
     kept: Json = {}
     room = MAX_VALUES_BYTES
     for name, value in values.items():
@@ -39,7 +40,7 @@ def _small(values: Mapping[str, Any]) -> Json:
 
 
 def _first(warnings: Sequence[Any]) -> list[Any]:
-    """Give the warnings; of too many the first, and a last one that says how many more there are."""
+    """Return the warnings; of too many the first ones, and a last one with the number of the others."""
     kept: list[Any] = []
     room = MAX_WARNINGS_BYTES
     for warning in warnings:

@@ -1,4 +1,4 @@
-"""Running tasks, told from top to bottom: claim, run the handler, finish, start the next stage, claim the next task.
+"""Running tasks, from top to bottom: claim, run the handler, finish, start the next stage, claim the next task.
 
 Every handler's error is caught here: it is the task's, never the worker's.
 """
@@ -31,7 +31,10 @@ from services import Handler
 from services.context import TaskContext
 
 GO_ON_SECONDS = 20
-"""How long a worker goes on from task to task: with the deadline of the last one it stays below functionTimeout."""
+"""How long a worker goes on from task to task: with the deadline of the last one it stays below functionTimeout.
+
+Through the queue every task and stage would wait for polls: of the 3.6 s of a small CSV, 1.3 were such waits.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Runner:
         }
 
     def process_task(self, task_id: str, queue: str) -> None:
-        """Run a task, then others that wait in its queue, for a while; nothing where the task is not to be had.
+        """Run a task, then others that wait in its queue, for a while; do nothing if the task cannot be claimed.
 
         A task need not wait for its own message where a worker is free; a message that comes later finds it claimed.
 
@@ -113,6 +116,7 @@ class Runner:
 
     def _claim_next(self, done: Task) -> Claim | None:
         """Claim a task of the next job that waits in the queue, behind that of the task just done."""
+        # Round robin by job: going on with one job as long as it has tasks made a small job wait for 20 s.
         with self._database.connection() as conn:
             return tasks.claim_next_task(conn, done.queue, done.job_id, **self._lease)
 
@@ -156,6 +160,8 @@ class Runner:
 
     def _finish(self, ctx: TaskContext, result: Json) -> Job | None:
         """Complete a task behind its fence; return its job if that moved. Raises FenceBroken."""
+        # Without effects one statement does: with a round trip of the client under the job's lock, 500 empty tasks ran
+        # at half the rate of an empty queue function. The last task of a stage takes the whole transaction.
         if not ctx.has_effects:
             with self._database.connection() as conn:
                 if tasks.finish_task_unless_last(conn, ctx.task, result):
@@ -163,7 +169,7 @@ class Runner:
         return self._transitions.finish(ctx.transaction, ctx.task, result)
 
     def _fail(self, claim: Claim, error: Exception, began: float) -> AfterCommit:
-        """Put a task back for another try, or fail it for good where its error or its tries leave none."""
+        """Requeue a task, or fail it for good if its error is permanent or its tries are used up."""
         task, info = claim.task, _task_error(claim, error)
         reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
         reason["where"] = None if isinstance(error, GeostageError) else log.where(error)
@@ -190,7 +196,7 @@ class Runner:
         for act in outcome.cleanup:
             try:
                 act()
-            # The handler's code as well: what it raises neither ends the worker nor keeps the next from its turn.
+            # This is code of the handler too: its error must neither end the worker nor stop the other cleanups.
             except Exception as exc:  # noqa: BLE001
                 log.event(
                     "tidy_failed",
@@ -238,8 +244,8 @@ def _task_error(claim: Claim, error: Exception) -> ErrorInfo:
     return ErrorInfo(
         code="task_error",
         category="internal",
-        message=f"Task {task.task_type} failed unexpectedly: {log.describe(error)}",
-        remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; the task's log lines say where it failed.",
+        message=f"The task {task.task_type} failed unexpectedly: {log.describe(error)}",
+        remediation=f"POST /api/jobs/{task.job_id}/retry runs it again; the log lines of the task say where it failed.",
         retryable=True,
         user_fixable=False,
         task_id=task.task_id,

@@ -19,13 +19,14 @@ from schema.messages import JobMessage
 from schema.settings import Settings
 
 START_FAILURES = 3
+"""With two, one outage that meets the same job twice would fail it."""
 EXTRA_DEATHS = 2
-"""A task may lose this many more workers than it has tries: a neighbour may have killed them."""
+"""A task may lose this many more workers than it has tries: another task on the worker may have used up its memory."""
 
 
 @dataclass(frozen=True)
 class StageStart:
-    """What came of a start."""
+    """What starting a stage led to."""
 
     wake_ups: Sequence[WakeUp] = ()
     """Tasks that wait for a worker: the caller may claim one of them, the messages of the others are due."""
@@ -42,7 +43,7 @@ class Starter:
         self._transitions = transitions
 
     def start_stage(self, message: JobMessage) -> StageStart:
-        """Start a stage if it is its job's current one; started already, its queued tasks are to be woken again."""
+        """Start a stage if it is its job's current one; if it was started before, return its queued tasks."""
         with self._database.connection() as conn:
             job = jobs.get_job(conn, message.job_id)
             if job is None or job.status.ended or job.current_stage_n != message.stage_n:
@@ -67,14 +68,15 @@ class Starter:
     def _start(self, conn: Connection, job: Job) -> StageStart:
         try:
             specs = self._create_tasks(conn, job)
-        # A controller is code of a job type: its errors are the job's, not the trigger's.
+        # Whatever a controller raises must fail its job: the message would come back for ever.
         except Exception as exc:  # noqa: BLE001
-            # What it says of its input is the job's error; anything else is a fault of its code.
+            # Errors of ours are about the input; anything else is a fault of the controller, and is logged.
             if not isinstance(exc, GeostageError):
                 log.event(
                     "controller_error", job=job, level=logging.ERROR, reason=log.describe(exc), where=log.where(exc)
                 )
             return StageStart(after_commit=self.start_failed(conn, job, exc))
+        # The tasks were decided without a lock; whoever locks first inserts them, the others find the stage started.
         with conn.transaction():
             locked = jobs.lock_job(conn, job.job_id)
             wake_ups = tasks.start_stage(
@@ -84,6 +86,7 @@ class Starter:
                 queue=self._transitions.stage_of(job).queue,
                 max_tries=self._settings.max_attempts,
                 max_deaths=self._settings.max_attempts + EXTRA_DEATHS,
+                # Longer behind a long fan-out: its last messages must not be resent before they were sent.
                 resend_after=timedelta(seconds=self._settings.sweep_resend_seconds + len(specs) / 200),
             )
             if locked is None or wake_ups is None:
@@ -97,6 +100,7 @@ class Starter:
         previous = tasks.stage_results(conn, job.job_id, job.current_stage_n - 1)
         stage = self._transitions.stage_of(job)
         specs = self._transitions.controller_of(job.job_type).create_tasks(stage, job, previous)
+        # What jsonb cannot store is the controller's error; in the insert below it would be the database's.
         for spec in specs:
             to_jsonb(spec.parameters)
         return specs

@@ -1,4 +1,4 @@
-"""The sweep: resends what was lost, takes back what died, clears what is over. Safe on every instance at once."""
+"""The sweep: resends lost messages, takes back tasks of dead workers, clears ended jobs; safe on every instance."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ CARRY_AFTER_SECONDS = 45
 OUTAGE_SECONDS = 75
 """After a longer silence leases have run out of workers that live: they get one period to renew them."""
 ROWS = 200
+"""Of one kind in one pass, so that a pass stays shorter than the period."""
 LATE_ROWS = 20
+"""Messages that a pass resends to a queue that is merely long: those that waited for 15 minutes, and a few of them."""
 Row = TypeVar("Row")
 
 
@@ -48,7 +50,7 @@ class Sweep:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sweep(self, *, period_seconds: float = PERIOD_SECONDS / 2) -> bool:
-        """Run one pass, unless another process ran one within the period; tells whether it ran."""
+        """Run one pass, unless another process ran one within the period; return whether it ran."""
         with self.database.connection() as conn:
             idle = sweep.begin_sweep(conn, period=timedelta(seconds=period_seconds))
         if idle is None:
@@ -69,7 +71,7 @@ class Sweep:
         self._guard("carry", partial(self.sweep, period_seconds=CARRY_AFTER_SECONDS))
 
     def take_back(self, conn: Connection, task: Task) -> AfterCommit:
-        """Put a task back whose lease ran out, or fail it when it has lost too many workers; else do nothing."""
+        """Requeue a task whose lease ran out, or fail it when it has lost too many workers; otherwise do nothing."""
         resend_after = timedelta(seconds=self.settings.sweep_resend_seconds)
         error = self._died(task).as_json()
         job = jobs.get_job(conn, task.job_id)
@@ -120,11 +122,9 @@ class Sweep:
             self.dispatcher.send_tasks(chosen)
 
     def _is_long(self, queue: str, open_tasks: int) -> bool:
-        """Tell whether nothing is lost, but for a queue with more work than workers.
-
-        As many messages as open tasks do not show it: those that a dead worker had received stay hidden for ten
-        minutes, and are counted. Where none waits to be received, tasks that wait have no message that could come.
-        """
+        """Whether the tasks of a queue wait only because it has more work than workers, with no message lost."""
+        # The count alone does not show it: it includes messages that a dead worker received, which stay hidden for ten
+        # minutes. If no message can be received now, no message of a waiting task will come.
         return self.queues.count(queue) >= open_tasks and self.queues.has_waiting(queue)
 
     def _take_back_expired(self) -> None:
@@ -157,6 +157,7 @@ class Sweep:
                 return AfterCommit()
             if not tasks.stage_has_ended(conn, job_id, job.current_stage_n):
                 return AfterCommit()
+            # Logged as an error, since the last finisher of the stage should have moved the job on.
             log.event("heal", job=job, level=logging.ERROR)
             return AfterCommit(self.transitions.advance(conn, job))
 
@@ -177,10 +178,11 @@ class Sweep:
         self.dispatcher.dispatch(left)
 
     def _guard(self, step: str, act: Callable[[], object], subject: object = None) -> None:
-        """Do a part of the sweep: one row or step that cannot be healed must not stop the sweep for the others."""
+        """Do a part of the sweep, and log its error."""
         try:
             act()
-        except Exception as exc:  # noqa: BLE001 - see above
+        # One row or step that cannot be repaired must not stop the sweep of the others.
+        except Exception as exc:  # noqa: BLE001
             reason = log.describe(exc)
             log.event("sweep_error", level=logging.ERROR, step=step, row=subject, reason=reason, where=log.where(exc))
 
@@ -189,9 +191,9 @@ class Sweep:
         return ErrorInfo(
             code="worker_died",
             category="infrastructure",
-            message=f"Task {task.task_type} lost its worker {lost} time(s): the process died, stopped answering, "
+            message=f"The task {task.task_type} lost its worker {lost} time(s): the process died, stopped answering, "
             f"or ran past the deadline of {self.settings.task_deadline_seconds:g} s.",
-            remediation=f"POST /api/jobs/{task.job_id}/retry tries it again; if it dies each time, its input may need "
+            remediation=f"POST /api/jobs/{task.job_id}/retry runs it again; if it dies each time, its input may need "
             "more memory or time than a worker has.",
             retryable=True,
             user_fixable=False,

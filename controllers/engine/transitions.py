@@ -51,7 +51,7 @@ class Transitions:
         return self.advance(conn, job) if ended else None
 
     def fail(self, conn: Connection, task: Task, error: Json, *, expired: bool = False) -> Job | None:
-        """Fail a task for good, and with it the job where its stage says so. Raises FenceBroken."""
+        """Fail a task for good, and its job too where the stage is fail_fast. Raises FenceBroken."""
         job = jobs.lock_job(conn, task.job_id)
         if job is None or tasks.fail_task(conn, task, error, expired=expired) is None:
             raise FenceBroken
@@ -64,18 +64,21 @@ class Transitions:
 
         An error of the controller fails the job in this same transaction; the tasks stay as they are.
         """
+        # Open tasks are looked for under the job's lock and not counted down: a counter may drift, and every change of
+        # it would leave a dead version of the job's row.
         summary = tasks.stage_summary(conn, job.job_id, job.current_stage_n)
         if summary.unfinished or summary.task_count != job.stage_tasks:
             raise AssertionError(f"stage {job.current_stage_n} of {job.job_id} has not ended: {summary}")
         results = tasks.stage_results(conn, job.job_id, job.current_stage_n)
         try:
+            # A savepoint: what the controller raises must not undo the finish of the task before it.
             with conn.transaction():
                 if job.current_stage_n < job.stages:
                     return self._next_stage(conn, job, summary, results)
                 return self._complete(conn, job, summary, results)
-        # A controller is code of a job type: whatever it raises must end the job, or it would roll back for ever.
+        # Whatever a controller raises must end the job: the finish of its last task would roll back for ever.
         except Exception as exc:  # noqa: BLE001
-            # What it says of its input is the job's error; anything else is a fault of its code.
+            # Errors of ours are about the input; anything else is a fault of the controller, and is logged.
             if not isinstance(exc, GeostageError):
                 log.event(
                     "controller_error", job=job, level=logging.ERROR, reason=log.describe(exc), where=log.where(exc)
@@ -99,7 +102,7 @@ class Transitions:
         summary: StageSummary | None = None,
         keep_work_area: bool = False,
     ) -> Job | None:
-        """End a job; nothing happens to one that has ended already."""
+        """End a job; one that has already ended stays as it is."""
         keep_for = timedelta(hours=self.settings.work_retention_hours) if keep_work_area else timedelta()
         return jobs.end_job(
             conn,
@@ -144,7 +147,7 @@ class Transitions:
 
 
 def history_entry(job: Job, summary: StageSummary, status: JobStatus) -> Json:
-    """Write down an ended stage, with times as they were measured."""
+    """Return the entry of an ended stage, with measured times."""
     return {
         "stage_n": job.current_stage_n,
         "stage": job.current_stage,
@@ -156,7 +159,7 @@ def history_entry(job: Job, summary: StageSummary, status: JobStatus) -> Json:
 
 
 def controller_error(error: Exception, doing: str, job: Job) -> ErrorInfo:
-    """Make the job's error out of what its controller raised."""
+    """Return the error of a job whose controller raised an exception."""
     if isinstance(error, (PermanentError, TransientError)):
         # A controller that passes on the error of a task says of which.
         of = {key: error.details.get(key) for key in ("task_id", "attempt")}
@@ -164,8 +167,8 @@ def controller_error(error: Exception, doing: str, job: Job) -> ErrorInfo:
     return ErrorInfo(
         code="controller_error",
         category="internal",
-        message=f"Job type {job.job_type} could not {doing} stage {job.current_stage}: {log.describe(error)}",
-        remediation=f"POST /api/jobs/{job.job_id}/retry once the job type is mended; completed tasks are kept.",
+        message=f"The job type {job.job_type} could not {doing} stage {job.current_stage}: {log.describe(error)}",
+        remediation=f"POST /api/jobs/{job.job_id}/retry once the job type is fixed; completed tasks are kept.",
         retryable=True,
         user_fixable=False,
         stage_n=job.current_stage_n,
@@ -177,7 +180,7 @@ def _refused(job: Job) -> ErrorInfo:
         code="tasks_failed",
         category="task",
         message=f"Too many tasks of stage {job.current_stage} failed.",
-        remediation=f"GET /api/jobs/{job.job_id}/tasks shows the error of each; POST .../retry repeats them.",
+        remediation=f"GET /api/jobs/{job.job_id}/tasks shows the error of each; POST .../retry runs them again.",
         retryable=True,
         user_fixable=False,
         stage_n=job.current_stage_n,

@@ -1,4 +1,4 @@
-"""Intake: what a POST says, judged before anything is stored. Pure."""
+"""Validation of what a POST says, before anything is stored. Pure."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ def parse_body(body: bytes) -> Json:
             remediation="Send parameters only; the data itself goes to blob storage.",
             code="body_too_large",
         )
+    # No body means the defaults, and the content type is not looked at, so that plain `curl -d` works.
     if not body.strip():
         return {}
     try:
+        # Python reads NaN and Infinity, which JSON and jsonb do not have.
         value = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
         raise _invalid_json(f"is not JSON: {exc}") from exc
@@ -49,7 +51,7 @@ def parse_body(body: bytes) -> Json:
     if is_too_deep(value):
         raise _invalid_json(f"is nested more than {MAX_DEPTH} levels deep")
     if has_nul(json.dumps(value)):
-        raise _invalid_json("holds a NUL character, which no parameter may have")
+        raise _invalid_json("contains a NUL character, which no parameter may have")
     return value
 
 
@@ -83,12 +85,13 @@ def dedup_key(job_type: str, parameters: Json, source: Source | None) -> str:
 
 
 def valid_traceparent(header: str | None) -> str | None:
-    """Give a W3C traceparent if it is well formed (https://www.w3.org/TR/trace-context/), else None."""
+    """Return a W3C traceparent if it is well formed (https://www.w3.org/TR/trace-context/), else None."""
+    # One that is not is dropped: a tracing header must not fail a request.
     return header if header and _TRACEPARENT.fullmatch(header) else None
 
 
 def valid_idempotency_key(header: str | None) -> str | None:
-    """Give the Idempotency-Key header. Raises InvalidRequest when it is longer than 255 characters or not printable."""
+    """Return the Idempotency-Key header. Raises InvalidRequest if it has over 255 characters or one not printable."""
     if header is None or not header.strip():
         return None
     if len(header) > 255 or not header.isprintable():
@@ -155,4 +158,4 @@ def _json_type(value: object) -> str:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from controllers.http import schemas
+from repositories.jobs.sweep import STALE_SWEEP_SECONDS
 from schema.jobs import Job, JobStatus, Json, Task, TaskStatus
 from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 
 SHOWN_TASKS = 20
-SILENT_SWEEP_SECONDS = 180
-"""A sweep that has not run for so long does not send or take back anything soon."""
 _SILENT = " The sweep has not run for minutes: no worker runs, or its timer is disabled."
 
 
@@ -23,7 +22,7 @@ def explain_job(
 
     `open_tasks` are those of its current stage, `failed_tasks` likewise; `now` is the database's time.
     """
-    silent = not job.status.ended and sweep_age_seconds > SILENT_SWEEP_SECONDS
+    silent = not job.status.ended and sweep_age_seconds > STALE_SWEEP_SECONDS
     explanation = {
         "job_id": job.job_id,
         "status": job.status,

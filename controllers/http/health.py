@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from controllers.engine import log
 from repositories.jobs import poison
-from repositories.jobs.sweep import sweep_age
+from repositories.jobs.sweep import STALE_SWEEP_SECONDS, sweep_age
 from repositories.migrate import applied_migrations, migration_names
 from repositories.postgres import Database
 from repositories.storage.blobs import Blobs
@@ -23,7 +23,6 @@ from schema.messages import QUEUES
 from schema.settings import Settings
 
 LIMIT_SECONDS = 3.0
-STALE_SWEEP_SECONDS = 180
 NEVER_SECONDS = 10 * 365 * 86400
 """The sweep's first time is the epoch."""
 HEALTHY = ("ok", "waiting", "attention")

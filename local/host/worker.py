@@ -114,7 +114,7 @@ class Report:
         self._send({"ready": True})
 
     def oldest(self, invocation: tuple[float, str] | None) -> None:
-        """Tell the start and name of the invocation that has been running longest."""
+        """Return start and name of the invocation that has been running longest."""
         started, name = invocation or (None, None)
         self._send({"started": started, "name": name})
 

@@ -53,33 +53,33 @@ def insert_job(conn: Connection, job: NewJob, *, resend_after: timedelta, deadli
 
 
 def find_live_job(conn: Connection, dedup_key: str) -> Job | None:
-    """Give the live job that does this work."""
+    """Return the queued or running job that does this work."""
     return optional_job(_sql.first(conn, "find_live_job", dedup_key=dedup_key))
 
 
 def find_job_by_key(conn: Connection, idempotency_key: str) -> Job | None:
-    """Give the job that was accepted under a key within the last 24 hours, unless it ended badly."""
+    """Return the job that was accepted under a key within the last 24 hours, unless it failed or was cancelled."""
     _sql.run(conn, "release_idempotency_key", idempotency_key=idempotency_key)
     return optional_job(_sql.first(conn, "find_job_by_key", idempotency_key=idempotency_key))
 
 
 def adopt_idempotency_key(conn: Connection, job_id: str, idempotency_key: str) -> None:
-    """Let a live job answer to a key; nothing happens when either has found another partner meanwhile."""
+    """Find a queued or running job by a key from now on, unless the job or the key got another partner meanwhile."""
     try:
         _sql.run(conn, "adopt_idempotency_key", job_id=job_id, idempotency_key=idempotency_key)
+    # Another request gave the key to another job at the same time; that one answers the next request.
     except errors.UniqueViolation:
         return
 
 
 def get_job(conn: Connection, job_id: str) -> Job | None:
-    """Give a job."""
     if not re.match(JOB_ID_PATTERN, job_id):
         return None
     return optional_job(_sql.first(conn, "get_job", job_id=job_id))
 
 
 def lock_job(conn: Connection, job_id: str) -> Job | None:
-    """Lock a job's row until the transaction ends, and give it as it is under the lock."""
+    """Lock a job's row until the transaction ends, and return it as it is under the lock."""
     if not re.match(JOB_ID_PATTERN, job_id):
         return None
     return optional_job(_sql.first(conn, "lock_job", job_id=job_id))
@@ -148,8 +148,10 @@ def reopen_job(
     conn: Connection, job: Job, *, progress_floor: int, resend_after: timedelta, deadline_after: timedelta
 ) -> Job | None:
     """Open a failed job again; None when its work area is gone. Raises Conflict when a live job does the same work."""
+    # The entry of the current stage is written again when that ends.
     history = [entry for entry in job.stage_history if entry["stage_n"] < job.current_stage_n]
     try:
+        # A savepoint: after the violation the transaction goes on, to find the job that is in the way.
         with conn.transaction():
             return optional_job(
                 _sql.first(
@@ -165,7 +167,7 @@ def reopen_job(
     except errors.UniqueViolation as exc:
         holder = find_live_job(conn, job.dedup_key)
         raise Conflict(
-            f"{f'Job {holder.job_id}' if holder else 'Another job'} does the work of job {job.job_id} already.",
+            f"{f'Job {holder.job_id}' if holder else 'Another job'} is already doing the work of job {job.job_id}.",
             remediation="Follow that job; GET /api/jobs lists it.",
             code="same_work",
         ) from exc
@@ -177,5 +179,5 @@ def resend_job_now(conn: Connection, job_id: str) -> None:
 
 
 def offload_result(conn: Connection, job_id: str, result_data: Json) -> None:
-    """Put a reference in the place of a result that went to a blob."""
+    """Replace a result that was written to a blob by its summary."""
     _sql.run(conn, "offload_result", job_id=job_id, result_data=jsonb(result_data))

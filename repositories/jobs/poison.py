@@ -1,4 +1,4 @@
-"""Poisoned messages: kept where an operator can look at them."""
+"""Poison messages: kept where an operator can look at them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ _sql = Statements("jobs/poison")
 
 
 def insert(conn: Connection, queue: str, body: bytes) -> int | None:
-    """Keep a message, with the ids that it bears, if any; gives the id that it is kept under."""
+    """Keep a message, with the ids that it holds, if any; return the id that it is kept under."""
     message = decode(body)
     task_id = message.task_id if isinstance(message, TaskMessage) else None
     job_id = job_id_of(task_id) if task_id else getattr(message, "job_id", None)
+    # A foreign message may hold any bytes; text in PostgreSQL holds no NUL.
     content = body.decode(errors="replace").replace("\0", "\ufffd")
     row = _sql.first(conn, "insert_poison", queue=queue, content=content, job_id=job_id, task_id=task_id)
     return row["poison_id"] if row else None
 
 
 def take(conn: Connection, *, newest: int, limit: int, readable: bool, poison_id: int | None = None) -> list[DictRow]:
-    """Remove messages that are no newer than `newest`, or the one, and give them; `readable` leaves others alone."""
+    """Remove and return messages up to the id `newest`, or the one; `readable`: only what Geostage wrote."""
     return _sql.rows(conn, "take_poison", poison_id=poison_id, newest=newest, limit=limit, readable=readable)
 
 
 def is_readable(conn: Connection, poison_id: int) -> bool | None:
-    """Tell whether a kept message is one of ours; None when there is no such message."""
+    """Whether a kept message was written by Geostage; None when there is no such message."""
     row = _sql.first(conn, "find_poison", poison_id=poison_id)
     return bool(row["readable"]) if row else None
 
 
 def newest(conn: Connection) -> int:
-    """Give the id of the newest kept message; 0 when there is none."""
+    """Return the id of the newest kept message; 0 when there is none."""
     row = _sql.first(conn, "newest_poison")
     return (row["newest"] or 0) if row else 0
 

@@ -1,14 +1,14 @@
 -- Messages that failed as often as their queue allows.
 
 -- insert_poison
--- A message that failed as often as its queue allows.
+-- Keep a message that failed as often as its queue allows.
 INSERT INTO app.poison (queue, content, job_id, task_id)
 VALUES (%(queue)s, %(content)s, %(job_id)s, %(task_id)s)
 RETURNING poison_id;
 
 -- take_poison
--- Out of the table, for the transaction that drops them or sends them again; readable ones alone, or all. Two callers
--- never take the same.
+-- Remove and return messages, for the transaction that drops or requeues them: readable ones only, or all. Two callers
+-- never take the same message.
 DELETE FROM app.poison WHERE poison_id IN (
     SELECT poison_id FROM app.poison
     WHERE (%(poison_id)s::bigint IS NULL OR poison_id = %(poison_id)s) AND poison_id <= %(newest)s
@@ -18,19 +18,19 @@ DELETE FROM app.poison WHERE poison_id IN (
 RETURNING poison_id, queue, content;
 
 -- find_poison
--- A message that bears ids of ours is readable.
+-- Return a message. One that holds the ids of a job or task is readable.
 SELECT poison_id, job_id IS NOT NULL AS readable FROM app.poison WHERE poison_id = %(poison_id)s;
 
 -- newest_poison
--- What comes later is not taken.
+-- Return the newest id, so that messages that come later are not taken.
 SELECT max(poison_id) AS newest FROM app.poison;
 
 -- count_poison
--- Poisoned messages by queue.
+-- Count poison messages by queue.
 SELECT queue, count(*) AS messages FROM app.poison GROUP BY queue ORDER BY queue;
 
 -- list_poison
--- Newest first, with the rows that they point at.
+-- Return messages, newest first, with the rows that they point at.
 SELECT p.*, j.status::text AS job_status, t.status::text AS task_status, coalesce(t.error, j.error) AS error
 FROM app.poison AS p LEFT JOIN app.jobs AS j USING (job_id) LEFT JOIN app.tasks AS t USING (task_id)
 WHERE %(before)s::bigint IS NULL OR p.poison_id < %(before)s

@@ -1,4 +1,4 @@
-"""Progress: which file a task opens next, so that the try after its death can pass over the one that killed it."""
+"""Progress: which file a task opens next, so that the try after its death can skip the one that killed it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schema.jobs import Task
 from schema.settings import WORK_SCHEMA
 
 DEADLY = frozenset(("process_died", "out_of_memory", "task_deadline", "task_error"))
-"""Codes of errors that the file which was open may be to blame for."""
+"""Codes of errors that the open file may have caused. A worker that was merely stopped is not among them."""
 _sql = Statements("jobs/progress")
 
 
@@ -19,7 +19,7 @@ def make(conn: Connection, job_id: str) -> None:
 
 
 def begin(database: Database, task: Task) -> dict[str, str]:
-    """Begin a try; gives the files that earlier ones died by, each with how."""
+    """Begin a try; return the files that killed earlier ones, each with the error."""
     error = task.error or {}
     died = error.get("attempt") if error.get("code") in DEADLY else None
     given = {"task_id": task.task_id, "attempt": task.attempt, "died_attempt": died, "reason": error.get("message", "")}
@@ -29,7 +29,8 @@ def begin(database: Database, task: Task) -> dict[str, str]:
 
 
 def note(database: Database, task: Task, name: str | None) -> None:
-    """Say which file is opened next, at once and whatever becomes of the task; None: no file is open."""
+    """Store which file is opened next; None: no file is open."""
+    # In a transaction of its own: it must be there even if the process dies with the file open.
     with database.connection() as conn:
         conn.execute(_statement("note", task.job_id), {"name": name, "task_id": task.task_id, "attempt": task.attempt})
 

@@ -1,7 +1,7 @@
--- Which file each task of a job opened last. The table stands in the work schema and goes with the job's other tables.
+-- Which file each task of a job opened last. The table is in the work schema and is dropped with the job's other tables.
 
 -- make
--- Before the tasks run.
+-- Create the table of a job, before its tasks run.
 CREATE TABLE IF NOT EXISTS {table} (
     task_id text PRIMARY KEY,
     attempt integer NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 );
 
 -- begin
--- A try begins. What was open when the last one died by it becomes a suspect.
+-- Begin a try. The file that was open when the last one died becomes a suspect.
 INSERT INTO {table} AS t (task_id, attempt) VALUES (%(task_id)s, %(attempt)s)
 ON CONFLICT (task_id) DO UPDATE SET
     attempt = excluded.attempt, name = NULL,
@@ -19,5 +19,5 @@ ON CONFLICT (task_id) DO UPDATE SET
 RETURNING suspects;
 
 -- note
--- The file that is opened next; NULL when none is.
+-- Store the file that is opened next; NULL: none.
 UPDATE {table} SET name = %(name)s WHERE task_id = %(task_id)s AND attempt = %(attempt)s;

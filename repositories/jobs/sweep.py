@@ -11,15 +11,18 @@ from schema.jobs import Job, Json, Task
 
 _sql = Statements("jobs/sweep")
 
+STALE_SWEEP_SECONDS = 180
+"""A sweep that has not run for so long neither resends nor takes back: no worker runs, or its timer is disabled."""
+
 
 def begin_sweep(conn: Connection, *, period: timedelta) -> float | None:
-    """Take the sweep for this process; gives the seconds since the one before, or None when it is not due."""
+    """Take the sweep for this process; return the seconds since the one before, or None when it is not due."""
     row = _sql.first(conn, "begin_sweep", period=period)
     return row["idle"] if row else None
 
 
 def sweep_age(conn: Connection) -> float:
-    """Give the seconds since the last sweep."""
+    """Return the seconds since the last sweep."""
     row = _sql.first(conn, "sweep_age")
     return float(row["age"]) if row else float("inf")
 
@@ -46,7 +49,7 @@ def expired_tasks(conn: Connection, *, limit: int) -> list[Task]:
 
 
 def take_back_task(conn: Connection, task: Task, error: Json, *, resend_after: timedelta) -> Task | None:
-    """Put a task back whose worker is gone; None when it was claimed anew, ended, or its deaths are used up."""
+    """Put a task back whose worker is gone; None when it was claimed again, has ended, or its deaths are used up."""
     return optional_task(
         _sql.first(
             conn,
@@ -65,5 +68,5 @@ def overdue_jobs(conn: Connection, *, limit: int) -> list[Job]:
 
 
 def stalled_jobs(conn: Connection, *, limit: int) -> list[str]:
-    """List started jobs without an open task; there should never be one."""
+    """List started jobs without an open task, which would wait for ever; there should never be one."""
     return [row["job_id"] for row in _sql.rows(conn, "stalled_jobs", limit=limit)]

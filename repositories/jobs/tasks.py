@@ -106,7 +106,6 @@ def count_tasks(conn: Connection, job_ids: Sequence[str]) -> dict[str, dict[int,
 
 
 def get_task(conn: Connection, task_id: str) -> Task | None:
-    """Give a task."""
     return optional_task(_sql.first(conn, "get_task", task_id=task_id))
 
 
@@ -116,7 +115,7 @@ def queued_tasks(conn: Connection, job_id: str, stage_n: int) -> list[WakeUp]:
 
 
 def still_queued(conn: Connection, task_ids: Sequence[str]) -> list[WakeUp]:
-    """Give those of some tasks that still wait for a worker."""
+    """Return those of some tasks that still wait for a worker."""
     return [WakeUp(**row) for row in _sql.rows(conn, "still_queued", task_ids=list(task_ids))]
 
 
@@ -127,7 +126,7 @@ def stage_results(conn: Connection, job_id: str, stage_n: int) -> list[TaskResul
 
 
 def stage_has_ended(conn: Connection, job_id: str, stage_n: int) -> bool:
-    """Look whether a stage has no open task; the caller holds the job's lock."""
+    """Whether a stage has no open task; the caller holds the job's lock."""
     return _sql.first(conn, "look_for_open_task", job_id=job_id, stage_n=stage_n) is None
 
 
@@ -139,20 +138,21 @@ def stage_summary(conn: Connection, job_id: str, stage_n: int) -> StageSummary:
 
 
 def claim_task(conn: Connection, task_id: str, *, lease: timedelta, deadline: timedelta) -> Claim | None:
-    """Take a task for this worker under a lease; None when it is not to be had."""
+    """Claim a task for this worker under a lease; None when another worker has it, or it has ended."""
     return _claim(conn, sql.Placeholder("task_id"), task_id=task_id, lease=lease, deadline=deadline)
 
 
 def claim_next_task(
     conn: Connection, queue: str, served_job: str, *, lease: timedelta, deadline: timedelta
 ) -> Claim | None:
-    """Take a task that waits in a queue, of the next job behind the one that this worker served last, going round."""
+    """Claim a waiting task of a queue: of the job after the one that this worker served last, round robin by job."""
     return _claim(conn, _sql["next_task"], queue=queue, served_job=served_job, lease=lease, deadline=deadline)
 
 
 def renew_leases(conn: Connection, held: Mapping[str, int], *, lease: timedelta) -> set[str]:
-    """Renew the leases of tasks held under these attempts; give the ids of those that are this worker's no more."""
+    """Renew the leases of tasks held under these attempts; return the ids of those that are no longer this worker's."""
     renewed = _sql.rows(conn, "renew_leases", task_ids=list(held), attempts=list(held.values()), lease=lease)
+    # A row that another transaction has locked is skipped: most often by this worker's own finish.
     skipped = {key: held[key] for key in held.keys() - {row["task_id"] for row in renewed}}
     if not skipped:
         return set()
@@ -172,9 +172,10 @@ def finish_task_unless_last(conn: Connection, task: Task, result: Json) -> bool:
 def finish_task(conn: Connection, task: Task, result: Json) -> tuple[Job | None, bool, bool]:
     """Lock the job, complete the task behind its fence, look for open tasks: three statements in one round trip.
 
-    Gives the locked job, whether the fence held, and whether the stage has ended.
+    Returns the locked job, whether the fence held, and whether the stage has ended.
     """
     fence = {"task_id": task.task_id, "attempt": task.attempt, "job_id": task.job_id, "stage_n": task.stage_n}
+    # A pipeline: the job is locked for one round trip of the client and not for three.
     with conn.pipeline():
         job = _jobs_sql.execute(conn, "lock_job", fence)
         done = _sql.execute(conn, "complete_task", {**fence, "result": jsonb(result)})
@@ -185,7 +186,7 @@ def finish_task(conn: Connection, task: Task, result: Json) -> tuple[Job | None,
 def requeue_task(
     conn: Connection, task: Task, error: Json, *, backoff: timedelta, resend_after: timedelta
 ) -> Task | None:
-    """Put a task back after an error; None when its fence broke or its tries are used up."""
+    """Requeue a task after an error; None when its fence broke or its tries are used up."""
     return optional_task(
         _sql.first(
             conn,
@@ -209,7 +210,7 @@ def fail_task(conn: Connection, task: Task, error: Json, *, expired: bool = Fals
 
 
 def retry_tasks(conn: Connection, job: Job, *, resend_after: timedelta) -> list[WakeUp]:
-    """Put back all of the current stage that is not completed; the caller holds the job's lock."""
+    """Requeue the tasks of the current stage that are not completed; the caller holds the job's lock."""
     rows = _sql.rows(conn, "retry_tasks", job_id=job.job_id, stage_n=job.current_stage_n, resend_after=resend_after)
     return [WakeUp(**row) for row in rows]
 

@@ -32,6 +32,7 @@ BINARY = "application/octet-stream"
 QUICK_BACKOFF = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
 """Seconds between tries of the SDK; its own default of 15 would keep a POST waiting that could answer 503."""
 LISTED = ["metadata"]
+"""The mark of an output is metadata, which a listing brings only when it is asked for."""
 RANGE_BYTES = 8 * 2**20
 """Bytes that one request of a download asks for: a file of 100 MB is a dozen requests, and four at once hold 32 MB."""
 RANGES_AT_ONCE = 4
@@ -48,7 +49,7 @@ class BlobFacts:
     last_modified: datetime
     content_type: str | None
     mark: str | None = None
-    """Says what an output was made of, see repositories.marks; None for any other blob."""
+    """What an output was made of, see repositories/storage/marks.py; None for any other blob."""
     content_encoding: str | None = None
     """As it was set when the blob was uploaded."""
 
@@ -68,10 +69,10 @@ class Blobs(Protocol):
 
     @property
     def identity(self) -> str:
-        """Tell this storage from any other whose containers have the same names; no secret."""
+        """What tells this storage from others with containers of the same names; not a secret."""
 
     def check_container(self, container: str) -> None:
-        """See that a container exists. Raises NotFound."""
+        """Check that a container exists. Raises NotFound."""
 
     def head(self, container: str, blob: str) -> Source:
         """Look at a blob. Raises NotFound (container_not_found or blob_not_found)."""
@@ -98,10 +99,10 @@ class Blobs(Protocol):
         content_type: str = BINARY,
         made_of: str | None = None,
     ) -> None:
-        """Upload a file as blocks whose ids bear the attempt, and commit them: readers see all of it or none.
+        """Upload a file as blocks whose ids hold the attempt, and commit them: readers see all of it or none.
 
-        With `made_of`, a source as container/blob, the output bears that mark, and one that bears the mark of another
-        source is not replaced.
+        With `made_of`, a source as container/blob, the output gets that mark, and does not replace one with the mark of
+        another source.
 
         Raises
         ------
@@ -112,7 +113,7 @@ class Blobs(Protocol):
         """
 
     def has_container(self, container: str) -> bool:
-        """Tell whether a container is there; it is asked while a caller waits."""
+        """Whether a container exists; answered quickly, since a caller waits."""
 
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         """List blobs in the order of their names. Raises NotFound."""
@@ -121,10 +122,10 @@ class Blobs(Protocol):
         """List what lies right below a prefix: blobs, and folders for all that lies deeper. Raises NotFound."""
 
     def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
-        """Delete a blob, with an ETag only if it is still that one; one that is not there is no error."""
+        """Delete a blob if it exists; with an ETag only if it still has that one."""
 
     def delete_prefix(self, container: str, prefix: str) -> int:
-        """Delete all blobs whose names begin with the prefix, and say how many; a missing container has none."""
+        """Delete all blobs whose names begin with the prefix, and return how many; a missing container has none."""
 
 
 class AzureBlobs:
@@ -149,11 +150,9 @@ class AzureBlobs:
 
     @property
     def identity(self) -> str:
-        """See Blobs."""
         return str(self._service.url).partition("?")[0]
 
     def check_container(self, container: str) -> None:
-        """See Blobs."""
         # A name with a slash would lead into a container of another name.
         if not CONTAINER_NAME.fullmatch(container):
             raise container_not_found(container)
@@ -164,7 +163,6 @@ class AzureBlobs:
                 raise container_not_found(container) from exc
 
     def head(self, container: str, blob: str) -> Source:
-        """See Blobs."""
         if not CONTAINER_NAME.fullmatch(container):
             raise container_not_found(container)
         with storage_errors(container, blob):
@@ -178,7 +176,6 @@ class AzureBlobs:
         return Source(container, blob, facts.etag, facts.size, moment, facts.content_settings.content_encoding)
 
     def download(self, source: Source, path: Path) -> None:
-        """See Blobs."""
         with path.open("wb") as file, ThreadPoolExecutor(RANGES_AT_ONCE, thread_name_prefix="download") as threads:
 
             def fetch(offset: int) -> None:
@@ -194,7 +191,6 @@ class AzureBlobs:
                 threads.shutdown(cancel_futures=True)
 
     def read_range(self, source: Source, offset: int, length: int) -> bytes:
-        """See Blobs."""
         if offset >= source.size:
             return b""
         only: dict[str, Any] = {"etag": source.etag, "match_condition": MatchConditions.IfNotModified}
@@ -209,7 +205,6 @@ class AzureBlobs:
         )
 
     def read(self, container: str, blob: str) -> bytes:
-        """See Blobs."""
         return self._download(container, blob)
 
     def _download(
@@ -231,7 +226,6 @@ class AzureBlobs:
         return data
 
     def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
-        """See Blobs."""
         client = self._service.get_blob_client(container, blob)
         settings = ContentSettings(content_type=content_type)
         with storage_errors(container, blob):
@@ -250,14 +244,12 @@ class AzureBlobs:
         content_type: str = BINARY,
         made_of: str | None = None,
     ) -> None:
-        """See Blobs."""
         client = self._service.get_blob_client(container, blob)
         settings = ContentSettings(content_type=content_type)
         with storage_errors(container, blob), path.open("rb") as file:
             publish(client, partial(self._in_container, container), file, attempt, settings, made_of)
 
     def has_container(self, container: str) -> bool:
-        """See Blobs."""
         with storage_errors(container, ""):
             try:
                 self._service.get_container_client(container).get_container_properties(**WHILE_A_CALLER_WAITS)
@@ -266,26 +258,22 @@ class AzureBlobs:
         return True
 
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
-        """See Blobs."""
         with storage_errors(container, prefix):
             for facts in self._service.get_container_client(container).list_blobs(prefix or None, LISTED):
                 yield _facts_of(facts)
 
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
-        """See Blobs."""
         client = self._service.get_container_client(container)
         with storage_errors(container, prefix):
             for found in client.walk_blobs(prefix or None, LISTED, "/"):
                 yield _facts_of(found) if isinstance(found, BlobProperties) else BlobFolder(found.name)
 
     def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
-        """See Blobs."""
         only: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         with storage_errors(container, blob), suppress(ResourceNotFoundError, ResourceModifiedError):
             self._service.get_blob_client(container, blob).delete_blob(**only)
 
     def delete_prefix(self, container: str, prefix: str) -> int:
-        """See Blobs."""
         client = self._service.get_container_client(container)
         deleted = 0
         with storage_errors(container, prefix):

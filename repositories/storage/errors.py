@@ -54,10 +54,10 @@ def source_changed(source: Source) -> SourceChanged:
 
 def download_incomplete(container: str, blob: str, got: int | None = None, wanted: int | None = None) -> TransientError:
     """Make the error for a download that broke off, or brought another number of bytes than are stored."""
-    figures = f": {got:,} bytes came, {wanted:,} are stored" if got is not None else ""
+    figures = f": {got:,} bytes of {wanted:,} were received" if got is not None else ""
     return DownloadIncomplete(
-        f"The download of {container}/{blob} did not bring all of it{figures}.",
-        remediation="It is tried again; if it keeps happening, look at the proxies between the app and its storage.",
+        f"The download of {container}/{blob} was not complete{figures}.",
+        remediation="It is retried automatically; if it keeps happening, check proxies between app and storage.",
     )
 
 

@@ -21,32 +21,25 @@ class FakeBlobs:
 
     containers: dict[str, dict[str, tuple[bytes, BlobFacts]]] = field(default_factory=dict)
     identity: str = field(default_factory=lambda: uuid4().hex)
-    """See Blobs."""
 
     def check_container(self, container: str) -> None:
-        """See Blobs."""
         if container not in self.containers:
             raise container_not_found(container)
 
     def head(self, container: str, blob: str) -> Source:
-        """See Blobs."""
         facts = self._find(container, blob)[1]
         return Source(container, blob, facts.etag, facts.size, facts.last_modified.isoformat(), facts.content_encoding)
 
     def download(self, source: Source, path: Path) -> None:
-        """See Blobs."""
         path.write_bytes(self._accepted(source))
 
     def read_range(self, source: Source, offset: int, length: int) -> bytes:
-        """See Blobs."""
         return self._accepted(source)[offset : offset + length]
 
     def read(self, container: str, blob: str) -> bytes:
-        """See Blobs."""
         return self._find(container, blob)[0]
 
     def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
-        """See Blobs."""
         now = datetime.now(UTC)
         etag = '"' + hashlib.sha256(data + now.isoformat().encode()).hexdigest()[:16] + '"'
         self.containers.setdefault(container, {})[blob] = (data, BlobFacts(blob, len(data), etag, now, content_type))
@@ -61,7 +54,6 @@ class FakeBlobs:
         content_type: str = BINARY,
         made_of: str | None = None,
     ) -> None:
-        """See Blobs."""
         del attempt
         known = self.containers.get(container, {}).get(blob)
         if made_of and known:
@@ -71,17 +63,14 @@ class FakeBlobs:
         self.containers[container][blob] = data, replace(facts, mark=mark_of(made_of) if made_of else None)
 
     def has_container(self, container: str) -> bool:
-        """See Blobs."""
         return container in self.containers
 
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
-        """See Blobs."""
         self.check_container(container)
         blobs = self.containers[container]
         return (blobs[name][1] for name in sorted(blobs) if name.startswith(prefix))
 
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
-        """See Blobs."""
         folder = None
         for facts in self.list_blobs(container, prefix):
             name, slash, _ = facts.name[len(prefix) :].partition("/")
@@ -92,13 +81,11 @@ class FakeBlobs:
                 yield BlobFolder(folder)
 
     def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
-        """See Blobs."""
         blobs = self.containers.get(container, {})
         if blob in blobs and etag in (None, blobs[blob][1].etag):
             del blobs[blob]
 
     def delete_prefix(self, container: str, prefix: str) -> int:
-        """See Blobs."""
         names = [name for name in self.containers.get(container, {}) if name.startswith(prefix)]
         for name in names:
             del self.containers[container][name]

@@ -1,6 +1,6 @@
 """Marks of outputs: each says which source its blob was made of, so that no other source's output replaces it.
 
-Names of outputs leave out what their sources' names end with: `s.tif` and `s.tiff` have one between them.
+The name of an output leaves out the extension of its source: `s.tif` and `s.tiff` make one name.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ class OutputContested(TransientError):
 
 
 def mark_of(source: str) -> str:
-    """Give the mark of what was made of a source: its container/blob as ASCII, or a digest where that is too long."""
+    """Return the mark of an output: container/blob of its source as ASCII, or a digest where that is too long."""
+    # Metadata of a blob are HTTP headers, so names beyond ASCII are percent-encoded.
     quoted = quote(source)
     return quoted if len(quoted) <= MAX_MARK else sha256(source.encode()).hexdigest()
 
 
 def check_mark(output: str, mark: str | None, made_of: str) -> None:
-    """Refuse to replace an output that bears the mark of another source. Raises PermanentError."""
+    """Refuse to replace an output that has the mark of another source. Raises PermanentError."""
+    # On the blob itself and not in a table: a deleted blob leaves no mark behind, and nothing can be out of date.
     if mark not in (None, mark_of(made_of)):
         raise PermanentError(
-            f"{output} was made of {unquote(mark or '')}; the output of {made_of} would have the same name.",
+            f"{output} was made from {unquote(mark or '')}; the output of {made_of} would have the same name.",
             remediation="Submit it with another version_id, or rename the file.",
             code="output_of_another_source",
         )
@@ -42,5 +44,5 @@ def output_contested(output: str) -> OutputContested:
     """Make the error for an output that another worker wrote at the same time."""
     return OutputContested(
         f"{output} was written by another worker at the same time.",
-        remediation="It is tried again; choose another version_id if other files make an output of the same name.",
+        remediation="It is retried automatically; choose another version_id if another file makes the same name.",
     )

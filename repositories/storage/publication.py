@@ -14,6 +14,7 @@ from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 from repositories.storage.marks import MARK, check_mark, mark_of, output_contested
 
 BLOCK_BYTES = 16 * 1024 * 1024
+"""A blob has at most 50,000 blocks, so the largest has 800 GB."""
 
 
 def publish(
@@ -28,7 +29,8 @@ def publish(
 
     Raises the SDK's errors, PermanentError and OutputContested.
     """
-    # Who publishes the same name at the same time must not commit these blocks among its own.
+    # Uncommitted blocks belong to the name, not to their sender: with ids of the attempt alone, two jobs that publish
+    # one name at once could commit each other's. With a random part one blob is whole, and the other job is refused.
     own = f"{uuid4().hex[:8]}-{attempt:08d}"
     unless_changed = _hold(client, made_of) if made_of else {}
     ids = []
@@ -45,7 +47,7 @@ def publish(
 
 
 def _is_committed(client: BlobClient, ids: list[str]) -> bool:
-    """Tell whether a blob is of these blocks: the SDK repeats a commit whose answer was lost, and meets its own."""
+    """Whether a blob consists of these blocks: the SDK repeats a commit whose answer was lost, and meets its own."""
     try:
         committed, _ = client.get_block_list("committed")
     except ResourceNotFoundError:
@@ -54,7 +56,7 @@ def _is_committed(client: BlobClient, ids: list[str]) -> bool:
 
 
 def _hold(client: BlobClient, made_of: str) -> dict[str, Any]:
-    """Give the mark of an output, and the condition that it is as it was seen now. Raises PermanentError."""
+    """Return the mark of an output, and the condition that it is as it was seen now. Raises PermanentError."""
     own = mark_of(made_of)
     try:
         known = client.get_blob_properties()

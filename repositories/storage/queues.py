@@ -31,14 +31,14 @@ class Queues(Protocol):
         """Count the messages of a queue, hidden ones too; never too low. A missing queue has none."""
 
     def has_waiting(self, queue: str) -> bool:
-        """Tell whether a message is there that anybody may receive now, not hidden by the worker that received it."""
+        """Whether a message can be received now, so is not hidden by a worker that has received it."""
 
 
 class AzureQueues:
     """Queues of a storage account, by connection string or with an identity."""
 
     def __init__(self, settings: Settings) -> None:
-        # A send that failed is made up for by the sweep, so an answer now is worth more than a long retry.
+        # The sweep sends again what failed here, so a quick answer is worth more than a long retry: a caller waits.
         options: dict[str, Any] = {
             "retry_total": 1,
             **QUICK_BACKOFF,
@@ -58,7 +58,6 @@ class AzureQueues:
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="send")
 
     def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
-        """See Queues."""
         client = self._client(queue)
         delay = round(delay_seconds)
 
@@ -66,6 +65,7 @@ class AzureQueues:
             client.send_message(message, visibility_timeout=delay or None)
 
         with _errors():
+            # One alone first: it shows whether the queue is there, and a service that is down costs one timeout.
             try:
                 self._each(send_one, messages[:1])
             except ResourceNotFoundError:
@@ -76,7 +76,6 @@ class AzureQueues:
             self._each(send_one, messages[1:])
 
     def count(self, queue: str) -> int:
-        """See Queues."""
         with _errors():
             try:
                 return self._client(queue).get_queue_properties().approximate_message_count or 0
@@ -84,7 +83,6 @@ class AzureQueues:
                 return 0
 
     def has_waiting(self, queue: str) -> bool:
-        """See Queues."""
         with _errors():
             try:
                 return bool(self._client(queue).peek_messages(max_messages=1))
@@ -111,14 +109,13 @@ class AzureQueues:
 
 @dataclass
 class FakeQueues:
-    """Queues in memory. `drain` gives what was sent; nothing is ever hidden or delayed."""
+    """Queues in memory. `drain` returns what was sent; nothing is ever hidden or delayed."""
 
     queues: dict[str, list[str]] = field(default_factory=dict)
     down: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
-        """See Queues."""
         del delay_seconds
         if self.down:
             raise _unavailable()
@@ -126,13 +123,11 @@ class FakeQueues:
             self.queues.setdefault(queue, []).extend(messages)
 
     def count(self, queue: str) -> int:
-        """See Queues."""
         if self.down:
             raise _unavailable()
         return len(self.queues.get(queue, []))
 
     def has_waiting(self, queue: str) -> bool:
-        """See Queues."""
         return self.count(queue) > 0
 
     def drain(self, queue: str) -> Iterable[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from repositories import inventory
 from repositories.catalog import items
-from repositories.jobs.sweep import sweep_age
+from repositories.jobs.sweep import STALE_SWEEP_SECONDS, sweep_age
 from repositories.migrate import applied_migrations, migration_names
 from repositories.postgres import Connection
 from schema.jobs import Json
@@ -22,7 +22,6 @@ MANY_DEAD_ROWS = 10_000
 MANY_DEAD_PERCENT = 30
 OLD_TRANSACTIONS = 500_000_000
 """Autovacuum freezes rows from 200 million on (autovacuum_freeze_max_age); near 2 billion PostgreSQL refuses writes."""
-STALE_SWEEP_SECONDS = 180
 
 
 def database_health(ctx: TaskContext) -> Json:

@@ -72,9 +72,9 @@ def test_a_json_object_is_read_whatever_surrounds_it(body: bytes, expected: dict
     [
         (b"{", "is not JSON"),
         (b"n=3", "is not JSON"),
-        (b'{"n": NaN}', "NaN is no JSON value"),
-        (b'{"n": Infinity}', "Infinity is no JSON value"),
-        (b'{"n": -Infinity}', "-Infinity is no JSON value"),
+        (b'{"n": NaN}', "NaN is not a JSON value"),
+        (b'{"n": Infinity}', "Infinity is not a JSON value"),
+        (b'{"n": -Infinity}', "-Infinity is not a JSON value"),
         (b"\xff\xfe\xfd", "is not JSON"),
         (b"[" * 5000, "is not JSON"),
         (b'{"a":' + b"[" * 400_000 + b"]" * 400_000 + b"}", "is not JSON|levels deep"),
