@@ -110,6 +110,7 @@ class Job:
     """Number of tasks that the current stage was started with; None while it has not been started."""
     start_failures: int
     progress_floor: int
+    """Percent that a failed job had reached, so that progress does not fall when a retry requeues tasks."""
     result_data: Json | None
     warnings: list[Json]
     error: Json | None

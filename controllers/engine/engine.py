@@ -102,6 +102,8 @@ class Engine:
 
     def start_stage(self, message: JobMessage) -> None:
         """Start a stage of a job: its tasks are inserted once, however often the message comes."""
+        # None of its tasks runs here: that would hold the queue of starts for as long as the task runs, and use a child
+        # beside those of the queue's own function. It costs a poll before the first task, 0.1 s on average.
         start = self.starter.start_stage(message)
         self.dispatcher.dispatch(start.after_commit)
         self.dispatcher.send_tasks(start.wake_ups)

@@ -26,7 +26,7 @@ LIMIT_SECONDS = 3.0
 NEVER_SECONDS = 10 * 365 * 86400
 """The sweep's first time is the epoch."""
 HEALTHY = ("ok", "waiting", "attention")
-"""attention: it works, and somebody should look."""
+"""attention: it works, and somebody should look; a load balancer must not take it away."""
 LOOK = "Look at the line health_error of the log."
 Check = Callable[[], Json]
 

@@ -106,6 +106,7 @@ def _limit(query: Mapping[str, str]) -> int:
 
 def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
     """Refuse query parameters that a route does not know. Raises InvalidRequest."""
+    # With a filter's name mistyped the route would list everything.
     unknown = sorted(set(query) - {*known, views.KEY_PARAMETER})
     if unknown:
         raise InvalidRequest(

@@ -1,4 +1,7 @@
-"""GeoJSON geometries from outside: judged before a database sees them (RFC 7946), each fault in a sentence. Pure."""
+"""GeoJSON geometries from outside: judged before a database sees them (RFC 7946), each fault in a sentence. Pure.
+
+Not a package: those for pydantic check neither ranges nor sizes, take "1" for 1, and report seven faults for one shape.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ from services.containers.listing import Summary, describe, size_of
 from services.context import TaskContext
 
 MAX_FOLDERS = 1_000
+"""Tasks that share a listing, one for each folder. With more folders, or with `limit`, one task lists all in the order
+of names, so that `limit` means the first ones."""
 MAX_FOLDER_BYTES = 150_000
 """Of the folders' names together: they are in one task's result."""
 PART_FILES = 10_000

@@ -28,7 +28,8 @@ pyogrio.set_gdal_config_options(
         "OGR_GEOJSON_MAX_OBJ_SIZE": "0",
         # A shapefile without its index is reported, not guessed at.
         "SHAPE_RESTORE_SHX": "NO",
-        # The driver's own way to Arrow begins anew at a null geometry, and rows before it get the ones after it.
+        # The driver's own Arrow reader restarts its buffer at a null geometry, so that rows get others' geometries. The
+        # general reader takes a tenth longer.
         "OGR_FLATGEOBUF_STREAM_BASE_IMPL": "YES",
     }
 )

@@ -84,7 +84,7 @@ def test_cancel_of_a_job_that_ended_otherwise_is_a_conflict(world: World, fails:
     world.handlers["work"] = work if fails else leave_effect
     job = world.started(1)
     world.run_all()
-    with pytest.raises(Conflict, match="has ended"):
+    with pytest.raises(Conflict, match="has already ended"):
         world.engine.cancel(job.job_id)
 
 

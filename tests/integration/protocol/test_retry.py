@@ -178,7 +178,7 @@ def test_retry_is_refused_when_the_work_area_is_gone(world: World) -> None:
     job = failed_job(world, 1)
     world.sql("UPDATE app.jobs SET clear_at = clock_timestamp() - interval '1 s'")
     world.sweep()
-    with pytest.raises(Conflict, match="work area"):
+    with pytest.raises(Conflict, match="temporary data"):
         world.engine.retry(job.job_id)
     assert world.statuses(job) == ["failed"]
 
@@ -190,7 +190,7 @@ def test_retry_is_refused_after_an_error_that_no_retry_can_mend(world: World) ->
     world.handlers["work"] = hopeless
     job = world.started(1)
     world.run_all()
-    with pytest.raises(Conflict, match="work area"):
+    with pytest.raises(Conflict, match="temporary data"):
         world.engine.retry(job.job_id)
 
 
