@@ -29,9 +29,7 @@ class Proxy:
 
     def through(self, settings: Settings) -> Settings:
         """Return settings whose blobs are read through the proxy."""
-        assert settings.storage_connection_string is not None
-        secret = settings.storage_connection_string.get_secret_value()
-        parts = dict(part.split("=", 1) for part in secret.split(";") if part)
+        parts = _parts(settings)
         parts["BlobEndpoint"] = f"http://127.0.0.1:{self.port}/{parts['AccountName']}"
         joined = ";".join(f"{key}={value}" for key, value in parts.items())
         return settings.model_copy(update={"storage_connection_string": SecretStr(joined)})
@@ -40,10 +38,7 @@ class Proxy:
 @contextmanager
 def proxied(settings: Settings) -> Iterator[Proxy]:
     """Run a proxy before the blob service of some settings."""
-    assert settings.storage_connection_string is not None
-    secret = settings.storage_connection_string.get_secret_value()
-    parts = dict(part.split("=", 1) for part in secret.split(";") if part)
-    upstream = parts["BlobEndpoint"].removeprefix("http://").partition("/")[0]
+    upstream = _parts(settings)["BlobEndpoint"].removeprefix("http://").partition("/")[0]
     proxy, lock = Proxy(), Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,3 +81,9 @@ def proxied(settings: Settings) -> Iterator[Proxy]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def _parts(settings: Settings) -> dict[str, str]:
+    assert settings.storage_connection_string is not None
+    secret = settings.storage_connection_string.get_secret_value()
+    return dict(part.split("=", 1) for part in secret.split(";") if part)
