@@ -13,7 +13,7 @@ from pathlib import Path
 from local.api import wait_for_health
 from local.errors import StackError
 from local.paths import LOCAL, PROJECT
-from local.processes import ProcessId, spawn, stop
+from local.servers.processes import ProcessId, spawn, stop
 from local.state import StackState
 
 

@@ -16,7 +16,7 @@ from local.api import wait_for_health
 from local.errors import StackError
 from local.hosts import read_status
 from local.paths import DEFAULT_STACK, LOCAL, PROJECT
-from local.processes import stop
+from local.servers.processes import stop
 from local.stack import Stack
 from local.state import StackState, stop_all
 from schema.settings import POSTGRES_DSN_VARIABLE

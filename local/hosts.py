@@ -12,8 +12,8 @@ from typing import Any
 
 from local.errors import StackError
 from local.paths import PROJECT
-from local.ports import LOOPBACK, listening_socket
-from local.processes import ProcessId, spawn, stop
+from local.servers.ports import LOOPBACK, listening_socket
+from local.servers.processes import ProcessId, spawn, stop
 
 FIRST_PORT = 7071
 

@@ -14,7 +14,7 @@ from azure.storage.blob import (
     generate_account_sas,
 )
 
-from local.azurite import ACCOUNT, KEY
+from local.servers.azurite import ACCOUNT, KEY
 from local.state import StackState
 from schema.settings import Settings
 

@@ -20,13 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local.azurite import SERVICES, Azurite, connection_string
 from local.errors import StackError
 from local.hosts import Host, HostOptions
 from local.paths import LOCAL, PROJECT
-from local.ports import free_ports
-from local.postgres import Postgres
-from local.processes import ProcessId, reap, spawn, wait_until_ended
+from local.servers.azurite import SERVICES, Azurite, connection_string
+from local.servers.ports import free_ports
+from local.servers.postgres import Postgres
+from local.servers.processes import ProcessId, reap, spawn, wait_until_ended
 from local.state import StackState, stop_all
 from schema.settings import POSTGRES_DSN_VARIABLE, STORAGE_VARIABLE
 
@@ -221,7 +221,7 @@ class Stack:
 
     def _hold_leash(self) -> None:
         reading, writing = os.pipe()
-        command = [sys.executable, "-m", "local.leash", str(reading), str(self.state_file)]
+        command = [sys.executable, "-m", "local.servers.leash", str(reading), str(self.state_file)]
         process = spawn(command, self.log_folder / "leash.log", cwd=PROJECT, pass_fds=(reading,))
         os.close(reading)
         self._leash = process, writing

@@ -6,7 +6,7 @@ import signal
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from local.processes import ProcessId, stop
+from local.servers.processes import ProcessId, stop
 
 
 @dataclass

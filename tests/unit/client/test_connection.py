@@ -10,7 +10,7 @@ import pytest
 
 from geostage_client.connection import Options, connect
 from geostage_client.errors import ClientError, UsageError
-from local.processes import ProcessId
+from local.servers.processes import ProcessId
 from local.state import StackState
 
 STACK_API = "http://127.0.0.1:7071/api"

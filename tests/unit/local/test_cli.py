@@ -12,7 +12,7 @@ import pytest
 from local import cli
 from local.errors import StackError
 from local.paths import PROJECT
-from local.processes import ProcessId
+from local.servers.processes import ProcessId
 from local.state import StackState
 
 DEV = argparse.Namespace(name="dev", qgis=False)

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.ports import LOOPBACK, free_ports, listening_socket
-from local.processes import ProcessId, spawn, stop
+from local.servers.ports import LOOPBACK, free_ports, listening_socket
+from local.servers.processes import ProcessId, spawn, stop
 from local.state import StackState
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]

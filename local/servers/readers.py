@@ -10,8 +10,8 @@ import httpx
 
 from local.errors import MissingServer, StackError
 from local.paths import LOCAL, PROJECT
-from local.ports import LOOPBACK, free_ports
-from local.processes import spawn, stop
+from local.servers.ports import LOOPBACK, free_ports
+from local.servers.processes import spawn, stop
 from local.stack import Stack
 
 PYTHON = LOCAL / "venv-stac" / "bin" / "python"

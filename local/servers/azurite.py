@@ -8,8 +8,8 @@ from pathlib import Path
 
 from local.errors import MissingServer, StackError
 from local.paths import NODE_MODULES
-from local.ports import LOOPBACK
-from local.processes import ProcessId, spawn, stop
+from local.servers.ports import LOOPBACK
+from local.servers.processes import ProcessId, spawn, stop
 
 ACCOUNT = "devstoreaccount1"
 # The emulator's published key, the same on every machine: no secret.

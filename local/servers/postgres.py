@@ -21,8 +21,8 @@ from psycopg import sql
 
 from local.errors import MissingServer, StackError
 from local.paths import PROJECT
-from local.ports import LOOPBACK
-from local.processes import ProcessId, spawn, stop
+from local.servers.ports import LOOPBACK
+from local.servers.processes import ProcessId, spawn, stop
 
 ROLE = "geostage"
 DATABASE = "geostage"

@@ -1,0 +1,1 @@
+"""The servers of the local stack, and the processes and ports that they live on."""
