@@ -27,6 +27,7 @@ def fit_name(table: str, suffix: str) -> str:
     name = table + suffix
     if len(name.encode()) <= MAX_NAME_BYTES:
         return name
+    # Cut alone, two long names could become one; 54 bytes, "_" and 8 digits make 63.
     return f"{cut(name, _CUT_BYTES)}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 

@@ -181,6 +181,7 @@ def _read_chunk(ctx: TaskContext, plan: LoadPlan, chunk: Chunk) -> Iterator[Sour
         )
         with opened as (_, batches):
             for batch in batches:
+                # Row numbers of a GeoPackage may have gaps or be out of order, and then a range holds other rows.
                 if rows == 0 and batch.fids[0] != chunk.first_fid:
                     break
                 rows, last_fid = rows + len(batch.fids), int(batch.fids[-1])
@@ -215,7 +216,8 @@ def publish(ctx: TaskContext) -> Json:
     """Account for all rows, make the staging tables ready, and replace the targets or add the rows to them."""
     task = PublishTask.from_json(ctx.parameters)
     loads = [(_read_plan(ctx, load.plan), load) for load in task.loads]
-    # Every job locks its tables in the order of their names, so that two jobs cannot wait for each other.
+    # All layers are published in one transaction. Every job locks its tables in the order of their names, so that two
+    # jobs cannot wait for each other.
     loads.sort(key=lambda one: str(one[0].target))
     for plan, load in loads:
         with plan.origin.named():
@@ -246,6 +248,7 @@ def publish(ctx: TaskContext) -> Json:
 
 def _prepare(ctx: TaskContext, plan: LoadPlan, totals: LoadTotals) -> str:
     """Make a staging table ready to serve, unless what the database has now would refuse it; return its type."""
+    # Before the work: an index that nobody will use may take minutes to build.
     with ctx.database.transaction() as conn:
         state = inspect(conn, plan.target, plan.rejects)
     check(plan, state)

@@ -21,6 +21,7 @@ DIMENSION_OF_TYPE = np.array([-1, 0, 1, 2, 0, 1, 2, -1], np.int8)
 def parts_of_dimension(shape: Any, dimension: int) -> tuple[Any | None, int]:
     """Return the parts of a geometry that have the dimension, as one geometry or None, and the number of the others."""
     parts = shapely.get_parts(shape)
+    # Collections may hold multi geometries and further collections.
     while (shapely.get_type_id(parts) > wkb.MULTIPOINT - 1).any():
         parts = shapely.get_parts(parts)
     parts = parts[~shapely.is_empty(parts)]
@@ -79,6 +80,7 @@ def repair(shape: Any, dimension: int, max_vertices: int, counts: Counter[str]) 
         return OTHER_TYPE
     if shapely.is_valid(shape):
         return shape
+    # Validity is cheap, but a repair's time grows much faster than the number of vertices.
     if shapely.get_num_coordinates(shape) > max_vertices:
         return TOO_LARGE
     repaired = make_valid(shape)

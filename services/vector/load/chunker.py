@@ -47,6 +47,7 @@ class Chunker:
         start = 0
         while start < len(sizes):
             before = int(totals[start - 1]) if start else 0
+            # The first row at which the chunk is full: a row larger than a chunk makes one of its own.
             full = int(np.searchsorted(totals, before + self._max_bytes - self._bytes)) + 1
             rows = min(self._max_rows - self._rows, full - start, len(sizes) - start)
             self._rows += rows

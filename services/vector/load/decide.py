@@ -111,11 +111,14 @@ def _decide_promotion(found: Survey, dimension: int, target: Relation | None, al
     single = wkb.NAMES[dimension + 1]
     multi = wkb.NAMES[dimension + 1 + wkb.MULTI_OFFSET]
     if target:
+        # The column of a table that stays cannot be changed, so the rows follow it.
         kind = next((column.type for column in target.columns if column.name == "geom"), "")
         if f"({single}," in kind or f"({multi}," in kind:
             return f"({multi}," in kind or found.geometry_types[multi] > allowed, False
+    # A collection becomes one multi geometry of its parts.
     if found.geometry_types[multi] or found.geometry_types[wkb.NAMES[wkb.COLLECTION]]:
         return True, False
     if dimension == POINTS:
+        # Points are never repaired, so none becomes a multipoint.
         return False, False
     return found.splits, True

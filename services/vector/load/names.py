@@ -27,6 +27,7 @@ def table_name_of(blob: str) -> str | None:
     None when nothing of the name is left.
     """
     stem = PurePosixPath(blob).name
+    # Twice: roads.shp.zip has two extensions.
     for _ in range(2):
         stem = re.sub(_EXTENSIONS, "", stem, flags=re.IGNORECASE)
     name = _plain_ascii(stem)
@@ -39,6 +40,7 @@ def table_name_of(blob: str) -> str | None:
 
 def layer_suffixes(layers: Iterable[str]) -> list[str]:
     """Make what is added to a table's name for each of its layers: "__" and the layer's name, plain and unique."""
+    # A layer named "rejects" would get the name of the table of rejected rows.
     taken = {REJECTS_SUFFIX.strip("_")}
     suffixes = []
     for layer in layers:
@@ -49,6 +51,7 @@ def layer_suffixes(layers: Iterable[str]) -> list[str]:
 
 
 def _plain_ascii(text: str) -> str:
+    # NFKD takes accents off letters, but has no two letters for ß.
     plain = unicodedata.normalize("NFKD", text.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 
@@ -58,6 +61,7 @@ def column_names(sources: Iterable[str]) -> list[str]:
 
     Letters of every script are kept, other characters become underscores: "Größe (m²)" becomes "größe_m2".
     """
+    # PostgreSQL refuses a table with two columns of one name.
     taken: set[str] = set(OWN_COLUMNS)
     names = []
     for source in sources:
@@ -68,6 +72,7 @@ def column_names(sources: Iterable[str]) -> list[str]:
 
 
 def _plain(source: str) -> str:
+    # Lower case may undo the normal form (İ becomes i and a dot), hence twice.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", source).lower())
     kept = "".join(char if unicodedata.category(char)[0] in "LMN" else "_" for char in text)
     name = re.sub(r"_+", "_", kept).strip("_") or "column"

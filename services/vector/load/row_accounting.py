@@ -100,6 +100,7 @@ def join_tables(results: list[Json]) -> Json:
 
 def check_accounted(rows_in: int, totals: LoadTotals) -> None:
     """Check that every row of the source was either loaded or rejected. Raises RowsUnaccounted."""
+    # A chunk that was loaded twice, or never, shows here before anybody sees its rows.
     if rows_in != totals.loaded + totals.rejected or totals.rejected != totals.reasons.total():
         raise RowsUnaccounted(
             f"The source has {rows_in} rows, but {totals.loaded} were loaded and {totals.rejected} rejected.",
@@ -109,6 +110,7 @@ def check_accounted(rows_in: int, totals: LoadTotals) -> None:
 
 def check_staged(staged: int, loaded: int) -> None:
     """Check that the staging table holds the rows that the tasks counted. Raises RowsUnaccounted."""
+    # What tasks report and what is in the table commit together; this proves that they did.
     if staged != loaded:
         raise RowsUnaccounted(
             f"The upload tasks loaded {loaded} rows, but the staging table holds {staged}.",

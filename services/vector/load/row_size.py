@@ -29,6 +29,7 @@ def may_be_too_big(rows: pa.RecordBatch) -> Flags:
     """Return which rows could be larger than a page even when all that can move has moved out of line."""
     columns = len(rows.schema)
     sizes: Integers = np.full(rows.num_rows, _HEAD_BYTES + (columns + 7) // 8 + _ALIGNMENT, np.int64)
+    # Tables of up to about 250 columns cannot fill a page, whatever is in them.
     if columns * (_OUT_OF_LINE_BYTES + _ALIGNMENT + 1) + int(sizes[:1].sum()) > MAX_ROW_BYTES:
         for column in rows.columns:
             sizes += _largest_in_row(column)

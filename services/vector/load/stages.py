@@ -27,6 +27,7 @@ class PlannedLoad:
 
     def as_json(self) -> Json:
         """Return the load as JSON; without chunks when it has none."""
+        # Packed in columns: a result over 256 KB would go to a blob, which controllers do not read.
         packed = {"chunks": chunks.pack(self.chunks)} if self.chunks else {}
         return {
             "plan": self.plan,

@@ -68,6 +68,7 @@ def survey(
 
 def _look_at(found: Survey, batch: SourceBatch) -> npt.NDArray[np.int64]:
     values, headers = batch.geometry, wkb.read_headers(batch.geometry)
+    # Readers turn curves into lines, but keep their types.
     found.curves += int((headers.type_codes != batch.type_codes).sum())
     codes, numbers = np.unique(headers.type_codes, return_counts=True)
     for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):

@@ -139,6 +139,7 @@ def _fault(name: str, kind: str, column: ExistingColumn | None) -> str | None:
 
 def _check_unchanged(plan: LoadPlan, found: Relation) -> None:
     """Check that a table that others depend on would keep its columns."""
+    # As sets: a table of the same columns in another order is replaced row by row all the same.
     existing = {(name, _SHORT_NAMES.get(kind, kind)) for name, kind in found.definition}
     given = {("id", "bigint"), *((column.name, column.pg_type) for column in plan.columns)}
     given.add(("geom", plan.geometry_column_type))

@@ -29,7 +29,7 @@ _MAX_SHARE = 0.5
 
 
 def cache_root() -> Path:
-    """Give the folder of all sources, readable by this user alone."""
+    """Return the folder of all sources, readable by this user alone."""
     root = Path(tempfile.gettempdir()) / f"geostage-sources-{os.getuid()}"
     root.mkdir(mode=0o700, exist_ok=True)
     return root
@@ -39,7 +39,7 @@ def cache_root() -> Path:
 def cached(
     account: str, sources: Sequence[Source], make: Callable[[Path], None], check: Callable[[], None]
 ) -> Iterator[Path]:
-    """Give the folder of a source and its parts; it stays while the block runs. `account` tells storages apart.
+    """Return the folder of a source and its parts; it stays while the block runs. `account` tells storages apart.
 
     If it is not there yet, `make(folder)` fills it. `check` is called while waiting for another process that makes it,
     and may raise.
@@ -87,7 +87,7 @@ def _make_room(root: Path, size: int) -> None:
 
 
 def _look_at(folder: Path) -> tuple[float, int]:
-    """Give the time of a folder's last use and its size; zeros when another process has removed it meanwhile."""
+    """Return the time of a folder's last use and its size; zeros when another process has removed it meanwhile."""
     try:
         facts = folder.stat()
         measure = _size_of.__wrapped__ if folder.suffix == _DRAFT else _size_of
@@ -98,7 +98,7 @@ def _look_at(folder: Path) -> tuple[float, int]:
 
 @lru_cache(maxsize=10_000)
 def _size_of(folder: Path, inode: int) -> int:
-    """Give the bytes in a folder. They never change, and to look at all files anew takes long where there are many."""
+    """Return the bytes in a folder. They never change, and to look at all files again takes long where there are many."""
     del inode
     return sum(file.stat().st_size for file in folder.rglob("*"))
 
@@ -144,7 +144,7 @@ def _try_lock(file: IO[str], mode: int) -> bool:
 
 
 def _is_current(lock: Path, file: IO[str]) -> bool:
-    """Tell whether a file that was opened and locked still bears its name: who removes a source removes its lock."""
+    """Whether a file that was opened and locked still has its name: who removes a source removes its lock."""
     try:
         return lock.stat().st_ino == os.fstat(file.fileno()).st_ino
     except FileNotFoundError:

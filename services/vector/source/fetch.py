@@ -64,11 +64,11 @@ def members_of(folder: Path) -> list[Member]:
 
 
 def format_of_source(source: Source) -> Format:
-    """Give the format of a source by its extension."""
+    """Return the format of a source by its extension. Raises PermanentError for an extension of no format."""
     known = format_of(source.blob)
     if known is None:
         raise PermanentError(
-            f"{source.blob} has none of the extensions that are supported.",
+            f"{source.blob} has none of the supported extensions.",
             remediation=f"Upload one of: {', '.join(EXTENSIONS)}.",
             code="unsupported_format",
         )
@@ -147,15 +147,15 @@ def _check_head(name: str, known: Format, path: Path) -> None:
     if known in (CSV, TSV) and b"\x00" in head and not looks_right(known, head):
         line = head[: head.index(0)].count(b"\n") + 1
         raise PermanentError(
-            f"{name} has a NUL byte in line {line}: it is no text in UTF-8, Windows-1252 or UTF-16 with a byte order "
+            f"{name} has a NUL byte in line {line}: it is not text in UTF-8, Windows-1252 or UTF-16 with a byte order "
             "mark.",
-            remediation="Write the file as UTF-8 (from UTF-16 without a byte order mark too), and upload it anew.",
+            remediation="Write the file as UTF-8 (from UTF-16 without a byte order mark too), and upload it again.",
             code="wrong_format",
         )
     if not looks_right(known, head):
         raise PermanentError(
-            f"{name} is no {known.name}, whatever its extension says.",
-            remediation="Give the file the extension of its real format, and upload it anew.",
+            f"{name} is not in the format {known.name}, although its extension says so.",
+            remediation="Give the file the extension of its real format, and upload it again.",
             code="wrong_format",
         )
 
