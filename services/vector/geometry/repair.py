@@ -80,7 +80,7 @@ def repair(shape: Any, dimension: int, max_vertices: int, counts: Counter[str]) 
         return OTHER_TYPE
     if shapely.is_valid(shape):
         return shape
-    # Validity is cheap, but a repair's time grows much faster than the number of vertices.
+    # Validity is cheap, but the time of a repair may grow with the square of the vertices.
     if shapely.get_num_coordinates(shape) > max_vertices:
         return TOO_LARGE
     repaired = make_valid(shape)

@@ -98,7 +98,7 @@ def _look_at(folder: Path) -> tuple[float, int]:
 
 @lru_cache(maxsize=10_000)
 def _size_of(folder: Path, inode: int) -> int:
-    """Return the bytes in a folder. They never change, and to look at all files again takes long where there are many."""
+    """Return the bytes in a folder. They never change, and looking at many files again takes long."""
     del inode
     return sum(file.stat().st_size for file in folder.rglob("*"))
 
