@@ -93,6 +93,8 @@ def clean(
         For 200,000 polygons of 40 vertices on one core this costs about 0.5 s, the projection itself (1.5 s from UTM),
         1.5 s for the test of validity, and about 1 ms for each repair.
     """
+    # Arrays instead of a shapely object (or a row of a GeoDataFrame) for each geometry: those took nearly twice the CPU
+    # time for the same cleaning.
     sequences = locate(values)
     given = coordinates = read_coordinates(sequences)
     reasons = _first_reasons(sequences, given, dimension)

@@ -23,6 +23,8 @@ NOT_REPAIRABLE = "not_repairable"
 OTHER_TYPE = "other_geometry_type"
 UNSUPPORTED = "unsupported_geometry_type"
 """A surface of faces (TIN, PolyhedralSurface, Triangle), or a curve where GDAL does not linearise it."""
+# GDAL would make multipolygons of surfaces; on a map walls have no area and faces lie upon each other, which a repair
+# would cut out of each other. Curves in collections, in text and in GeoParquet are ones that shapely cannot read.
 MULTI = "multi_geometry_in_table_of_single_ones"
 
 COORDINATES_UNREADABLE = "coordinates_unreadable"
