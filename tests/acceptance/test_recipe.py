@@ -49,8 +49,8 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Module
 
 def test_the_example_is_three_files_and_its_handlers(example: dict[str, ModuleType]) -> None:
     assert list(example) == [
-        "controllers/blob_digests.py",
-        "services/blob_digests.py",
+        "controllers/jobs/blob_digests.py",
+        "services/handlers/blob_digests.py",
         "tests/unit/test_blob_digests.py",
     ]
     assert set(HANDLERS) == {"blob_list", "blob_digest"}
@@ -71,7 +71,7 @@ def test_the_example_runs_through_the_engine(example: dict[str, ModuleType], sta
         handler: Handler = getattr(sys.modules[module], function)
         return handler
 
-    controllers = {"blob_digests": example["controllers/blob_digests.py"].BlobDigests()}
+    controllers = {"blob_digests": example["controllers/jobs/blob_digests.py"].BlobDigests()}
     engine = Engine(get_settings(), database, queues, blobs, controllers, resolve)
     body = json.dumps({"dataset_id": "bronze", "prefix": "in/"}).encode()
     job_id = engine.submit("blob_digests", body).job.job_id
