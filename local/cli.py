@@ -28,6 +28,10 @@ CHECKS = (
     ("format", ["ruff", "format", "--check", "."]),
     ("types", ["mypy"]),
 )
+# Whole files, so that what a module's fixtures start is started once; in the order of the folders, not by the number
+# of tests in a file: the few long files come first and the many short ones last, and both processes end together.
+PARALLEL = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
+ONE_PROCESS = ("-n", "--numprocesses", "-x", "--exitfirst", "--maxfail", "--pdb", "--trace", "-s", "--capture")
 
 
 def up(options: argparse.Namespace) -> int:
@@ -90,7 +94,7 @@ def test(options: argparse.Namespace) -> int:
     # Unbuffered, so that the lines of progress arrive while the tests run, in a file or a pipe too.
     environment = {**os.environ, REQUIRE_STACK: "1", "PYTHONUNBUFFERED": "1"}
     failed = []
-    steps = [*CHECKS, ("tests", ["pytest", *options.arguments])]
+    steps = [*CHECKS, ("tests", ["pytest", *parallel_options(options.arguments), *options.arguments])]
     for number, (name, command) in enumerate(steps, start=1):
         print(f"== {number} of {len(steps)}, {name}: {shlex.join(command)}", flush=True)
         done = subprocess.run([sys.executable, "-m", *command], cwd=PROJECT, env=environment, check=False)
@@ -100,6 +104,14 @@ def test(options: argparse.Namespace) -> int:
     if failed:
         print(f"== failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
+
+
+def parallel_options(arguments: list[str]) -> tuple[str, ...]:
+    """Return pytest's options for two processes; none for a single file, or where its arguments ask for one."""
+    named = {argument.partition("::")[0] for argument in arguments if not argument.startswith("-")}
+    paths = [PROJECT / name for name in named if (PROJECT / name).exists()]
+    one_file = len(paths) == 1 and paths[0].is_file()
+    return () if one_file or any(argument.startswith(ONE_PROCESS) for argument in arguments) else PARALLEL
 
 
 def bench(options: argparse.Namespace) -> int:

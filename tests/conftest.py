@@ -1,4 +1,4 @@
-"""The stack that tests run on: started by the first test that asks for it, one per test session.
+"""The stack that tests run on: started by the first test that asks for it, one per process of pytest-xdist.
 
 Without PostgreSQL or Azurite such tests are skipped on a laptop; under CI=true or ./dev test that is a failure.
 """

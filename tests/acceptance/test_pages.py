@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 
@@ -41,7 +42,8 @@ def test_every_page_is_read_and_every_block_is_run_or_says_why_not(capsys: pytes
     assert len(left_out) < len([block for block in ALL if block.is_run])
     with capsys.disabled():
         listed = "\n  ".join(f"{block.place} is {block.marker}" for block in left_out)
-        print(f"\n  {listed}")  # noqa: T201 - whoever reads the log learns what no test has run
+        # Whoever reads the log learns what no test has run. What a process of pytest-xdist prints is lost, but errors.
+        print(f"\n  {listed}", file=sys.stderr)  # noqa: T201
 
 
 @pytest.mark.timeout(1800)

@@ -11,6 +11,7 @@ import rasterio
 from repositories.storage.blobs import AzureBlobs
 from schema.settings import Settings
 from tests.chaos.deployment import Deployment
+from tests.fixtures.mosaics import download_mosaic
 from tests.unit.raster.rasters import Array, write_bytes
 
 SIDE = 3000
@@ -52,10 +53,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_tile_leaves_no_gap(deploymen
     os.kill(deployment.host.worker_pids()[0], signal.SIGKILL)
     assert deployment.follow(job_id, seconds=120) == "completed"
     (row,) = deployment.sql("SELECT result_data ->> 'vrt_path' AS path FROM app.jobs WHERE job_id = %s", job_id)
-    with (
-        rasterio.Env(AZURE_STORAGE_CONNECTION_STRING=deployment.stack.storage_connection_string),
-        rasterio.open(f"/vsiaz/{row['path']}") as mosaic,
-    ):
+    with rasterio.open(download_mosaic(blobs_of(deployment), row["path"], tmp_path / "mosaic")) as mosaic:
         assert (mosaic.read() == pixels).all()
     found = "SELECT count(*) AS n, count(DISTINCT tile_id) AS ids FROM geo.tiles WHERE plan_id = %s AND status = 'done'"
     (counted,) = deployment.sql(found, job_id)

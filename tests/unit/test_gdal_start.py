@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from services.gdal import NO_NETWORK
 from services.raster.source import gdal as raster_gdal
 from tests.listener import listening
 from tests.unit.conventions.source import PROJECT
@@ -34,8 +35,12 @@ print(pyogrio.read_info(geojson)["crs"])
 
 
 def run(program: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a program in a fresh process, as a task's child is: the first import of GDAL decides."""
-    environment = {**os.environ, **variables}
+    """Run a program in a fresh process, as a task's child is: the first import of GDAL decides.
+
+    A process of pytest-xdist inherits what its parent has given to GDAL, which must not answer for the program.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("GDAL_", "CPL_", "OGR_"))}
+    environment = {**own, **variables}
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env=environment, check=False)
 
@@ -69,4 +74,7 @@ def test_neither_copy_asks_a_host_even_if_it_opens_an_address(tmp_path: Path, va
 
 
 def test_the_environment_of_other_libraries_is_left_alone() -> None:
-    assert not {"GDAL_SKIP", "GDAL_HTTP_PROXY"} & set(os.environ)
+    names = "import os, services.raster.source.gdal\nprint(*os.environ, sep='\\n')"
+    found = run(names, no_proxy="here").stdout.split()
+    assert "no_proxy" in found
+    assert not {"GDAL_SKIP", *NO_NETWORK} & set(found)

@@ -9,6 +9,7 @@ import numpy as np
 import rasterio
 
 from schema.jobs import Json
+from tests.fixtures.mosaics import download_mosaic
 from tests.integration.raster import gdal
 from tests.integration.raster.world import World
 
@@ -17,15 +18,8 @@ BLOCK_GB = 512 * 512 / 1e9
 
 
 def download(world: World, result: Json) -> Path:
-    """Give the VRT of a result as a local file, with the tiles where it looks for them."""
-    folder = world.folder / "mosaic"
-    version = result["vrt_path"].removeprefix("silver/").removesuffix("mosaic.vrt")
-    for name in world.published():
-        if name.startswith(version):
-            path = folder / name.removeprefix(version)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(world.blobs.read("silver", name))
-    return folder / "mosaic.vrt"
+    """Return the VRT of a result as a local file, with the tiles where it looks for them."""
+    return download_mosaic(world.blobs, result["vrt_path"], world.folder / "mosaic")
 
 
 def tiled_and_whole(world: World, name: str, *, target: float = BLOCK_GB * 1.5, **parameters: Any) -> Json:

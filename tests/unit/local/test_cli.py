@@ -58,6 +58,28 @@ def test_down_of_a_stack_that_does_not_run_is_no_error(folder: Path, capsys: pyt
     assert not (folder / "state.json").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["-q", "tests/unit"], ["tests/unit/test_log.py", "tests/unit/test_views.py"], ["-k", "cancel"]],
+)
+def test_tests_run_in_two_processes(arguments: list[str]) -> None:
+    assert "--numprocesses=2" in cli.parallel_options(arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tests/unit/test_log.py"],
+        ["tests/unit/test_log.py::test_a", "tests/unit/test_log.py::test_b"],
+        ["tests/unit", "-x"],
+        ["tests/unit", "--pdb"],
+        ["-n0"],
+    ],
+)
+def test_tests_run_in_one_process_that_is_asked_for_or_for_one_file(arguments: list[str]) -> None:
+    assert cli.parallel_options(arguments) == ()
+
+
 def test_help_names_every_command() -> None:
     said = subprocess.run([PROJECT / "dev", "help"], capture_output=True, text=True, check=True).stdout
     for command in ("demo", "test", "up", "down", "env", "bench", "geostage"):
