@@ -69,6 +69,7 @@ class GeostageError(Exception):
         return ErrorInfo(
             code=self.error_code,
             category=self.category,
+            # Clipped here, whatever was put into it: the message is part of rows, answers and log lines.
             message=clip(self.message, SENTENCE_LENGTH),
             remediation=clip(self.remediation, SENTENCE_LENGTH),
             retryable=self.retryable,
@@ -152,7 +153,10 @@ class Unavailable(RequestError):
 
 
 class NotConfigured(Unavailable):
-    """A setting of this deployment is missing or wrong; the message names it, never its value."""
+    """A setting of this deployment is missing or wrong; the message names it, never its value.
+
+    A 503 and no fault: it is the first thing that happens after a deployment.
+    """
 
     code = "not_configured"
     category = "configuration"

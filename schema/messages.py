@@ -82,6 +82,7 @@ def decode(body: bytes | str) -> JobMessage | TaskMessage | None:
 def _fields(body: bytes | str, expected: set[str]) -> dict[str, object]:
     try:
         fields = json.loads(body)
+    # RecursionError: anybody with the account's key may write a message nested ten thousand levels deep.
     except (ValueError, RecursionError) as exc:
         raise MessageError("The message is not JSON.") from exc
     if not isinstance(fields, dict) or set(fields) != expected:

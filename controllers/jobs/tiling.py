@@ -168,7 +168,7 @@ def _fail(failed: Sequence[TaskResult], count: int) -> NoReturn:
 
 
 def _origin(error: Json) -> Json:
-    """Tell which try of which task an error is of."""
+    """Return the task and the try that an error is of."""
     return {key: error.get(key) for key in ("task_id", "attempt")}
 
 

@@ -59,6 +59,7 @@ def find_live_job(conn: Connection, dedup_key: str) -> Job | None:
 
 def find_job_by_key(conn: Connection, idempotency_key: str) -> Job | None:
     """Return the job that was accepted under a key within the last 24 hours, unless it failed or was cancelled."""
+    # Released first, so that the unique index lets the same key name a new job.
     _sql.run(conn, "release_idempotency_key", idempotency_key=idempotency_key)
     return optional_job(_sql.first(conn, "find_job_by_key", idempotency_key=idempotency_key))
 
@@ -73,6 +74,7 @@ def adopt_idempotency_key(conn: Connection, job_id: str, idempotency_key: str) -
 
 
 def get_job(conn: Connection, job_id: str) -> Job | None:
+    # The id is part of a URL, and may hold anything: a NUL, which PostgreSQL refuses, too.
     if not re.match(JOB_ID_PATTERN, job_id):
         return None
     return optional_job(_sql.first(conn, "get_job", job_id=job_id))
@@ -139,6 +141,7 @@ def end_job(
             history=jsonb(list(history)),
         )
     )
+    # After the job: whoever locks both locks the job first.
     if ended:
         _sql.run(conn, "cancel_open_tasks", job_id=job_id)
     return ended

@@ -61,6 +61,7 @@ def start_stage(
 
     The caller holds the job's lock.
     """
+    # The stage is marked before its tasks are inserted: a second start finds the mark and inserts nothing.
     stage_n = job.current_stage_n
     if not _sql.run(conn, "start_stage", job_id=job.job_id, stage_n=stage_n, stage_tasks=len(specs)):
         return None
@@ -146,6 +147,7 @@ def claim_next_task(
     conn: Connection, queue: str, served_job: str, *, lease: timedelta, deadline: timedelta
 ) -> Claim | None:
     """Claim a waiting task of a queue: of the job after the one that this worker served last, round robin by job."""
+    # Chosen and claimed in one statement, since another worker looks at the same rows.
     return _claim(conn, _sql["next_task"], queue=queue, served_job=served_job, lease=lease, deadline=deadline)
 
 

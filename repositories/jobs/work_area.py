@@ -34,6 +34,7 @@ def drop_work_tables(conn: Connection, job_id: str) -> int:
     """Drop a job's tables in the work schema and say how many."""
     _sql.run(conn, "wait_briefly")
     rows = _sql.rows(conn, "work_tables", schema=WORK_SCHEMA, prefix=f"s_{job_id}")
+    # By name, since a failed job may have left any of its tables; the prefix holds the whole id of the job.
     for row in rows:
         table = sql.Identifier(WORK_SCHEMA, row["relname"])
         conn.execute(_sql["drop_work_table"].format(table=table))

@@ -41,6 +41,7 @@ class FakeBlobs:
 
     def write(self, container: str, blob: str, data: bytes, *, content_type: str = BINARY) -> None:
         now = datetime.now(UTC)
+        # Of the time too: storage changes the ETag at every write, also of the same bytes.
         etag = '"' + hashlib.sha256(data + now.isoformat().encode()).hexdigest()[:16] + '"'
         self.containers.setdefault(container, {})[blob] = (data, BlobFacts(blob, len(data), etag, now, content_type))
 

@@ -78,6 +78,7 @@ class AzureQueues:
     def count(self, queue: str) -> int:
         with _errors():
             try:
+                # Azure documents it as an upper bound: never lower than the number of messages.
                 return self._client(queue).get_queue_properties().approximate_message_count or 0
             except ResourceNotFoundError:
                 return 0

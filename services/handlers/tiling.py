@@ -20,12 +20,11 @@ from services.handlers.raster import outputs_of
 from services.raster import errors
 from services.raster.names import DEFAULT_VERSION, tile_blob, version_folder
 from services.raster.output.cog import MEDIA_TYPE, check_cog, plan_tile_cog, write_cog
-from services.raster.output.report import bounds_of
 from services.raster.output.steps import Steps
 from services.raster.planning.georeference import Grid
 from services.raster.planning.plan import Options, RasterPlan, check_blocks, needs_tiles, plan_process
 from services.raster.source.blocks import block_side
-from services.raster.source.facts import facts_of
+from services.raster.source.facts import bounds_of, facts_of
 from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import open_remote
 from services.raster.source.statistics import RasterStatistics

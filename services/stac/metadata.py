@@ -14,12 +14,11 @@ from schema.jobs import Json, Source
 from services.containers.kinds import kind_of
 from services.crs import crs_label
 from services.raster.planning.georeference import source_crs
-from services.raster.source.facts import describe, facts_of
+from services.raster.source.facts import bounds_of, describe, facts_of
 from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import open_remote
 from services.stac.file_records import has_cog_layout, outline_of_points
 from services.stac.items.footprint import Footprint, footprint, joined
-from services.stac.items.raster_item import bounds_of
 from services.stac.items.vector_layers import contents_of, describe_read, read_layers
 
 

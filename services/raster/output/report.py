@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from affine import Affine
-
 from schema.jobs import Json
 from services.crs import crs_label
 from services.raster.output.cog import CogPlan, plan_cog
 from services.raster.planning.plan import RasterPlan
-from services.raster.source.facts import RasterFacts, plain_number
+from services.raster.source.facts import RasterFacts, bounds_of, plain_number
 from services.raster.source.statistics import RasterStatistics
 
 
@@ -95,10 +93,3 @@ def forecast(plan: RasterPlan, statistics: RasterStatistics, limit_gb: float) ->
         "profile": expected.profile,
         "overview_resampling": expected.overviews.lower(),
     }
-
-
-def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
-    """Return west, south, east, north of a grid, in its CRS; `affine` is from pixels to the CRS."""
-    corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
-    xs, ys = [x for x, _ in corners], [y for _, y in corners]
-    return [min(xs), min(ys), max(xs), max(ys)]

@@ -215,3 +215,10 @@ def _palette(dataset: DatasetReader) -> tuple[tuple[int, tuple[int, int, int, in
     # rasterio has no other way to ask whether there is one.
     except ValueError:
         return ()
+
+
+def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
+    """Return left, bottom, right, top of a grid, in the units of its CRS; `affine` maps columns and rows to them."""
+    corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    return [min(xs), min(ys), max(xs), max(ys)]

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pystac
-from affine import Affine
 from pyproj import CRS
 from pystac.extensions.render import Render, RenderExtension
 
 from schema.jobs import Json
-from services.raster.source.facts import RasterFacts, plain_number
+from services.raster.source.facts import RasterFacts, bounds_of, plain_number
 from services.raster.source.statistics import BandStatistics, RasterStatistics
 from services.stac.ids import ASSET
 from services.stac.items.footprint import Footprint, footprint
@@ -104,13 +103,6 @@ def _statistics(seen: BandStatistics) -> Json:
     # An infinite minimum has no place in JSON.
     finite = {key: value for key, value in known.items() if isinstance(value, (int, float))}
     return {**finite, "valid_percent": round(100.0 * seen.valid / seen.total, 6)}
-
-
-def bounds_of(affine: Affine, width: int, height: int) -> list[float]:
-    """Return left, bottom, right, top of a grid, in the units of its CRS; `affine` maps columns and rows to them."""
-    corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
-    xs, ys = [x for x, _ in corners], [y for _, y in corners]
-    return [min(xs), min(ys), max(xs), max(ys)]
 
 
 def _render(item: pystac.Item, facts: RasterFacts, statistics: RasterStatistics) -> None:

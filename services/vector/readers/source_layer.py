@@ -51,4 +51,4 @@ class SourceBatch:
     of loaded and rejected rows stays that of the file.
     """
     part: FilePart | None = None
-    """See Chunk."""
+    """As in Chunk."""
