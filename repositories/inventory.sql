@@ -137,12 +137,12 @@ FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS m ON
 WHERE i.indrelid = %(oid)s::oid ORDER BY 1 LIMIT %(limit)s
 
 -- constraints
--- Constraints of a table.
+-- Constraints of a table. PostgreSQL 18 lists NOT NULL here too; the columns say that already, on every version.
 SELECT conname::text AS name,
        CASE contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'f' THEN 'foreign key' WHEN 'c' THEN 'check'
                     WHEN 'x' THEN 'exclusion' ELSE contype::text END AS kind,
        left(pg_get_constraintdef(oid), 1000) AS definition
-FROM pg_constraint WHERE conrelid = %(oid)s::oid ORDER BY 1 LIMIT %(limit)s
+FROM pg_constraint WHERE conrelid = %(oid)s::oid AND contype <> 'n' ORDER BY 1 LIMIT %(limit)s
 
 -- estimated_bounds
 -- Bounds of a geometry column from the statistics, so that no row is read; NULL before the first ANALYZE.
