@@ -126,6 +126,23 @@ def test_a_missing_source_is_not_found_and_leaves_no_row(world: World) -> None:
     assert world.sql("SELECT 1 FROM app.jobs") == []
 
 
+@pytest.mark.parametrize("blob", ["../secret/a.gpkg", "x/../../secret/a.gpkg", "./a.gpkg", "..", "x\\..\\a.gpkg"])
+def test_a_source_whose_name_leads_out_of_its_container_is_refused(world: World, blob: str) -> None:
+    shape = world.shape(1)
+    shape.named = ("bronze", blob)
+    with pytest.raises(InvalidRequest) as refused:
+        world.submit(shape)
+    assert [fault["field"] for fault in refused.value.errors] == ["resource_id"]
+
+
+@pytest.mark.parametrize("container", ["geostage-work", "azure-webjobs-secrets"])
+def test_a_reserved_container_is_never_a_source(world: World, container: str) -> None:
+    shape = world.shape(1)
+    shape.named = (container, "a.gpkg")
+    with pytest.raises(InvalidRequest, match="reserved"):
+        world.submit(shape)
+
+
 def test_an_unknown_job_type_is_not_found(world: World) -> None:
     with pytest.raises(NotFound, match="no_such"):
         world.engine.submit("no_such", b"{}")
