@@ -11,6 +11,7 @@ import rasterio
 from repositories.blobs import AzureBlobs
 from schema.settings import Settings
 from tests.chaos.deployment import Deployment
+from tests.network import NETWORK
 from tests.unit.raster.rasters import Array, write_bytes
 
 SIDE = 3000
@@ -53,7 +54,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_tile_leaves_no_gap(deploymen
     assert deployment.follow(job_id, seconds=120) == "completed"
     (row,) = deployment.sql("SELECT result_data ->> 'vrt_path' AS path FROM app.jobs WHERE job_id = %s", job_id)
     with (
-        rasterio.Env(AZURE_STORAGE_CONNECTION_STRING=deployment.stack.storage_connection_string),
+        rasterio.Env(**NETWORK, AZURE_STORAGE_CONNECTION_STRING=deployment.stack.storage_connection_string),
         rasterio.open(f"/vsiaz/{row['path']}") as mosaic,
     ):
         assert (mosaic.read() == pixels).all()
