@@ -17,6 +17,7 @@ from rio_cogeo.cogeo import cog_validate
 from local.samples import elevation
 from local.stack import Stack
 from tests.acceptance.client import Api, problem_of
+from tests.network import NETWORK
 
 CONTAINER = "rasters"
 
@@ -71,7 +72,7 @@ def test_a_raster_becomes_tiles_that_open_as_one_from_storage(
     assert (job["stages"], result["tiles_created"], plan["tile_count"]) == (3, 4, 4)
     found = list(catalogue.search(collections=["tiles"]).items())
     assert {item.id for item in found} == {tile["stac_id"] for tile in result["tiles"]}
-    with rasterio.Env(AZURE_STORAGE_CONNECTION_STRING=stack.storage_connection_string):
+    with rasterio.Env(**NETWORK, AZURE_STORAGE_CONNECTION_STRING=stack.storage_connection_string):
         with rasterio.open(f"/vsiaz/{result['vrt_path']}") as mosaic:
             assert (mosaic.width, mosaic.height) == (plan["width"], plan["height"])
             assert (int(mosaic.read(1).min()), int(mosaic.read(1).max())) == (236, 1076)

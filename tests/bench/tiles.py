@@ -24,6 +24,7 @@ from services.raster.planning.plan import Options, plan_process
 from services.raster.source.facts import facts_of
 from services.raster.source.gdal import gdal_environment, open_tiff
 from tests.bench.processes import cpu_seconds, tree
+from tests.network import NETWORK
 
 if TYPE_CHECKING:
     from tests.bench.raster import Bench
@@ -105,7 +106,7 @@ def _compare(bench: Bench, path: Path, vrt_path: str) -> tuple[int, int, int]:
     with (
         gdal_environment(),
         open_tiff(path) as dataset,
-        rasterio.Env(AZURE_STORAGE_CONNECTION_STRING=bench.stack.storage_connection_string),
+        rasterio.Env(**NETWORK, AZURE_STORAGE_CONNECTION_STRING=bench.stack.storage_connection_string),
         rasterio.open(f"/vsiaz/{vrt_path}") as mosaic,
     ):
         plan = plan_process("sparse.tif", dataset, facts_of(dataset), Options(resampling="nearest"))
