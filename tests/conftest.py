@@ -20,9 +20,17 @@ from services.vector import gdal as vector_gdal
 assert vector_gdal.ALLOWED_DRIVERS
 assert raster_gdal.ALLOWED_DRIVERS
 
-# An example may take any time on a busy machine; pytest-timeout ends a test that hangs.
-settings.register_profile("geostage", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-settings.load_profile("geostage")
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="more examples of every property, for as long as it takes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # An example may take any time on a busy machine; pytest-timeout ends a test that hangs.
+    base = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+    settings.register_profile("some", base, max_examples=25)
+    settings.register_profile("all", base, max_examples=600)
+    settings.load_profile("all" if config.getoption("--all") else "some")
 
 
 def must_run() -> bool:

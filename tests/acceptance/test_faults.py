@@ -191,7 +191,6 @@ def test_health_tells_of_every_part(probed: Api) -> None:
     assert (answer.status_code, report["status"]) == (200, "ok")
     assert set(report["checks"]) == {"database", "migrations", "queues", "containers", "sweep", "poison"}
     assert {report["checks"]["containers"][role] for role in ("output", "work")} <= {"ok", "waiting"}
-    assert answer.elapsed.total_seconds() < 4
 
 
 def test_a_job_posted_while_the_queues_are_away_is_started_later(probed: Api, own_stack: Stack) -> None:
@@ -202,7 +201,6 @@ def test_a_job_posted_while_the_queues_are_away_is_started_later(probed: Api, ow
         with client_of(host) as api:
             answer = api.post("jobs/hello_world", json={"n": 2, "message": "later"})
             body = problem_of(answer, 503, "queue_unavailable")
-            assert answer.elapsed.total_seconds() < 10
             assert int(answer.headers["Retry-After"]) >= 1
             assert body["retryable"] is True
             (job_id,) = re.findall("[0-9a-f]{32}", body["detail"])
@@ -215,7 +213,6 @@ def test_a_job_posted_while_the_queues_are_away_is_started_later(probed: Api, ow
             assert (health.status_code, health.json()["checks"]["queues"]["status"]) == (503, "unavailable")
             assert health.json()["checks"]["containers"]["status"] == "unavailable"
             assert health.json()["checks"]["database"]["status"] == "ok"
-            assert health.elapsed.total_seconds() < 5
     finally:
         host.stop()
     assert probed.follow(job_id, seconds=75)["status"] == "completed"
@@ -244,7 +241,6 @@ def test_without_a_database_nothing_is_accepted_and_nothing_is_said(own_stack: S
             health = api.get("health")
             assert (health.status_code, health.json()["checks"]["database"]["status"]) == (503, "unavailable")
             assert health.json()["checks"]["queues"]["status"] == "ok"
-            assert health.elapsed.total_seconds() < 5
             problem_of(api.get(f"jobs/{'0' * 32}"), 503, "database_unavailable")
             assert api.get("job-types").status_code == 200
     finally:

@@ -15,12 +15,8 @@ from controllers.engine import validation
 from schema.errors import InvalidRequest, PermanentError
 from schema.jobs import Source
 from services.content_encoding import Limits, check_encoding, decode
+from tests.fixtures.job_types import FILE_JOBS, RASTER_JOBS
 
-RASTER_JOBS = (
-    *("validate_raster", "cog_conversion", "process_raster", "reproject_raster"),
-    *("generate_tiling_plan", "process_large_raster", "tile_raster"),
-)
-FILE_JOBS = ("catalog_file", "stac_item_full", "stac_item_smart", "extract_metadata")
 VECTOR_JOBS = ("process_vector", *FILE_JOBS)
 
 

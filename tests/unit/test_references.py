@@ -11,18 +11,8 @@ import pytest
 from schema.errors import PermanentError
 from services.crs import parse_layer_crs
 from services.references import check_crs
+from tests.fixtures.crs import BOUND, GEOGCS
 
-GEOGCS = (
-    'GEOGCS["x",DATUM["d",SPHEROID["s",6377397,299.15]{}],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]{}]'
-)
-BOUND = (
-    'BOUNDCRS[SOURCECRS[GEOGCRS["x",DATUM["y",ELLIPSOID["Bessel",6377397,299.15]],CS[ellipsoidal,2],AXIS["lon",east],'
-    'AXIS["lat",north],ANGLEUNIT["degree",0.0174532925199433]]],TARGETCRS[GEOGCRS["WGS 84",'
-    'DATUM["World Geodetic System 1984",ELLIPSOID["WGS 84",6378137,298.257223563]],CS[ellipsoidal,2],'
-    'AXIS["lat",north],AXIS["lon",east],ANGLEUNIT["degree",0.0174532925199433],ID["EPSG",4326]]],'
-    'ABRIDGEDTRANSFORMATION["t",METHOD["NTv2",ID["EPSG",9615]],'
-    'PARAMETERFILE["Latitude and longitude difference file","{}",ID["EPSG",8656]]]]'
-)
 PLACES = ("/etc/hostname", "./a.gsb", "a/../../b.gsb", "~/a.gsb", "http://127.0.0.1:9/a.tif", "\\\\host\\a.gsb")
 
 

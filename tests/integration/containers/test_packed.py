@@ -21,10 +21,10 @@ from schema.jobs import Job
 from schema.settings import Settings
 from services.vector.gdal import pyogrio
 from tests.fixtures import vector
+from tests.fixtures.job_types import FILE_JOBS, RASTER_JOBS
 from tests.fixtures.packed import TEXT_FORMATS, raster_file, upload_packed, vector_file
 from tests.integration.containers.world import Containers
 from tests.proxy import Proxy, proxied
-from tests.unit.test_content_encoding import FILE_JOBS, RASTER_JOBS
 
 SMALL_RANGES = 64 * 1024
 ROWS = 500

@@ -20,11 +20,11 @@ import shapely
 from schema.jobs import Job, Json
 from services.vector.gdal import pyogrio
 from tests.fixtures import vector
+from tests.fixtures.crs import BOUND, GEOGCS
+from tests.fixtures.job_types import FILE_JOBS, RASTER_JOBS
 from tests.integration.containers.world import CONTAINER, Containers
 from tests.listener import Listener, listening
 from tests.unit.raster.rasters import write_bytes, write_raster
-from tests.unit.test_content_encoding import FILE_JOBS, RASTER_JOBS
-from tests.unit.test_references import BOUND, GEOGCS
 
 POINT: Json = {"type": "Point", "coordinates": [7, 51]}
 MORE: dict[str, Json] = {

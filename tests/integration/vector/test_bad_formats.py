@@ -15,7 +15,7 @@ from shapely.geometry import LineString, Point
 from schema.errors import PermanentError
 from tests.fixtures.vector import boxes, frame, gpkg, zipped
 from tests.integration.vector.loading import Loader
-from tests.integration.vector.test_bad_input import VRT, fails
+from tests.integration.vector.refusals import VRT, fails
 from tests.integration.vector.writers import csv_of_shapes, document, kml, parquet, written
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'

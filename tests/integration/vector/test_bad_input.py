@@ -22,25 +22,7 @@ from services.vector.readers import gdal_layer
 from services.vector.source import archive
 from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
 from tests.integration.vector.loading import CONTAINER, Loader
-
-VRT = b"""<OGRVRTDataSource><OGRVRTLayer name="x"><SrcDataSource>/etc/passwd</SrcDataSource></OGRVRTLayer>
-</OGRVRTDataSource>"""
-
-
-def fails(loader: Loader, name: str, data: bytes, code: str, *words: str) -> None:
-    loader.put("good.gpkg", gpkg(boxes(3), loader.folder))
-    loader.load("good.gpkg", target_table="kept")
-    loader.put(name, data)
-    with pytest.raises(PermanentError) as caught:
-        loader.load(name, target_table="kept")
-    assert caught.value.error_code == code, caught.value.message
-    assert caught.value.remediation
-    for word in words:
-        assert word in caught.value.message
-    assert "/tmp" not in caught.value.message  # noqa: S108 - no path of the instance in an answer
-    assert loader.value("SELECT count(*) FROM geo.kept") == 3
-    assert loader.work_tables() == []
-    assert not loader.blobs.containers.get("geostage-work")
+from tests.integration.vector.refusals import VRT, fails
 
 
 def test_a_truncated_zip(loader: Loader) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from shapely import wkt
 
 from tests.integration.vector.loading import Loader
-from tests.integration.vector.test_bad_input import fails
+from tests.integration.vector.refusals import fails
+from tests.integration.vector.writers import geoparquet
 
 Point = tuple[float, ...]
 RING: list[Point] = [(0, 0), (4, 0), (4, 4), (0, 4), (0, 0)]
@@ -51,23 +50,13 @@ def native(
     return pa.array(values, made)
 
 
-def file_of(loader: Loader, encoding: str, geometry: pa.Array, **options: Any) -> bytes:
-    """Write a Parquet file with the metadata of GeoParquet 1.1."""
-    column = {"encoding": encoding, "geometry_types": []}
-    geo = {"version": "1.1.0", "primary_column": "geom", "columns": {"geom": column}}
-    table = pa.table({"n": pa.array(range(1, len(geometry) + 1)), "geom": geometry})
-    path = loader.folder / "made.parquet"
-    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), path, **options)
-    return path.read_bytes()
-
-
 @pytest.mark.parametrize("dimensions", ["xy", "xyz", "xym", "xyzm"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_native_encoding_is_loaded_as_what_it_says(loader: Loader, encoding: str, dimensions: str) -> None:
     value, text, depth = ENCODINGS[encoding]
     rows = [nested(value, dimensions, number % 100) for number in range(300)]
     rows[4] = None
-    loader.put("a.parquet", file_of(loader, encoding, native(rows, depth, dimensions), row_group_size=130))
+    loader.put("a.parquet", geoparquet(loader.folder, encoding, native(rows, depth, dimensions), row_group_size=130))
     result = loader.load("a.parquet", chunk_size=90)
     assert result["conservation"]["reasons"] == {"null_geometry": 1}
     assert result["conservation"]["z_m_removed"] == (0 if dimensions == "xy" else 299)
@@ -78,21 +67,21 @@ def test_every_native_encoding_is_loaded_as_what_it_says(loader: Loader, encodin
 
 def test_empty_geometries_of_a_native_encoding_are_told_from_null_ones(loader: Loader) -> None:
     rows = [nested([RING], "xy", 0), [], None]
-    loader.put("a.parquet", file_of(loader, "polygon", native(rows, 2, "xy")))
+    loader.put("a.parquet", geoparquet(loader.folder, "polygon", native(rows, 2, "xy")))
     reasons = loader.load("a.parquet", max_rejected=2)["conservation"]["reasons"]
     assert reasons == {"empty_geometry": 1, "null_geometry": 1}
 
 
 def test_lists_with_large_offsets_are_read_too(loader: Loader) -> None:
     rows = [nested([[RING, HOLE]], dimensions, 0) for dimensions in ("xym",) * 3]
-    loader.put("a.parquet", file_of(loader, "multipolygon", native(rows, 3, "xym", large=True)))
+    loader.put("a.parquet", geoparquet(loader.folder, "multipolygon", native(rows, 3, "xym", large=True)))
     loader.load("a.parquet")
     assert loader.rows("SELECT DISTINCT ST_Area(geom) FROM geo.a") == [(15.0,)]
 
 
 def test_a_coordinate_that_is_null_is_a_rejected_row(loader: Loader) -> None:
     rows = pa.array([{"x": 1.0, "y": None}, {"x": 1.0, "y": 2.0}])
-    loader.put("a.parquet", file_of(loader, "point", rows))
+    loader.put("a.parquet", geoparquet(loader.folder, "point", rows))
     result = loader.load("a.parquet", max_rejected=1)
     assert result["conservation"]["reasons"] == {"coordinates_not_finite": 1}
 
@@ -108,7 +97,7 @@ def test_a_coordinate_that_is_null_is_a_rejected_row(loader: Loader) -> None:
     ],
 )
 def test_a_column_that_is_not_what_its_encoding_says(loader: Loader, encoding: str, geometry: pa.Array) -> None:
-    data = file_of(loader, encoding, geometry)
+    data = geoparquet(loader.folder, encoding, geometry)
     fails(
         loader,
         "a.parquet",

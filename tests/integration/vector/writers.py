@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from shapely.geometry import Polygon
 
 from services.vector.gdal import pyogrio
@@ -60,3 +63,13 @@ def ring(shape: Polygon) -> str:
 
 def document(inside: str, head: str = '<?xml version="1.0" encoding="UTF-8"?>') -> bytes:
     return f'{head}<kml xmlns="http://www.opengis.net/kml/2.2"><Document>{inside}</Document></kml>'.encode()
+
+
+def geoparquet(folder: Path, encoding: str, geometry: pa.Array, **options: Any) -> bytes:
+    """Write a Parquet file with the metadata of GeoParquet 1.1."""
+    column = {"encoding": encoding, "geometry_types": []}
+    geo = {"version": "1.1.0", "primary_column": "geom", "columns": {"geom": column}}
+    table = pa.table({"n": pa.array(range(1, len(geometry) + 1)), "geom": geometry})
+    path = folder / "made.parquet"
+    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), path, **options)
+    return path.read_bytes()

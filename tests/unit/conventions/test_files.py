@@ -13,7 +13,7 @@ import pytest
 from schema import errors
 from schema.settings import EXPORTS, PREFIX, RESULTS, STORAGE_VARIABLE, Settings
 from schema.version import VERSION
-from tests.unit.conventions.source import PROJECT, modules
+from tests.unit.conventions.source import PROJECT, Module, modules
 
 PLATFORM_VARIABLES = {"FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT", STORAGE_VARIABLE}
 DOCUMENTS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md",
@@ -129,3 +129,13 @@ def test_the_rule_that_clears_results_and_exports_names_where_they_are_written()
     output = Settings.model_fields["output_container"].default
     assert definition["filters"]["prefixMatch"] == [f"{output}/{RESULTS}", f"{output}/{EXPORTS}"]
     assert definition["actions"]["baseBlob"]["delete"]["daysAfterModificationGreaterThan"] == 90
+
+
+def test_no_test_module_is_imported_by_another() -> None:
+    importing = [
+        (path.relative_to(PROJECT).as_posix(), name)
+        for path in (PROJECT / "tests").rglob("*.py")
+        for name in Module(path, ast.parse(path.read_text(encoding="utf-8"))).imported()
+        if name.startswith("tests.") and name.rpartition(".")[2].startswith("test_")
+    ]
+    assert importing == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.vector.geometry import reasons
@@ -100,7 +100,6 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 numbers = st.floats(-60, 60).map(lambda n: round(n, 3))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(numbers, numbers, texts), min_size=1, max_size=30), st.sampled_from(",;\t|"))
 def test_what_is_written_is_read(rows: list[tuple[float, float, str]], delimiter: str) -> None:
     out = io.StringIO()
@@ -112,7 +111,6 @@ def test_what_is_written_is_read(rows: list[tuple[float, float, str]], delimiter
     assert [(float(y), float(x), text) for y, x, text in found] == [(y, x, f"t {text}") for x, y, text in rows]
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(st.text("ab1.,;\" '\t", max_size=6), max_size=5), max_size=20))
 def test_no_row_of_any_text_is_lost(rows: list[list[str]]) -> None:
     lines = [",".join(f'"{value.replace(chr(34), chr(34) * 2)}"' for value in row) for row in rows]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import PermanentError
@@ -56,7 +56,6 @@ def rows_in(path: Path, size: int, multiple: int = 1) -> tuple[Rows, int]:
 lines = st.lists(st.text('a",\n\r', max_size=8), max_size=12).map("\n".join)
 
 
-@settings(max_examples=600, deadline=None)
 @given(lines, st.integers(1, 20), st.integers(1, 4))
 def test_the_parts_of_any_text_have_the_rows_of_the_whole(text: str, size: int, multiple: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +68,6 @@ values = st.one_of(st.just(""), st.text('é",\n ', max_size=5).map(lambda text: 
 tables = st.lists(st.tuples(st.integers(-80, 80), values, st.booleans()), min_size=1, max_size=25)
 
 
-@settings(max_examples=200, deadline=None)
 @given(tables, st.integers(1, 60), st.integers(1, 4), st.data())
 def test_any_rows_are_read_again_as_they_were_read_first(
     table: list[tuple[int, str, bool]], size: int, multiple: int, data: st.DataObject

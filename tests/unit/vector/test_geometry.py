@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import (
     GeometryCollection,
@@ -200,7 +200,6 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(anything, max_size=6), st.booleans(), st.booleans())
 def test_every_row_is_either_a_valid_polygon_or_has_a_reason(shapes: list[Any], raise_all: bool, move: bool) -> None:
     raised = [shape and shapely.force_3d(shape) for shape in shapes] if raise_all else shapes
