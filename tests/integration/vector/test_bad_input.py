@@ -9,6 +9,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +238,7 @@ def noted(said: list[str]) -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore:GPKG. bad application_id")
 def test_a_plain_sqlite_file(loader: Loader, tmp_path: Path) -> None:
     path = tmp_path / "plain.db"
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE a (b)")
     fails(loader, "a.gpkg", path.read_bytes(), "source_unreadable", "gpkg_contents")
 

@@ -128,7 +128,7 @@ def _with_circle(data: bytes, loader: Loader) -> bytes:
     ring = np.array([0, 0, 1, 1, 2, 0, 1, -1, 0, 0], "<f8").tobytes()
     head = bytes([1]) + (10).to_bytes(4, "little") + (1).to_bytes(4, "little")
     arc = bytes([1]) + (8).to_bytes(4, "little") + (5).to_bytes(4, "little") + ring
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
         for name in names:
             db.execute(f'DROP TRIGGER "{name}"')
