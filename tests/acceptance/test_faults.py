@@ -266,13 +266,13 @@ def test_a_database_without_our_tables_is_said_to_be_so(own_stack: Stack) -> Non
 
 
 def test_the_documented_rights_are_enough_for_the_app(own_stack: Stack) -> None:
-    grants = re.search(r"```sql\n(GRANT.*?)```", (PROJECT / "docs" / "operations.md").read_text(), re.DOTALL)
+    grants = re.search(r"```sql\n(CREATE ROLE geostage_app .*?)```", (PROJECT / "docs" / "operations.md").read_text(), re.DOTALL)
     assert grants
     with psycopg.connect(own_stack.postgres_dsn, autocommit=True) as conn:
         # Roles outlive the databases of an earlier run.
         conn.execute("DROP ROLE IF EXISTS geostage_app")
-        conn.execute("CREATE ROLE geostage_app LOGIN PASSWORD 'app'")
         conn.execute(grants[1].encode())
+        conn.execute("ALTER ROLE geostage_app PASSWORD 'app'")
     address = own_stack.postgres_dsn.rpartition("@")[2]
     host = own_stack.start_host(workers=1, env={"GEOSTAGE_POSTGRES_DSN": f"postgresql://geostage_app:app@{address}"})
     try:
