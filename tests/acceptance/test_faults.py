@@ -266,7 +266,9 @@ def test_a_database_without_our_tables_is_said_to_be_so(own_stack: Stack) -> Non
 
 
 def test_the_documented_rights_are_enough_for_the_app(own_stack: Stack) -> None:
-    grants = re.search(r"```sql\n(CREATE ROLE geostage_app .*?)```", (PROJECT / "docs" / "operations.md").read_text(), re.DOTALL)
+    grants = re.search(
+        r"```sql\n(CREATE ROLE geostage_app .*?)```", (PROJECT / "docs" / "operations.md").read_text(), re.DOTALL
+    )
     assert grants
     with psycopg.connect(own_stack.postgres_dsn, autocommit=True) as conn:
         # Roles outlive the databases of an earlier run.
