@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell's background job ignores Ctrl-C, and so would every process that tests start and then interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
-# An example may take any time on a busy machine; pytest-timeout ends a test that hangs.
+    # An example may take any time on a busy machine; pytest-timeout ends a test that hangs.
     base = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
     settings.register_profile("some", base, max_examples=25)
     settings.register_profile("all", base, max_examples=600)
