@@ -64,9 +64,9 @@ def test_a_raster_becomes_tiles_that_open_as_one_from_storage(
     api: Api, stack: Stack, blobs: BlobServiceClient, catalogue: pystac_client.Client
 ) -> None:
     del blobs
-    named = parameters("survey 2019/höhe.tif", collection_id="tiles")
+    named = parameters("survey 2019/höhe.tif")
     plan = api.run("generate_tiling_plan", {**named, "target_tile_size_gb": 0.0001})["result_data"]
-    job = api.run("tile_raster", {**named, "plan_id": plan["plan_id"]})
+    job = api.run("tile_raster", {**named, "collection_id": "tiles", "plan_id": plan["plan_id"]})
     assert job["status"] == "completed", job["error"]
     result = job["result_data"]
     assert (job["stages"], result["tiles_created"], plan["tile_count"]) == (3, 4, 4)
