@@ -6,6 +6,7 @@ Without PostgreSQL or Azurite such tests are skipped on a laptop; under CI=true 
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -15,12 +16,19 @@ from local.cli import REQUIRE_STACK
 from local.errors import MissingServer
 from local.hosts import Host
 from local.stack import Stack
+from services.gdal import NO_NETWORK
 from services.raster.source import gdal as raster_gdal
 from services.vector import gdal as vector_gdal
 
 # Tests read files with GeoPandas and rasterio, too, which would start GDAL with every driver: ours come first.
 assert vector_gdal.ALLOWED_DRIVERS
 assert raster_gdal.ALLOWED_DRIVERS
+
+# The first process of pytest-xdist hands its options of GDAL on to the others, where os.environ would carry them into
+# every program that a test starts: a user's GDAL has a network.
+for _name, _value in NO_NETWORK.items():
+    os.environ.pop(_name, None)
+    os.putenv(_name, _value)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +44,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("some", base, max_examples=25)
     settings.register_profile("all", base, max_examples=600)
     settings.load_profile("all" if config.getoption("--all") else "some")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # pytest-xdist runs one of the tests that share a node id, and says nothing of the others.
+    shared = [name for name, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if shared:
+        raise pytest.UsageError(f"Tests share a node id: {', '.join(shared)}.")
 
 
 def must_run() -> bool:

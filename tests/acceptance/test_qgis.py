@@ -17,6 +17,7 @@ from local.samples import elevation
 from local.stack import Stack
 from tests.acceptance.client import Api
 from tests.fixtures.vector import boxes, gpkg
+from tests.network import NETWORK
 
 COG = "silver/qgis/dem%20%C3%A9/v1.tif"
 
@@ -57,7 +58,7 @@ def test_the_urls_of_cogs_open_with_gdal_and_can_only_be_read(page: str) -> None
     (url,) = [url for url in urls if COG in url]
     assert url.startswith(f"{before}{COG}?")
     for name in (url, f"/vsicurl/{url}", f"{before}{COG}?{signature}"):
-        with rasterio.open(name) as file:
+        with rasterio.Env(**NETWORK), rasterio.open(name) as file:
             assert (file.driver, file.read(1).max()) == ("GTiff", 1076)
     assert f'gdalinfo "/vsicurl/{urls[0]}"' in page
     assert httpx.put(url, content=b"x", headers={"x-ms-blob-type": "BlockBlob"}).status_code == 403
