@@ -47,7 +47,12 @@ def list_files(ctx: TaskContext) -> Json:
     """List a part of the container. What does not fit into the result is written to blobs."""
     parts = _Parts(ctx, ctx.parameters["inline_bytes"])
     summary = Summary()
-    for number, facts in enumerate(islice(_blobs(ctx), ctx.parameters["limit"])):
+    list_blobs = ctx.blobs.list_blobs if ctx.parameters["deep"] else ctx.blobs.list_level
+    found: Iterator[BlobFacts | BlobFolder] = list_blobs(ctx.parameters["container"], ctx.parameters["prefix"])
+    suffix = (ctx.parameters["suffix"] or "").lower()
+    blobs = (facts for facts in found if isinstance(facts, BlobFacts) and not _is_hidden(ctx, facts.name))
+    matching = (facts for facts in blobs if facts.name.lower().endswith(suffix))
+    for number, facts in enumerate(islice(matching, ctx.parameters["limit"])):
         if number % CHECK_EVERY == 0:
             ctx.check()
         file = describe(facts)
@@ -55,17 +60,6 @@ def list_files(ctx: TaskContext) -> Json:
         parts.add(file)
     parts.close()
     return {"summary": summary.as_json(), "files": parts.inline, "more_files": parts.written}
-
-
-def _blobs(ctx: TaskContext) -> Iterator[BlobFacts]:
-    container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
-    if ctx.parameters["deep"]:
-        found: Iterator[BlobFacts | BlobFolder] = ctx.blobs.list_blobs(container, prefix)
-    else:
-        found = ctx.blobs.list_level(container, prefix)
-    suffix = (ctx.parameters["suffix"] or "").lower()
-    blobs = (facts for facts in found if isinstance(facts, BlobFacts) and not _is_hidden(ctx, facts.name))
-    return (facts for facts in blobs if facts.name.lower().endswith(suffix))
 
 
 def _is_hidden(ctx: TaskContext, name: str) -> bool:

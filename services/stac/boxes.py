@@ -21,7 +21,20 @@ def union(one: Bbox, other: Bbox) -> list[float]:
 def enclose(boxes: Iterable[Bbox]) -> list[float]:
     """Return the smallest box around one or more boxes; the result does not depend on their order."""
     known = [flat(box) for box in boxes]
-    west, east = _around([(box[0], box[2]) for box in known])
+    # What is left when the widest gap between the arcs of longitude is left out.
+    ordered = sorted(((box[0], box[2]) for box in known), key=lambda arc: (arc[0] % TURN, arc))
+    ends = [(west % TURN + width((west, east)), east) for west, east in ordered]
+    # An arc that runs on past a full turn covers the beginning too.
+    furthest = max(ends)
+    reached = furthest[0] - TURN, furthest[1]
+    gaps = []
+    for (west, _), end in zip(ordered, ends, strict=True):
+        gaps.append((west % TURN - reached[0], west, reached[1]))
+        reached = max(reached, end)
+    # Of two gaps that are equally wide, prefer the one that leaves a box with west <= east.
+    gap, west, east = max(gaps, key=lambda found: (round(found[0], 9), found[1] <= found[2]))
+    if gap <= _CLOSE:
+        west, east = -TURN / 2, TURN / 2
     return [west, min(box[1] for box in known), east, max(box[3] for box in known)]
 
 
@@ -41,19 +54,3 @@ def covers(outer: Arc, inner: Arc) -> bool:
     """Whether an arc covers another."""
     into = (inner[0] - outer[0] + _CLOSE) % TURN - _CLOSE
     return width(outer) >= TURN or into + width(inner) <= width(outer) + _CLOSE
-
-
-def _around(arcs: Iterable[Arc]) -> Arc:
-    """Return what is left when the widest gap between arcs is left out."""
-    ordered = sorted(arcs, key=lambda arc: (arc[0] % TURN, arc))
-    ends = [(west % TURN + width((west, east)), east) for west, east in ordered]
-    # An arc that runs on past a full turn covers the beginning too.
-    furthest = max(ends)
-    reached = furthest[0] - TURN, furthest[1]
-    gaps = []
-    for (west, _), end in zip(ordered, ends, strict=True):
-        gaps.append((west % TURN - reached[0], west, reached[1]))
-        reached = max(reached, end)
-    # Of two gaps that are equally wide, prefer the one that leaves a box with west <= east.
-    gap, west, east = max(gaps, key=lambda found: (round(found[0], 9), found[1] <= found[2]))
-    return (west, east) if gap > _CLOSE else (-180.0, 180.0)

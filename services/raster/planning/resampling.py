@@ -24,7 +24,10 @@ def kind_of(facts: RasterFacts, minimum: float | None = None, maximum: float | N
     if facts.palette or any(band.color == "palette" for band in facts.bands):
         return "classes"
     # LAYER_TYPE is how GDAL's HFA driver marks a thematic layer; other files show it only by a name.
-    if dict(facts.tags).get("LAYER_TYPE", "").lower() == "thematic" or _named_as_classes(facts):
+    words = [band.description or "" for band in facts.bands]
+    words += [value for band in facts.bands for key, value in band.tags if key.upper() == "LAYER_TYPE"]
+    named = any(known in word.lower() for word in words for known in _CLASS_WORDS)
+    if named or dict(facts.tags).get("LAYER_TYPE", "").lower() == "thematic":
         return "classes"
     whole = not facts.is_float and not facts.is_complex
     if facts.count == 1 and whole and minimum is not None and maximum is not None:
@@ -43,9 +46,3 @@ def overview_method(kind: Kind, requested: str | None) -> str:
     if requested:
         return _OVERVIEW_OF[requested]
     return "MODE" if kind == "classes" else "AVERAGE"
-
-
-def _named_as_classes(facts: RasterFacts) -> bool:
-    words = [band.description or "" for band in facts.bands]
-    words += [value for band in facts.bands for key, value in band.tags if key.upper() == "LAYER_TYPE"]
-    return any(known in word.lower() for word in words for known in _CLASS_WORDS)

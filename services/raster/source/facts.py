@@ -121,7 +121,12 @@ class RasterFacts:
 def facts_of(dataset: DatasetReader) -> RasterFacts:
     """Return the header of an open raster. A remote one transfers a few kilobytes."""
     gcps, gcp_crs = dataset.gcps
-    crs = dataset.crs or gcp_crs
+    crs, place = dataset.crs or gcp_crs, dataset.transform
+    north_up = place.b == place.d == 0 and place.a > 0 > place.e
+    georeference: Georeference = "north_up" if north_up else "rotated"
+    # GDAL returns the identity for a file without a geotransform.
+    if place == Affine.identity():
+        georeference = "gcps" if gcps else "rpcs" if dataset.rpcs is not None else "none"
     tags = dict(dataset.tags())
     area_or_point = tags.pop("AREA_OR_POINT", "Area")
     return RasterFacts(
@@ -131,8 +136,8 @@ def facts_of(dataset: DatasetReader) -> RasterFacts:
         dtype=dataset.dtypes[0],
         bands=tuple(_band(dataset, index) for index in dataset.indexes),
         crs_wkt=crs.to_wkt() if crs else None,
-        georeference=_georeference(dataset.transform, bool(gcps), dataset.rpcs is not None),
-        transform=tuple(dataset.transform)[:6],
+        georeference=georeference,
+        transform=tuple(place)[:6],
         gcps=tuple(Gcp(p.row, p.col, p.x, p.y, p.z or 0.0) for p in gcps),
         nodata=dataset.nodata,
         has_mask=any(MaskFlags.per_dataset in f and MaskFlags.alpha not in f for f in dataset.mask_flag_enums),
@@ -186,14 +191,6 @@ def plain_number(value: float | None) -> float | int | str | None:
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
     return int(value) if float(value).is_integer() else float(value)
-
-
-def _georeference(transform: Affine, has_gcps: bool, has_rpcs: bool) -> Georeference:
-    # GDAL returns the identity for a file without a geotransform.
-    if transform == Affine.identity():
-        return "gcps" if has_gcps else "rpcs" if has_rpcs else "none"
-    north_up = transform.b == transform.d == 0 and transform.a > 0 > transform.e
-    return "north_up" if north_up else "rotated"
 
 
 def _band(dataset: DatasetReader, index: int) -> BandFacts:

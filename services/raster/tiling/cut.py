@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from services.crs import parse_crs, transformer_between
@@ -29,9 +28,9 @@ from services.raster.source.facts import RasterFacts
 from services.raster.source.gdal import CACHE_BYTES, open_tiff
 from services.raster.source.scan import read_mask
 from services.raster.source.statistics import Pixels, RasterStatistics, Validity
+from services.raster.tiling.block_ranges import BlockRanges, Range, missing_is_nodata, read_block_ranges
 from services.raster.tiling.reach import Reach, reach_of
 from services.raster.tiling.spool import SpooledFile
-from services.raster.tiling.striles import Range, Striles, missing_is_nodata, read_striles
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Cut:
     side: int
     """Of the blocks, in pixels."""
     reach: Reach
-    striles: Striles
+    ranges: BlockRanges
     """Those under the tile."""
     folder: Path
     """On this disk, for files that are needed meanwhile."""
@@ -74,7 +73,7 @@ class Cut:
         if not self.reach.sure:
             return False
         outside = self.plan.warp is not None and box[1] <= box[0]
-        return outside or (missing_is_nodata(self.plan) and self.striles.is_missing(box))
+        return outside or (missing_is_nodata(self.plan) and self.ranges.is_missing(box))
 
 
 def plan_cut(
@@ -95,7 +94,8 @@ def plan_cut(
     if warp and facts.georeference != "gcps":
         way = transformer_between(label, parse_crs(warp.source_crs_wkt), plan.warp_crs)
     reach = reach_of(facts, grid, way, aligned(window, side, output_grid(plan)), side)
-    return Cut(label, tile_id, plan, window, side, reach, read_striles(dataset, facts, reach.whole), folder, check)
+    ranges = read_block_ranges(dataset, facts, reach.whole)
+    return Cut(label, tile_id, plan, window, side, reach, ranges, folder, check)
 
 
 def aligned(window: Window, side: int, grid: Grid) -> Window:
@@ -144,7 +144,12 @@ def cut_tile(cut: Cut, dataset: DatasetReader, file: SpooledFile, target: Path) 
                 block, mask = _empty_block(cut, window)
             else:
                 with _naming_the_tile(cut):
-                    block, mask = _read_block(plan, dataset, warped, window)
+                    if warped:
+                        block, mask = read_block(warped, plan, window)
+                    else:
+                        block = dataset.read(window=window)
+                        # An alpha band is among the pixels, and needs no mask beside it.
+                        mask = None if facts.alpha_band else read_mask(dataset, facts, window)
             block, mask, place = _own_part(cut.window, window, block, mask)
             statistics.add(block, block_validity(plan, block, mask))
             writer.write(block, mask, place)
@@ -169,18 +174,8 @@ def _needed(cut: Cut, empty: set[tuple[int, int]]) -> list[Range]:
     found: list[Range] = []
     for row in range(rows):
         boxes = (cut.reach.boxes[row, col] for col in range(cols) if (row, col) not in empty)
-        found += sorted({part for box in boxes for part in cut.striles.bytes_of(box)})
+        found += sorted({part for box in boxes for part in cut.ranges.bytes_of(box)})
     return list(dict.fromkeys(found))
-
-
-def _read_block(
-    plan: RasterPlan, dataset: DatasetReader, warped: WarpedVRT | None, window: Window
-) -> tuple[Pixels, Validity | None]:
-    """Return the pixels of a window of the output grid, and their mask, as warp.read_block does."""
-    if warped:
-        return read_block(warped, plan, window)
-    # An alpha band is among the pixels, and needs no mask beside it.
-    return dataset.read(window=window), None if plan.facts.alpha_band else read_mask(dataset, plan.facts, window)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pyproj import Transformer
 from rasterio.windows import Window
 
-from services.raster.planning.georeference import Grid, Points, places
+from services.raster.planning.georeference import Grid, places
 from services.raster.source.facts import RasterFacts
 
 SAMPLES = 11
@@ -107,11 +107,9 @@ def _box(
     col, row = places(~facts.affine, x[known], y[known])
     # The edge of a block bends between two samples, and kernels grow with the scale.
     scale = max(np.ptp(row), np.ptp(col)) / max(bottom - top, right - left)
-    spans = [_span(values, size, scale) for values, size in ((row, facts.height), (col, facts.width))]
+    spans = []
+    for values, size in ((row, facts.height), (col, facts.width)):
+        room = MARGIN + KERNEL * scale + float(np.ptp(values)) / SAMPLES
+        spans.append((max(0, int(values.min() - room)), min(size, int(np.ceil(values.max() + room)))))
     inside = all(first < last for first, last in spans)
     return ((*spans[0], *spans[1]) if inside else (0, 0, 0, 0)), bool(known.all())
-
-
-def _span(values: Points, size: int, scale: float) -> tuple[int, int]:
-    room = MARGIN + KERNEL * scale + float(np.ptp(values)) / SAMPLES
-    return max(0, int(values.min() - room)), min(size, int(np.ceil(values.max() + room)))

@@ -18,7 +18,7 @@ from repositories.storage.blobs import Blobs
 from schema.jobs import Source
 from services.raster.errors import writing
 from services.raster.source.remote import RangeFile
-from services.raster.tiling.striles import Range
+from services.raster.tiling.block_ranges import Range
 
 PIECE_BYTES = 256 * 1024
 """The blob is downloaded in multiples of this."""

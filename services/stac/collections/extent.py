@@ -57,14 +57,13 @@ def measured(extent: Json, reaches: Iterable[Reach]) -> Json:
 def is_loose(extent: Json, before: Reach, after: Reach | None) -> bool:
     """Whether an extent may be too large once an item lies elsewhere than before; `after` is None if it is gone."""
     now = after or Reach(None, None, None)
-    return _leaves_time(extent["temporal"]["interval"], before, now) or _leaves_place(extent["spatial"], before, now)
-
-
-def _leaves_time(intervals: list[list[str | None]], before: Reach, after: Reach) -> bool:
-    first, last = (datetime.fromisoformat(text) if text else None for text in (intervals or [[None, None]])[0])
-    if first and before.first and before.first <= first and not (after.first and after.first <= before.first):
+    interval = (extent["temporal"]["interval"] or [[None, None]])[0]
+    first, last = (datetime.fromisoformat(text) if text else None for text in interval)
+    if first and before.first and before.first <= first and not (now.first and now.first <= before.first):
         return True
-    return bool(last and before.last and before.last >= last and not (after.last and after.last >= before.last))
+    if last and before.last and before.last >= last and not (now.last and now.last >= before.last):
+        return True
+    return _leaves_place(extent["spatial"], before, now)
 
 
 def _leaves_place(spatial: Json, before: Reach, after: Reach) -> bool:

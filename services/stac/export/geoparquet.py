@@ -96,16 +96,15 @@ def parquet_row(row: Json) -> Json:
 def crs_of(item: Json) -> str | None:
     """Return the code of an item's CRS: its own, else that of the first asset that has one."""
     parts = [item.get("properties"), *(item.get("assets") or {}).values()]
-    return next(filter(None, (_code(part) for part in parts if isinstance(part, dict))), None)
+    for part in parts:
+        # Version 2 of the projection extension has proj:code, version 1 had proj:epsg.
+        if isinstance(part, dict) and part.get("proj:code"):
+            return str(part["proj:code"])
+        if isinstance(part, dict) and part.get("proj:epsg"):
+            return f"EPSG:{part['proj:epsg']}"
+    return None
 
 
 def text_of(value: Any) -> str:
     """Return a value as JSON text, not limited to ASCII."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def _code(part: Json) -> str | None:
-    # Version 2 of the projection extension has proj:code, version 1 had proj:epsg.
-    if part.get("proj:code"):
-        return str(part["proj:code"])
-    return f"EPSG:{part['proj:epsg']}" if part.get("proj:epsg") else None

@@ -39,19 +39,17 @@ def boxes_around(longitude: float, latitude: float, metres: float) -> list[Box]:
 
 def geojson_of(boxes: Sequence[Box]) -> Json:
     """Return boxes as one GeoJSON geometry."""
-    shapes = [_shape(box) for box in boxes]
+    shapes: list[Json] = []
+    for west, south, east, north in boxes:
+        # A polygon without height or width has no inside, and PostGIS calls it invalid.
+        if west == east and south == north:
+            shapes.append({"type": "Point", "coordinates": [west, south]})
+        elif west == east or south == north:
+            shapes.append({"type": "LineString", "coordinates": [[west, south], [east, north]]})
+        else:
+            ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+            shapes.append({"type": "Polygon", "coordinates": [ring]})
     return shapes[0] if len(shapes) == 1 else {"type": "GeometryCollection", "geometries": shapes}
-
-
-def _shape(box: Box) -> Json:
-    west, south, east, north = box
-    # A polygon without height or width has no inside, and PostGIS calls it invalid.
-    if west == east and south == north:
-        return {"type": "Point", "coordinates": [west, south]}
-    if west == east or south == north:
-        return {"type": "LineString", "coordinates": [[west, south], [east, north]]}
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    return {"type": "Polygon", "coordinates": [ring]}
 
 
 def _wrap(longitude: float) -> float:

@@ -33,7 +33,10 @@ class CursorError(ValueError):
 
 def encode(search: Json, place: Sequence[str | float]) -> str:
     """Return the cursor of a place in a search."""
-    body = json.dumps([_digest(search, list(place)), *place], ensure_ascii=False)
+    # 1 and 1.0 are one number, and jsonb keeps what was sent.
+    plain = json.loads(json.dumps([search, list(place)]), parse_int=float)
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:_DIGEST_LENGTH]
+    body = json.dumps([digest, *place], ensure_ascii=False)
     return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
 
 
@@ -54,13 +57,6 @@ def decode(search: Json, cursor: str, kinds: Sequence[str]) -> Place:
     if encode(search, place) != cursor:
         raise CursorError("was changed, or belongs to a search with other parameters")
     return tuple(place)
-
-
-def _digest(search: Json, place: list[str | float]) -> str:
-    # 1 and 1.0 are one number, and jsonb keeps what was sent.
-    plain = json.loads(json.dumps([search, place]), parse_int=float)
-    text = json.dumps(plain, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 def _is_part(part: object, kind: str) -> bool:

@@ -26,23 +26,17 @@ def filters_of(search: Json) -> Filters:
     """Return the filters of a search."""
     earliest, latest = interval_of(search["datetime"]) if "datetime" in search else (None, None)
     longitude, latitude = search.get("point", (None, None))
+    area = search.get("intersects")
+    if "bbox" in search:
+        area = geojson_of(boxes_of(search["bbox"]))
+    elif "point" in search:
+        area = area or geojson_of(boxes_around(longitude, latitude, search["distance_m"]))
     return Filters(
         collection=search.get("collection_id"),
-        area=_area(search),
+        area=json.dumps(area) if area else None,
         earliest=earliest,
         latest=latest,
         longitude=longitude,
         latitude=latitude,
         distance=search.get("distance_m"),
     )
-
-
-def _area(search: Json) -> str | None:
-    if "bbox" in search:
-        return json.dumps(geojson_of(boxes_of(search["bbox"])))
-    if "intersects" in search:
-        return json.dumps(search["intersects"])
-    if "point" in search:
-        longitude, latitude = search["point"]
-        return json.dumps(geojson_of(boxes_around(longitude, latitude, search["distance_m"])))
-    return None

@@ -1,4 +1,4 @@
-"""Tiles, reach, striles and spools: truth tables and properties."""
+"""Tiles, reach, block ranges and spools: truth tables and properties."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from services.raster.planning.plan import Options, RasterPlan, plan_process
 from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment
 from services.raster.tiling import spool
+from services.raster.tiling.block_ranges import missing_is_nodata, read_block_ranges
 from services.raster.tiling.cut import aligned, output_grid
 from services.raster.tiling.reach import reach_of
 from services.raster.tiling.spool import pieces, runs, spooled
-from services.raster.tiling.striles import missing_is_nodata, read_striles
 from services.raster.tiling.tile_sizes import MAX_TILES, OutputSize, smallest_target, tile_shape
 from services.stac.ids import tile_item_id
 from services.stac.mosaic import MosaicTile, make_mosaic
@@ -135,14 +135,14 @@ def test_pixels_that_stay_reach_themselves() -> None:
 
 
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
-def test_striles_say_where_pixels_are_stored_and_which_are_missing(tmp_path: Path, interleave: str) -> None:
+def test_block_ranges_say_where_pixels_are_stored_and_which_are_missing(tmp_path: Path, interleave: str) -> None:
     path = tmp_path / "a.tif"
     with rasterio.open(path, "w", driver="GTiff", width=1000, height=900, count=2, dtype="uint8", tiled=True,
                        blockxsize=256, blockysize=256, SPARSE_OK=True, interleave=interleave,
                        transform=UTM_PLACE) as dataset:  # fmt: skip
         dataset.write(np.full((2, 256, 256), 7, "uint8"), window=Window(256, 512, 256, 256))
     with rasterio.open(path) as dataset:
-        found = read_striles(dataset, facts_of(dataset), (300, 900, 0, 1000))
+        found = read_block_ranges(dataset, facts_of(dataset), (300, 900, 0, 1000))
     stored = list(found.bytes_of(np.array([600, 601, 300, 301])))
     data = path.read_bytes()
     assert [data[begin:end] for begin, end in stored] == (
@@ -158,14 +158,14 @@ def test_an_index_that_is_too_long_or_not_to_be_believed_is_left_alone(
 ) -> None:
     path, box = write_raster(tmp_path / "a.tif", tiled=True, blockxsize=256, blockysize=256), np.array([0, 9, 0, 9])
     with rasterio.open(path) as dataset:
-        found = read_striles(dataset, facts_of(dataset), (0, 600, 0, 700))
-        monkeypatch.setattr("services.raster.tiling.striles.MAX_STRILES", 8)
-        unread = read_striles(dataset, facts_of(dataset), (0, 600, 0, 700))
+        found = read_block_ranges(dataset, facts_of(dataset), (0, 600, 0, 700))
+        monkeypatch.setattr("services.raster.tiling.block_ranges.MAX_BLOCKS", 8)
+        unread = read_block_ranges(dataset, facts_of(dataset), (0, 600, 0, 700))
     assert len(list(found.bytes_of(box))) == 1
     unlikely = replace(found, longest=1000)
-    for striles in (unlikely, unread):
-        assert list(striles.bytes_of(box)) == []
-        assert not striles.is_missing(box)
+    for ranges in (unlikely, unread):
+        assert list(ranges.bytes_of(box)) == []
+        assert not ranges.is_missing(box)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_an_index_that_is_too_long_or_not_to_be_believed_is_left_alone(
         (None, "all", None, False),
     ],
 )
-def test_missing_striles_are_nodata_only_when_they_read_as_it(
+def test_missing_blocks_are_nodata_only_when_they_read_as_it(
     stored: float | None, validity: Any, nodata: float | None, expected: bool
 ) -> None:
     known: RasterFacts = facts(nodata=stored)
