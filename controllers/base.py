@@ -23,6 +23,7 @@ def settings_of(info: ValidationInfo) -> Settings | None:
 
 def check_container(container: str, settings: Settings | None) -> None:
     """Raise ValueError for a container that is never a source."""
+    # Blobs of the work container go with their jobs, and in the others the Functions host keeps its locks and keys.
     work = settings.work_container if settings else None
     if container == work or container.startswith(SYSTEM_CONTAINER_PREFIX):
         raise ValueError(f"{container} is reserved for Geostage's own files; name a container that holds yours")
@@ -70,6 +71,7 @@ class JobParameters(BaseModel):
     A type that declares one of the labels itself uses it. The others are stored and shown with the job, and never read.
     """
 
+    # A parameter that is mistyped would be ignored, and the job run with the default of the one that was meant.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset_id: _Label = Field(
@@ -79,6 +81,7 @@ class JobParameters(BaseModel):
         default=None, description="Label: the resource that the job is about.", examples=["counties"]
     )
     version_id: _Label = Field(default=None, description="Label: the version that the job is about.", examples=["v2"])
+    # Strict, as all flags are: pydantic would take "off", "no" and 0 for false as well.
     system: StrictBool = Field(
         default=False, description="Label: a system submitted the job, and not a person.", examples=[True]
     )
@@ -124,8 +127,9 @@ class Controller:
     stages: ClassVar[tuple[Stage, ...]]
 
     def summary(self) -> str:
-        """Return what the job type does, in a sentence: the first line of its docstring."""
-        return (inspect.getdoc(type(self)) or self.job_type).partition("\n")[0]
+        """Return what the job type does for its user: the first paragraph of its docstring."""
+        first = (inspect.getdoc(type(self)) or self.job_type).partition("\n\n")[0]
+        return " ".join(first.split())
 
     def source(self, parameters: JobParameters) -> tuple[str, str] | None:
         """Name the container and the blob that the job works on, if any; the POST looks whether it exists."""

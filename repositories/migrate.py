@@ -76,12 +76,14 @@ def _refusals() -> Iterator[None]:
 def migrate(dsn: str) -> list[str]:
     """Apply the migrations that the database does not have, each in its own transaction, and return their names."""
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as conn:
+        # Before the ledger is read: of two runs at once, the second waits here and finds nothing pending.
         conn.execute(_LEDGER["lock"], {"key": _LOCK})
         conn.execute(_LEDGER["create_ledger"])
         done = {name for (name,) in conn.execute(_LEDGER["applied"])}
         pending = [path for path in migration_files() if path.name not in done]
         for path in pending:
             with conn.transaction():
+                # As bytes and without parameters: a file has many statements, and a % in it is not a placeholder.
                 conn.execute(path.read_bytes())
                 conn.execute(_LEDGER["record"], {"name": path.name})
         conn.execute(_LEDGER["pin_isolation"])

@@ -30,6 +30,7 @@ _used_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 _OPTIONS = {
     # "Lock, act, look" are statements of their own, and each must see what was committed before it.
     "default_transaction_isolation": "read committed",
+    # Statements of loads and searches that may take longer set limits of their own.
     "lock_timeout": "10s",
     "statement_timeout": "30s",
     # A worker that was paused inside a transaction would keep its locks.
@@ -96,6 +97,7 @@ class Database:
     def __init__(self, dsn: str, *, size: int = POOL_SIZE) -> None:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             dsn,
+            # None is kept open: each worker and each of its children has a pool, and a server has few connections.
             min_size=0,
             max_size=size,
             open=False,

@@ -94,6 +94,7 @@ def insert_plan(conn: Connection, plan: TilingPlan, authority: tuple[str, str] |
     `authority` is that of the plan's CRS, such as ("EPSG", "4326"). The bounds of the tiles are stored with its SRID,
     or with 0 where there is none or spatial_ref_sys does not have it.
     """
+    # An earlier try may have stored it before it died; a plan's id is that of its job.
     _sql.run(conn, "delete_plan", plan_id=plan.plan_id)
     _sql.run(conn, "insert_plan", **{**asdict(plan), "options": Jsonb(plan.options)})
     name, code = authority or (None, None)
@@ -140,6 +141,7 @@ def take_output(conn: Connection, plan_id: str, job_id: str, output: str) -> str
 
 def holds_plan(conn: Connection, plan_id: str, job_id: str) -> bool:
     """Whether a job has a plan and its output folder; if so, both are locked until the transaction ends."""
+    # Asked in the transaction that commits a tile: a job that lost its folder must not add one more to it.
     row = _sql.first(conn, "hold_plan", plan_id=plan_id, job_id=job_id)
     return bool(row and row["held"])
 

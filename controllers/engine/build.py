@@ -19,6 +19,7 @@ def build_engine(children: Children | None = None) -> Engine:
     """
     settings = get_settings()
     database = Database(settings.postgres_dsn.get_secret_value())
+    # Job types and handlers come from outside: the engine knows none, and tests run it with their own.
     return Engine(
         settings, database, AzureQueues(settings), AzureBlobs(settings), CONTROLLERS, resolve_handler, children
     )

@@ -109,6 +109,7 @@ class Child:
     def resident_bytes(self) -> int:
         """Return the resident size; 0 where /proc does not have it."""
         try:
+            # The second field, resident pages: the first, virtual size, counts files that are mapped and never read.
             return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
         except (OSError, IndexError):
             return 0
@@ -132,8 +133,16 @@ class Child:
         for line in lines:
             yield json.loads(line)
 
+    def wait_until_ready(self) -> None:
+        """Wait until the process has imported what its tasks need. Raises ChildDied."""
+        until = time.monotonic() + START_SECONDS
+        while not any("ready" in line for line in self.receive(LOOK_SECONDS)):
+            if time.monotonic() > until:
+                raise ChildDied(f"The process for the task was not ready within {START_SECONDS} s.")
+
     def died(self) -> ChildDied:
         """Return the error that says how the process ended."""
+        # subprocess gives the number of a signal as a negative code.
         code = self._process.wait(GRACE_SECONDS)
         how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return ChildDied(
@@ -182,12 +191,24 @@ class Child:
                 if "done" in line:
                     return
                 yield line
-            self._check_size()
+            size = self.resident_bytes()
+            if size > self._settings.task_memory_mb * MB:
+                raise ChildDied(
+                    f"The process of the task grew to {size / 1e6:.0f} MB; its limit is "
+                    f"{self._settings.task_memory_mb} MB.",
+                    remediation="Raise GEOSTAGE_TASK_MEMORY_MB, or split the file.",
+                    code="out_of_memory",
+                )
             if stop_by == float("inf") and lost():
                 self.send(lost=True)
                 stop_by = time.monotonic() + GRACE_SECONDS
+            # A handler stops at its next look at the lease; one that is inside of GDAL or GEOS does not look.
             if time.monotonic() > min(stop_by, deadline + GRACE_SECONDS):
-                raise _too_long(self._settings.task_deadline_seconds)
+                raise ChildDied(
+                    f"The task ran past its deadline of {self._settings.task_deadline_seconds:g} s and did not stop.",
+                    remediation="Raise GEOSTAGE_TASK_DEADLINE_SECONDS (below functionTimeout), or split the file.",
+                    code="task_deadline",
+                )
 
     def kill(self) -> None:
         """End the process and release what it held."""
@@ -197,16 +218,6 @@ class Child:
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
                 stream.close()
-
-    def _check_size(self) -> None:
-        size = self.resident_bytes()
-        if size > self._settings.task_memory_mb * MB:
-            raise ChildDied(
-                f"The process of the task grew to {size / 1e6:.0f} MB; its limit is "
-                f"{self._settings.task_memory_mb} MB.",
-                remediation="Raise GEOSTAGE_TASK_MEMORY_MB, or split the file.",
-                code="out_of_memory",
-            )
 
 
 class Children:
@@ -236,14 +247,23 @@ class Children:
         # scaler. host.json keeps such messages away; this refuses what it let through.
         place = self._places[queue]
         if not place.acquire(blocking=False):
-            raise _too_many(queue, self._settings.task_processes)
+            raise TooManyMessages(
+                f"The worker received a message of the {queue} queue while it ran {self._settings.task_processes} "
+                "task(s) of it, as many as GEOSTAGE_TASK_PROCESSES allows.",
+                remediation="Set batchSize in host.json to the value of GEOSTAGE_TASK_PROCESSES, and "
+                "newBatchThreshold to 0.",
+            )
         try:
-            # Of any queue: a child that is warm for one runs tasks of the other as well.
-            child = self._take_idle() or self._start(queue)
+            child = self._idle_or_new(queue)
             try:
                 yield child
             finally:
-                self._put_back(child)
+                if child.fit:
+                    with self._lock:
+                        self._idle.append(child)
+                else:
+                    log.event("recycle", pid=child.pid, tasks=child.tasks)
+                    child.kill()
         finally:
             place.release()
 
@@ -254,52 +274,23 @@ class Children:
         for child in idle:
             child.kill()
 
-    def _take_idle(self) -> Child | None:
+    def _idle_or_new(self, queue: str) -> Child:
+        """Return an idle child, or start one and wait until it is ready. Raises ChildDied."""
         while True:
             with self._lock:
+                # Of any queue: a child that is warm for one runs tasks of the other as well.
                 child = self._idle.pop() if self._idle else None
-            if child is None or child.alive:
+            if child is None:
+                break
+            if child.alive:
                 return child
             child.kill()
-
-    def _put_back(self, child: Child) -> None:
-        if child.fit:
-            with self._lock:
-                self._idle.append(child)
-            return
-        log.event("recycle", pid=child.pid, tasks=child.tasks)
-        child.kill()
-
-    def _start(self, queue: str) -> Child:
         child = Child(self._builder, queue, self._settings)
         try:
-            self._wait_until_ready(child)
+            child.wait_until_ready()
         except ChildDied as exc:
             child.kill()
             log.event("spawn_failed", level=logging.ERROR, reason=log.describe(exc))
             raise
         log.event("spawn", pid=child.pid, kind=queue)
         return child
-
-    def _wait_until_ready(self, child: Child) -> None:
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until:
-            if any("ready" in line for line in child.receive(LOOK_SECONDS)):
-                return
-        raise ChildDied(f"The process for the task was not ready within {START_SECONDS} s.")
-
-
-def _too_many(queue: str, processes: int) -> TooManyMessages:
-    return TooManyMessages(
-        f"The worker received a message of the {queue} queue while it ran {processes} task(s) of it, as many as "
-        "GEOSTAGE_TASK_PROCESSES allows.",
-        remediation="Set batchSize in host.json to the value of GEOSTAGE_TASK_PROCESSES, and newBatchThreshold to 0.",
-    )
-
-
-def _too_long(seconds: float) -> ChildDied:
-    return ChildDied(
-        f"The task ran past its deadline of {seconds:g} s and did not stop.",
-        remediation="Raise GEOSTAGE_TASK_DEADLINE_SECONDS (below functionTimeout), or split the file.",
-        code="task_deadline",
-    )

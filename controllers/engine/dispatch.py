@@ -20,7 +20,7 @@ from repositories.postgres import Database
 from repositories.storage.blobs import Blobs
 from repositories.storage.queues import Queues
 from schema.errors import GeostageError, Unavailable
-from schema.jobs import Job, JobStatus, Json
+from schema.jobs import JobStatus, Json
 from schema.jsonb import to_jsonb
 from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 from schema.settings import RESULTS, Settings
@@ -93,7 +93,9 @@ class Dispatcher:
                 with self._database.connection() as conn:
                     wave = tasks.still_queued(conn, [wake_up.task_id for wake_up in wave])
             try:
-                self._send_wave(wave, delay_seconds)
+                for queue in sorted({wake_up.queue for wake_up in wave}):
+                    messages = [TaskMessage(wake_up.task_id).encode() for wake_up in wave if wake_up.queue == queue]
+                    self._queues.send(TASK_QUEUES[queue], messages, delay_seconds=delay_seconds)
             except Unavailable as exc:
                 # One failure stands for all: a queue that is down takes seconds to say so.
                 left = [wake_up.task_id for wake_up in wake_ups[first:]]
@@ -117,7 +119,15 @@ class Dispatcher:
         The sweep repeats what fails.
         """
         try:
-            job = self._offload(job_id)
+            # Not in the transaction that ended the job: nothing slow may happen under its lock.
+            with self._database.connection() as conn:
+                job = jobs.get_job(conn, job_id)
+            if job and job.result_data is not None and job.work_area != "gone":
+                fitted = self.fit_result(job_id, job.result_data)
+                if fitted is not job.result_data:
+                    with self._database.connection() as conn:
+                        jobs.offload_result(conn, job_id, fitted)
+            # Committed before anything is deleted, so that no retry finds half of it.
             with self._database.transaction() as conn:
                 due = work_area.begin_clearing(conn, job_id)
             # Tables and blobs of a retryable failure are kept for a day: a retry needs the input of its tasks.
@@ -142,26 +152,10 @@ class Dispatcher:
         """
         if not isinstance(result, dict):
             raise TypeError(f"a result must be a dict, not {type(result).__name__}")
+        # Written as it will be stored: NaN in a result must be the handler's error here, and not the database's later.
         data = to_jsonb(result).encode()
         if len(data) <= MAX_RESULT_BYTES:
             return result
         container, blob = self._settings.output_container, f"{RESULTS}{name}.json"
         self._blobs.write(container, blob, data, content_type="application/json")
         return summary_of(result, f"{container}/{blob}", len(data))
-
-    def _send_wave(self, wave: Sequence[WakeUp], delay_seconds: float) -> None:
-        for queue in sorted({wake_up.queue for wake_up in wave}):
-            messages = [TaskMessage(wake_up.task_id).encode() for wake_up in wave if wake_up.queue == queue]
-            self._queues.send(TASK_QUEUES[queue], messages, delay_seconds=delay_seconds)
-
-    def _offload(self, job_id: str) -> Job | None:
-        # Not in the transaction that ends the job: nothing slow may happen under its lock.
-        with self._database.connection() as conn:
-            job = jobs.get_job(conn, job_id)
-        if job is None or job.result_data is None or job.work_area == "gone":
-            return job
-        fitted = self.fit_result(job_id, job.result_data)
-        if fitted is not job.result_data:
-            with self._database.connection() as conn:
-                jobs.offload_result(conn, job_id, fitted)
-        return job

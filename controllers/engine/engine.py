@@ -111,6 +111,7 @@ class Engine:
     def run_task(self, message: TaskMessage, queue: str) -> None:
         """Run a task, then others of its queue for a while; returns normally if the task cannot be claimed."""
         self.runner.process_task(message.task_id, queue)
+        # The timer fires on one instance, and may be disabled: then the workers carry the sweep.
         self.sweeper.sweep_when_due()
 
     def cancel(self, job_id: str) -> Job:
@@ -118,6 +119,7 @@ class Engine:
         with self.database.transaction() as conn:
             job = _known(jobs.lock_job(conn, job_id), job_id)
             ended = self.transitions.end(conn, job, JobStatus.CANCELLED)
+        # Not an error for a job that was cancelled before: whoever lost the answer asks again.
         if ended is None and job.status is not JobStatus.CANCELLED:
             raise Conflict(
                 f"Job {job_id} has already ended: it is {job.status}.",
@@ -137,6 +139,8 @@ class Engine:
             if reopened.stage_tasks is None:
                 moved: Job | None = reopened
             else:
+                # With every task completed it was the controller that failed, and no finish of a task would move the
+                # job on.
                 moved = None if wake_ups else self.transitions.advance(conn, reopened)
         log.event("retry", job=reopened, tasks=len(wake_ups))
         self.dispatcher.dispatch(AfterCommit(moved, wake_ups))
@@ -186,6 +190,8 @@ class Engine:
         controller = self.controller_of(job_type)
         parameters = validation.validate(controller, validation.parse_body(body), self.settings)
         named = controller.source(parameters)
+        # Looked at now: its ETag decides what is the same work, and a blob that is missing is a 404 of the caller
+        # instead of a failed job.
         source = self.blobs.head(*named) if named else None
         if source:
             validation.check_source(controller, source)
@@ -207,9 +213,20 @@ class Engine:
     def _insert_or_find(self, conn: Connection, job: NewJob) -> Submission:
         resend_after = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
         deadline_after = timedelta(hours=self.settings.job_deadline_hours)
+        key = job.idempotency_key
         # A job may end between the insert that it prevents and the search for it, so both are repeated.
         for _ in range(DEDUP_ROUNDS):
-            found = self._find(conn, job)
+            found = jobs.find_job_by_key(conn, key) if key else None
+            if found and (found.job_type, found.parameters) != (job.job_type, job.parameters):
+                raise Conflict(
+                    f"The Idempotency-Key was used with other parameters by job {found.job_id}.",
+                    remediation="Use a new key for a new request.",
+                    code="idempotency_key_reused",
+                )
+            if found is None:
+                found = jobs.find_live_job(conn, job.dedup_key)
+                if found and key:
+                    jobs.adopt_idempotency_key(conn, found.job_id, key)
             if found:
                 return Submission(found, existing=True)
             inserted = jobs.insert_job(conn, job, resend_after=resend_after, deadline_after=deadline_after)
@@ -218,22 +235,6 @@ class Engine:
         raise Unavailable(
             "The same job was submitted and ended several times during this request.", remediation="Try again."
         )
-
-    def _find(self, conn: Connection, job: NewJob) -> Job | None:
-        key = job.idempotency_key
-        found = jobs.find_job_by_key(conn, key) if key else None
-        if found and (found.job_type, found.parameters) != (job.job_type, job.parameters):
-            raise Conflict(
-                f"The Idempotency-Key was used with other parameters by job {found.job_id}.",
-                remediation="Use a new key for a new request.",
-                code="idempotency_key_reused",
-            )
-        if found:
-            return found
-        live = jobs.find_live_job(conn, job.dedup_key)
-        if live and key:
-            jobs.adopt_idempotency_key(conn, live.job_id, key)
-        return live
 
     def _reopen(self, conn: Connection, job: Job, resend_after: timedelta) -> Job:
         if job.status is not JobStatus.FAILED:

@@ -20,6 +20,7 @@ def progress_of(job: Job, counts: TaskCounts) -> int:
     current = counts.get(job.current_stage_n, {})
     done = current.get(TaskStatus.COMPLETED, 0) + current.get(TaskStatus.FAILED, 0)
     total = sum(current.values())
+    # Stages count alike, however many tasks they have: those of later stages are not known yet.
     stages_done = job.current_stage_n - 1
     reached = (100 * (stages_done * total + done)) // (job.stages * total) if total else 100 * stages_done // job.stages
     return max(reached, job.progress_floor)

@@ -19,24 +19,16 @@ MAX_WARNINGS_BYTES = 32_000
 
 def summary_of(result: Mapping[str, Any], path: str, size: int) -> Json:
     """Return what the row holds of a result of `size` bytes that was written to the blob `path`."""
-    warnings = result.get("warnings")
-    kept = _small({name: value for name, value in result.items() if name != "warnings"})
-    if isinstance(warnings, list):
-        kept["warnings"] = _first(warnings)
-    return {**kept, "result_path": path, "bytes": size}
-
-
-def _small(values: Mapping[str, Any]) -> Json:
-    """Return the small values, unchanged, as long as there is room."""
-    # By size and not by type: a box or an object of sums is wanted as much as a number.
     kept: Json = {}
     room = MAX_VALUES_BYTES
-    for name, value in values.items():
-        size = _bytes_of({name: value})
-        if size <= min(MAX_VALUE_BYTES, room):
+    for name, value in result.items():
+        if name == "warnings" and isinstance(value, list):
+            kept[name] = _first(value)
+        elif name != "warnings" and (taken := _bytes_of({name: value})) <= min(MAX_VALUE_BYTES, room):
+            # By size and not by type: a box or an object of sums is wanted as much as a number.
             kept[name] = value
-            room -= size
-    return kept
+            room -= taken
+    return {**kept, "result_path": path, "bytes": size}
 
 
 def _first(warnings: Sequence[Any]) -> list[Any]:
@@ -46,14 +38,10 @@ def _first(warnings: Sequence[Any]) -> list[Any]:
     for warning in warnings:
         room -= _bytes_of(warning)
         if room < 0:
-            return [*kept, _more(len(warnings) - len(kept))]
+            message = "There are more warnings than fit here; the blob that result_path names has all of them."
+            return [*kept, {"code": "more_warnings", "message": message, "count": len(warnings) - len(kept)}]
         kept.append(warning)
     return kept
-
-
-def _more(count: int) -> Json:
-    message = "There are more warnings than fit here; the blob that result_path names has all of them."
-    return {"code": "more_warnings", "message": message, "count": count}
 
 
 def _bytes_of(value: object) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from repositories.jobs.tasks import Claim, WakeUp
 from repositories.postgres import Database
 from repositories.storage.blobs import Blobs
 from schema.errors import ErrorInfo, GeostageError, PermanentError, TaskInterrupted
-from schema.jobs import Job, Json, Task, TaskQueue
+from schema.jobs import Job, Json, TaskQueue
 from schema.messages import JobMessage
 from schema.settings import Settings
 from services import Handler
@@ -89,8 +89,9 @@ class Runner:
             As many tasks of this queue as the worker has processes for run already; likewise.
         """
         until = time.monotonic() + GO_ON_SECONDS
+        children = None if queue == TaskQueue.LIGHT else self._children
         # The child comes before the claim: a task that waits for one to start stays free for other workers.
-        with self._dispatcher.sending() as send, self._child_for(queue) as child:
+        with self._dispatcher.sending() as send, children.take(queue) if children else nullcontext() as child:
             claim = self._claim(task_id)
             while claim:
                 done = claim.task
@@ -100,12 +101,9 @@ class Runner:
                 if next_stage:
                     claim = self._start_next_stage(next_stage, queue if goes_on else None, send)
                 if goes_on and not claim:
-                    claim = self._claim_next(done)
-
-    def _child_for(self, queue: str) -> AbstractContextManager[Child | None]:
-        if self._children is None or queue == TaskQueue.LIGHT:
-            return nullcontext()
-        return self._children.take(queue)
+                    # Round robin by job: going on with one as long as it has tasks made a small job wait for 20 s.
+                    with self._database.connection() as conn:
+                        claim = tasks.claim_next_task(conn, done.queue, done.job_id, **self._lease)
 
     def _claim(self, task_id: str) -> Claim | None:
         with self._database.connection() as conn:
@@ -113,12 +111,6 @@ class Runner:
         if claim is None:
             log.event("claim_refused", task_id=task_id, level=logging.DEBUG)
         return claim
-
-    def _claim_next(self, done: Task) -> Claim | None:
-        """Claim a task of the next job that waits in the queue, behind that of the task just done."""
-        # Round robin by job: going on with one job as long as it has tasks made a small job wait for 20 s.
-        with self._database.connection() as conn:
-            return tasks.claim_next_task(conn, done.queue, done.job_id, **self._lease)
 
     def _run_claimed(self, claim: Claim, child: Child | None) -> JobMessage | None:
         """Run a claimed task to its end under a heartbeat; return the stage that its job has moved on to, if it has."""
@@ -172,10 +164,12 @@ class Runner:
         """Requeue a task, or fail it for good if its error is permanent or its tries are used up."""
         task, info = claim.task, _task_error(claim, error)
         reason = {"code": info.code, "reason": info.message, "level": logging.WARNING}
+        # Errors of ours are about the input; of anything else the log must show the line.
         reason["where"] = None if isinstance(error, GeostageError) else log.where(error)
         backoff = self._settings.backoff_seconds(task.tries)
         resend_after = timedelta(seconds=self._settings.sweep_resend_seconds)
         with self._database.connection() as conn:
+            # The statement decides whether tries are left: a count in this process may be that of an earlier claim.
             if not isinstance(error, PermanentError) and tasks.requeue_task(
                 conn, task, info.as_json(), backoff=timedelta(seconds=backoff), resend_after=resend_after
             ):

@@ -55,10 +55,13 @@ class Sweep:
             idle = sweep.begin_sweep(conn, period=timedelta(seconds=period_seconds))
         if idle is None:
             return False
-        take_back = [self._take_back_expired] if idle < OUTAGE_SECONDS else []
-        steps = [*take_back, self._end_overdue, self._heal_stalled, self._resend_jobs, self._resend_tasks]
-        for step in (*steps, self._clear_ended):
-            self._guard(step.__name__, step)
+        if idle < OUTAGE_SECONDS:
+            self._repair("take_back", sweep.expired_tasks, self.take_back)
+        self._repair("end_overdue", sweep.overdue_jobs, self._end_overdue)
+        self._repair("heal", sweep.stalled_jobs, self._heal)
+        self._guard("resend_jobs", self._resend_jobs)
+        self._guard("resend_tasks", self._resend_tasks)
+        self._guard("clear", self._clear_ended)
         return True
 
     def sweep_when_due(self) -> None:
@@ -106,49 +109,40 @@ class Sweep:
             due = sweep.due_tasks(conn, resend_after=base, limit=ROWS)
             open_tasks = sweep.open_tasks_by_queue(conn) if due else {}
         for queue in sorted({wake_up.queue for wake_up in due}):
-            self._resend_queue(queue, [w for w in due if w.queue == queue], open_tasks.get(queue, 0))
+            waiting = [wake_up for wake_up in due if wake_up.queue == queue]
+            name = TASK_QUEUES[queue]
+            try:
+                # Whether its tasks wait only because it has more work than workers, with no message lost. The count
+                # alone does not show it: it includes messages that a dead worker received, which stay hidden for ten
+                # minutes. If no message can be received now, no message of a waiting task will come.
+                is_long = self.queues.count(name) >= open_tasks.get(queue, 0) and self.queues.has_waiting(name)
+            except Unavailable as exc:
+                reason = log.describe(exc)
+                log.event("send_failed", queue=queue, tasks=len(waiting), level=logging.WARNING, reason=reason)
+                with self.database.connection() as conn:
+                    tasks.resend_tasks_now(conn, [wake_up.task_id for wake_up in waiting])
+                continue
+            chosen = [wake_up for wake_up in waiting if wake_up.late][:LATE_ROWS] if is_long else waiting
+            if chosen:
+                log.event("resend", queue=queue, tasks=len(chosen), task_id=chosen[0].task_id)
+                self.dispatcher.send_tasks(chosen)
 
-    def _resend_queue(self, queue: str, due: list[WakeUp], open_tasks: int) -> None:
-        try:
-            is_long = self._is_long(TASK_QUEUES[queue], open_tasks)
-        except Unavailable as exc:
-            log.event("send_failed", queue=queue, tasks=len(due), level=logging.WARNING, reason=log.describe(exc))
-            with self.database.connection() as conn:
-                tasks.resend_tasks_now(conn, [wake_up.task_id for wake_up in due])
-            return
-        chosen = [wake_up for wake_up in due if wake_up.late][:LATE_ROWS] if is_long else due
-        if chosen:
-            log.event("resend", queue=queue, tasks=len(chosen), task_id=chosen[0].task_id)
-            self.dispatcher.send_tasks(chosen)
-
-    def _is_long(self, queue: str, open_tasks: int) -> bool:
-        """Whether the tasks of a queue wait only because it has more work than workers, with no message lost."""
-        # The count alone does not show it: it includes messages that a dead worker received, which stay hidden for ten
-        # minutes. If no message can be received now, no message of a waiting task will come.
-        return self.queues.count(queue) >= open_tasks and self.queues.has_waiting(queue)
-
-    def _take_back_expired(self) -> None:
-        with self.database.connection() as conn:
-            expired = sweep.expired_tasks(conn, limit=ROWS)
-        self._each("take_back", expired, self.take_back)
-
-    def _end_overdue(self) -> None:
-        with self.database.connection() as conn:
-            overdue = sweep.overdue_jobs(conn, limit=ROWS)
-        self._each("end_overdue", overdue, self._fail_overdue)
-
-    def _fail_overdue(self, conn: Connection, seen: Job) -> AfterCommit:
+    def _end_overdue(self, conn: Connection, seen: Job) -> AfterCommit:
         with conn.transaction():
             job = jobs.lock_job(conn, seen.job_id)
             # A retry by the user, after another sweep ended the job, has set a new deadline.
             if job is None or job.deadline_at != seen.deadline_at:
                 return AfterCommit()
-            return AfterCommit(self.transitions.fail_job(conn, job, self._overdue(job).as_json()))
-
-    def _heal_stalled(self) -> None:
-        with self.database.connection() as conn:
-            stalled = sweep.stalled_jobs(conn, limit=ROWS)
-        self._each("heal", stalled, self._heal)
+            overdue = ErrorInfo(
+                code="job_overdue",
+                category="infrastructure",
+                message=f"The job was still open after {self.settings.job_deadline_hours:g} hours.",
+                remediation=f"POST /api/jobs/{job.job_id}/retry goes on where it stopped.",
+                retryable=True,
+                user_fixable=False,
+                stage_n=job.current_stage_n,
+            )
+            return AfterCommit(self.transitions.fail_job(conn, job, overdue.as_json()))
 
     def _heal(self, conn: Connection, job_id: str) -> AfterCommit:
         with conn.transaction():
@@ -167,15 +161,24 @@ class Sweep:
         for job_id in clearable:
             self._guard("clear", partial(self.dispatcher.clear, job_id), job_id)
 
-    def _each(self, action: str, rows: Iterable[Row], act: Callable[[Connection, Row], AfterCommit]) -> None:
-        for row in rows:
-            subject = row.task_id if isinstance(row, Task) else row.job_id if isinstance(row, Job) else row
-            self._guard(action, partial(self._heal_row, act, row), subject)
+    def _repair(
+        self, step: str, find: Callable[..., Iterable[Row]], act: Callable[[Connection, Row], AfterCommit]
+    ) -> None:
+        """Find the rows that a step repairs and repair each; the error of one does not stop the others."""
 
-    def _heal_row(self, act: Callable[[Connection, Row], AfterCommit], row: Row) -> None:
-        with self.database.connection() as conn:
-            left = act(conn, row)
-        self.dispatcher.dispatch(left)
+        def repair(row: Row) -> None:
+            with self.database.connection() as conn:
+                left = act(conn, row)
+            self.dispatcher.dispatch(left)
+
+        def repair_all() -> None:
+            with self.database.connection() as conn:
+                rows = find(conn, limit=ROWS)
+            for row in rows:
+                subject = row.task_id if isinstance(row, Task) else row.job_id if isinstance(row, Job) else row
+                self._guard(step, partial(repair, row), subject)
+
+        self._guard(step, repair_all)
 
     def _guard(self, step: str, act: Callable[[], object], subject: object = None) -> None:
         """Do a part of the sweep, and log its error."""
@@ -200,15 +203,4 @@ class Sweep:
             task_id=task.task_id,
             stage_n=task.stage_n,
             attempt=task.attempt,
-        )
-
-    def _overdue(self, job: Job) -> ErrorInfo:
-        return ErrorInfo(
-            code="job_overdue",
-            category="infrastructure",
-            message=f"The job was still open after {self.settings.job_deadline_hours:g} hours.",
-            remediation=f"POST /api/jobs/{job.job_id}/retry goes on where it stopped.",
-            retryable=True,
-            user_fixable=False,
-            stage_n=job.current_stage_n,
         )

@@ -55,7 +55,12 @@ class Transitions:
         job = jobs.lock_job(conn, task.job_id)
         if job is None or tasks.fail_task(conn, task, error, expired=expired) is None:
             raise FenceBroken
-        if self._fails_fast(job):
+        try:
+            fails_fast = self.stage_of(job).on_failure == "fail_fast"
+        except (NotFound, IndexError):
+            # The job type, or this stage of it, is not in this deployment any more: nobody else can end the job.
+            fails_fast = True
+        if fails_fast:
             return self.fail_job(conn, job, error)
         return self.advance(conn, job) if tasks.stage_has_ended(conn, job.job_id, task.stage_n) else None
 
@@ -73,9 +78,7 @@ class Transitions:
         try:
             # A savepoint: what the controller raises must not undo the finish of the task before it.
             with conn.transaction():
-                if job.current_stage_n < job.stages:
-                    return self._next_stage(conn, job, summary, results)
-                return self._complete(conn, job, summary, results)
+                return self._leave_stage(conn, job, summary, results)
         # Whatever a controller raises must end the job: the finish of its last task would roll back for ever.
         except Exception as exc:  # noqa: BLE001
             # Errors of ours are about the input; anything else is a fault of the controller, and is logged.
@@ -119,31 +122,33 @@ class Transitions:
         """Return the current stage of a job as its controller declares it."""
         return self.controller_of(job.job_type).stages[job.current_stage_n - 1]
 
-    def _fails_fast(self, job: Job) -> bool:
-        try:
-            return self.stage_of(job).on_failure == "fail_fast"
-        except (NotFound, IndexError):
-            # The job type, or this stage of it, is not in this deployment any more: nobody else can end the job.
-            return True
-
-    def _next_stage(
+    def _leave_stage(
         self, conn: Connection, job: Job, summary: StageSummary, results: Sequence[TaskResult]
     ) -> Job | None:
-        hand_over = self.controller_of(job.job_type).stage_data(self.stage_of(job), job, results)
-        status = JobStatus.COMPLETED_WITH_ERRORS if summary.failed else JobStatus.COMPLETED
-        entry = history_entry(job, summary, status)
-        resend_after = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
-        return jobs.advance_job(conn, job, stage_data=hand_over, entry=entry, resend_after=resend_after)
-
-    def _complete(self, conn: Connection, job: Job, summary: StageSummary, results: Sequence[TaskResult]) -> Job | None:
+        """Move a job to its next stage with what its controller hands on, or to the end that its controller decides."""
+        controller = self.controller_of(job.job_type)
+        entry = history_entry(job, summary, JobStatus.COMPLETED_WITH_ERRORS if summary.failed else JobStatus.COMPLETED)
+        if job.current_stage_n < job.stages:
+            hand_over = controller.stage_data(self.stage_of(job), job, results)
+            resend_after = timedelta(seconds=self.settings.sweep_resend_seconds / 2)
+            return jobs.advance_job(conn, job, stage_data=hand_over, entry=entry, resend_after=resend_after)
         # The controller sees the history whole, though the last entry is only now written.
-        last = history_entry(job, summary, JobStatus.COMPLETED_WITH_ERRORS if summary.failed else JobStatus.COMPLETED)
-        whole = replace(job, stage_history=[*job.stage_history, last])
-        outcome = self.controller_of(job.job_type).aggregate_results(whole, results)
-        status = outcome.status
-        error = (outcome.error or _refused(job).as_json()) if status is JobStatus.FAILED else None
+        outcome = controller.aggregate_results(replace(job, stage_history=[*job.stage_history, entry]), results)
+        error = None
+        if outcome.status is JobStatus.FAILED:
+            too_many_failed = ErrorInfo(
+                code="tasks_failed",
+                category="task",
+                message=f"Too many tasks of stage {job.current_stage} failed.",
+                remediation=f"GET /api/jobs/{job.job_id}/tasks shows the error of each task; "
+                "POST .../retry runs those tasks again.",
+                retryable=True,
+                user_fixable=False,
+                stage_n=job.current_stage_n,
+            )
+            error = outcome.error or too_many_failed.as_json()
         keep = bool(error and error.get("retryable"))
-        return self.end(conn, job, status, error=error, outcome=outcome, summary=summary, keep_work_area=keep)
+        return self.end(conn, job, outcome.status, error=error, outcome=outcome, summary=summary, keep_work_area=keep)
 
 
 def history_entry(job: Job, summary: StageSummary, status: JobStatus) -> Json:
@@ -169,18 +174,6 @@ def controller_error(error: Exception, doing: str, job: Job) -> ErrorInfo:
         category="internal",
         message=f"The job type {job.job_type} could not {doing} stage {job.current_stage}: {log.describe(error)}",
         remediation=f"POST /api/jobs/{job.job_id}/retry once the job type is fixed; completed tasks are kept.",
-        retryable=True,
-        user_fixable=False,
-        stage_n=job.current_stage_n,
-    )
-
-
-def _refused(job: Job) -> ErrorInfo:
-    return ErrorInfo(
-        code="tasks_failed",
-        category="task",
-        message=f"Too many tasks of stage {job.current_stage} failed.",
-        remediation=f"GET /api/jobs/{job.job_id}/tasks shows the error of each; POST .../retry runs them again.",
         retryable=True,
         user_fixable=False,
         stage_n=job.current_stage_n,

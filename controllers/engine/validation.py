@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,6 +18,7 @@ from schema.words import clip
 MAX_BODY_BYTES = 1_000_000
 MAX_FAULTS = 100
 """Faults that an answer lists; a body may have thousands."""
+JSON_TYPES = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -47,7 +47,7 @@ def parse_body(body: bytes) -> Json:
     except (ValueError, RecursionError) as exc:
         raise _invalid_json(f"is not JSON: {exc}") from exc
     if not isinstance(value, dict):
-        raise _invalid_json(f"must be a JSON object, not {_json_type(value)}")
+        raise _invalid_json(f"must be a JSON object, not {JSON_TYPES.get(type(value), 'a number')}")
     if is_too_deep(value):
         raise _invalid_json(f"is nested more than {MAX_DEPTH} levels deep")
     if has_nul(json.dumps(value)):
@@ -61,7 +61,16 @@ def validate(controller: Controller, body: Json, settings: Settings) -> JobParam
         parameters = controller.Parameters.model_validate(body, context={"settings": settings})
     except ValidationError as exc:
         raise _invalid(controller, faults_of(exc)) from exc
-    _check_source(controller, parameters, settings)
+    # Checked here as well: a job type may declare what names its source as plain strings.
+    container, blob = controller.source(parameters) or (controller.container(parameters), "")
+    field = "dataset_id"
+    try:
+        if container is not None:
+            check_container(container, settings)
+        field = "resource_id"
+        check_blob_name(blob)
+    except ValueError as exc:
+        raise _invalid(controller, [{"field": field, "message": str(exc)}]) from exc
     return parameters
 
 
@@ -105,20 +114,22 @@ def valid_idempotency_key(header: str | None) -> str | None:
 
 def faults_of(error: ValidationError) -> list[Json]:
     """List the faults of a model, each as {"field", "message"}."""
-    return [_fault(fault) for fault in error.errors(include_url=False)]
-
-
-def _check_source(controller: Controller, parameters: JobParameters, settings: Settings) -> None:
-    """Check what a job type names as its source, which may declare its parameters as plain strings."""
-    container, blob = controller.source(parameters) or (controller.container(parameters), "")
-    field = "dataset_id"
-    try:
-        if container is not None:
-            check_container(container, settings)
-        field = "resource_id"
-        check_blob_name(blob)
-    except ValueError as exc:
-        raise _invalid(controller, [{"field": field, "message": str(exc)}]) from exc
+    faults = []
+    for found in error.errors(include_url=False):
+        context = found.get("ctx", {})
+        # A validator of the whole model names the field in the context of its error: see controllers.base.fault.
+        field = clip(".".join(str(part) for part in found["loc"]) or context.get("field", ""))
+        match found["type"]:
+            case "extra_forbidden":
+                message = "there is no such parameter"
+            case "missing":
+                message = "is required"
+            case "string_pattern_mismatch":
+                message = f"must match {context['pattern']}"
+            case _:
+                message = clip(found["msg"].removeprefix("Value error, "), 1_000)
+        faults.append({"field": field, "message": message})
+    return faults
 
 
 def _invalid(controller: Controller, faults: list[Json]) -> InvalidRequest:
@@ -138,23 +149,6 @@ def _invalid_json(fault: str) -> InvalidRequest:
         remediation='Send a JSON object, such as {"n": 3}.',
         code="invalid_json",
     )
-
-
-def _fault(error: Any) -> Json:
-    # A validator of the whole model names the field in the context of its error: see controllers.base.fault.
-    field = clip(".".join(str(part) for part in error["loc"]) or error.get("ctx", {}).get("field", ""))
-    if error["type"] == "extra_forbidden":
-        return {"field": field, "message": "there is no such parameter"}
-    if error["type"] == "missing":
-        return {"field": field, "message": "is required"}
-    if error["type"] == "string_pattern_mismatch":
-        return {"field": field, "message": f"must match {error['ctx']['pattern']}"}
-    return {"field": field, "message": clip(error["msg"].removeprefix("Value error, "), 1_000)}
-
-
-def _json_type(value: object) -> str:
-    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
 
 
 def _refuse_constant(name: str) -> None:

@@ -23,11 +23,15 @@ def explain_job(
     `open_tasks` are those of its current stage, `failed_tasks` likewise; `now` is the database's time.
     """
     silent = not job.status.ended and sweep_age_seconds > STALE_SWEEP_SECONDS
+    start_message = None
+    if not job.status.ended and job.stage_tasks is None:
+        text = JobMessage(job.job_id, job.current_stage_n).encode()
+        start_message = _message(JOB_QUEUE, text, job.resend_at, now)
     explanation = {
         "job_id": job.job_id,
         "status": job.status,
         "summary": _summary(job, open_tasks, failed_tasks, now) + (_SILENT if silent else ""),
-        "start_message": _start_message(job, now),
+        "start_message": start_message,
         "waiting_for": [_wait_of(task, now) for task in open_tasks[:SHOWN_TASKS]],
         "waiting_for_count": len(open_tasks),
         "failed_tasks": [
@@ -65,9 +69,10 @@ def _wait_of(task: Task, now: datetime) -> Json:
     }
     if task.status is TaskStatus.PROCESSING and task.lease_until:
         entry["lease_until"] = task.lease_until
-        held = f"Running {_for(task.started_at or now, now)}; its worker holds it {_until(task.lease_until, now)}"
+        runs, left = (now - (task.started_at or now)).total_seconds(), (task.lease_until - now).total_seconds()
+        held = f"Running for {runs:.0f} s; its worker holds it for another {left:.0f} s without a heartbeat"
         lost = "Its worker stopped answering; the sweep takes it back within a minute"
-        entry["why"] = held if task.lease_until > now else lost
+        entry["why"] = held if left > 0 else lost
         return entry
     entry["message"] = _message(TASK_QUEUES[task.queue], TaskMessage(task.task_id).encode(), task.resend_at, now)
     entry["resend_at"] = task.resend_at
@@ -79,13 +84,6 @@ def _wait_of(task: Task, now: datetime) -> Json:
     if task.error:
         entry["last_error"] = task.error.get("message")
     return entry
-
-
-def _start_message(job: Job, now: datetime) -> Json | None:
-    """Return the message that a stage waits for which nobody has started."""
-    if job.status.ended or job.stage_tasks is not None:
-        return None
-    return _message(JOB_QUEUE, JobMessage(job.job_id, job.current_stage_n).encode(), job.resend_at, now)
 
 
 def _message(queue: str, text: str, resend_at: datetime, now: datetime) -> Json:
@@ -104,6 +102,7 @@ def _next_step(job: Job, *, silent: bool) -> Json | None:
     if job.status is JobStatus.FAILED and job.work_area == "kept":
         return {"method": "POST", "href": f"{path}/retry", "why": "Runs what is not completed of this stage again."}
     if job.status is JobStatus.FAILED:
+        # Many remedies end with submitting the job again themselves.
         remedy = (job.error or {}).get("remediation") or "Correct what the error names."
         said = remedy if "ubmit" in remedy else f"{remedy} Then submit the job again."
         return {**submit, "why": said}
@@ -121,11 +120,3 @@ def _next_step(job: Job, *, silent: bool) -> Json | None:
 def _at(moment: datetime, now: datetime) -> str:
     seconds = (moment - now).total_seconds()
     return f"in {seconds:.0f} s" if seconds > 0 else "by the next sweep"
-
-
-def _until(moment: datetime, now: datetime) -> str:
-    return f"for another {(moment - now).total_seconds():.0f} s without a heartbeat"
-
-
-def _for(moment: datetime, now: datetime) -> str:
-    return f"for {(now - moment).total_seconds():.0f} s"

@@ -62,6 +62,7 @@ def _paths(controllers: Mapping[str, Controller]) -> Json:
         *page,
     ]
     job = "/jobs/{job_id}"
+    # A path for each type, and not one for all: each has a schema of its own.
     paths: Json = {f"/jobs/{name}": {"post": _submit(controllers[name])} for name in sorted(controllers)}
     paths |= {
         "/jobs": {"get": _get("list_jobs", "List jobs, newest first.", "JobPage", listing, ())},
@@ -72,7 +73,7 @@ def _paths(controllers: Mapping[str, Controller]) -> Json:
         },
         f"{job}/explain": {
             "parameters": [job_id],
-            "get": _get("explain_job", "Say why a job is where it is.", "Explanation", [], (404,)),
+            "get": _get("explain_job", "Explain why a job is where it is.", "Explanation", [], (404,)),
         },
         f"{job}/cancel": {"parameters": [job_id], "post": _act("cancel_job", "Cancel a job.", 200)},
         f"{job}/retry": {"parameters": [job_id], "post": _act("retry_job", "Try a failed job again.", 202)},
@@ -107,6 +108,7 @@ def _submit(controller: Controller) -> Json:
             _header("traceparent", {"type": "string"}, "W3C trace context; it stands in the job's log lines."),
         ],
         "requestBody": {
+            # No body means the defaults, as `curl -X POST` sends it.
             "required": False,
             "content": {
                 _JSON: {"schema": _inlined(controller.Parameters.model_json_schema()), "example": controller.example}
@@ -144,23 +146,15 @@ def _poison_action() -> Json:
 
 
 def _health() -> Json:
+    # A 503 of health is its report, or a problem where settings are missing.
+    unavailable = _content("Health", "It cannot; `checks` says why.")
+    unavailable["content"] |= _problems(())["503"]["content"]
     return {
         "operationId": "health",
-        "summary": "Say whether Geostage can work.",
+        "summary": "Report whether Geostage can work.",
         "security": [],
-        "responses": {
-            **_problems(()),
-            "200": _content("Health", "It can."),
-            "503": _health_or_problem(),
-        },
+        "responses": {**_problems(()), "200": _content("Health", "It can."), "503": unavailable},
     }
-
-
-def _health_or_problem() -> Json:
-    """Return a 503 of health: a report, or a problem where settings are missing."""
-    schemas = {_JSON: "Health", "application/problem+json": "Problem"}
-    content = {kind: {"schema": {"$ref": f"#/components/schemas/{name}"}} for kind, name in schemas.items()}
-    return {"description": "It cannot; `checks` says why.", "content": content}
 
 
 def _part_of_path(name: str, schema: Json, meaning: str) -> Json:

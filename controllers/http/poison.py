@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,30 +49,29 @@ class PoisonedMessages:
     queues: Queues
 
     def act(self, body: bytes) -> Json:
-        """Do what a POST asks for, and say to how many messages. Raises InvalidRequest, NotFound, Conflict."""
+        """Do what a POST asks for, and return to how many messages. Raises InvalidRequest, NotFound, Conflict."""
         wish = _parse(body)
         readable = wish.action == "requeue"
-        if wish.poison_id is not None:
-            self._check(wish.poison_id, readable=readable)
+        if wish.poison_id is not None and readable:
+            with self.database.connection() as conn:
+                written_by_us = poison.is_readable(conn, wish.poison_id)
+            if written_by_us is False:
+                raise Conflict(
+                    f"Message {wish.poison_id} was not written by Geostage; in its queue it would fail again.",
+                    remediation="Drop it, and find out who writes to this queue.",
+                    code="unreadable_message",
+                )
         done = self._take_all(wish.poison_id, readable=readable)
         if wish.poison_id is not None and not done:
-            raise _not_found(wish.poison_id)
+            raise NotFound(
+                f"There is no poisoned message {wish.poison_id}.",
+                remediation="GET /api/monitor/poison lists them; another call may have taken it.",
+                code="poison_not_found",
+            )
         with self.database.connection() as conn:
             left = sum(poison.count(conn).values())
         log.event("poison_" + wish.action, messages=done)
         return PoisonOutcome(action=wish.action, messages=done, left=left).as_json()
-
-    def _check(self, poison_id: int, *, readable: bool) -> None:
-        with self.database.connection() as conn:
-            found = poison.is_readable(conn, poison_id)
-        if found is None:
-            raise _not_found(poison_id)
-        if readable and not found:
-            raise Conflict(
-                f"Message {poison_id} was not written by Geostage; in its queue it would fail again.",
-                remediation="Drop it, and find out who writes to this queue.",
-                code="unreadable_message",
-            )
 
     def _take_all(self, poison_id: int | None, *, readable: bool) -> int:
         """Take messages wave by wave; those that are poisoned meanwhile are left, so that it comes to an end."""
@@ -84,15 +82,12 @@ class PoisonedMessages:
             with self.database.transaction() as conn:
                 taken = poison.take(conn, newest=newest, limit=WAVE, readable=readable, poison_id=poison_id)
                 # Sent before the commit: if either fails the message is still kept, and one too many does no harm.
-                self._send(taken if readable else [])
+                for queue in QUEUES if readable else ():
+                    messages = [decode(row["content"]) for row in taken if row["queue"] == queue]
+                    self.queues.send(queue, [message.encode() for message in messages if message])
             done += len(taken)
             if len(taken) < WAVE:
                 return done
-
-    def _send(self, taken: Sequence[Json]) -> None:
-        for queue in QUEUES:
-            messages = [decode(row["content"]) for row in taken if row["queue"] == queue]
-            self.queues.send(queue, [message.encode() for message in messages if message])
 
 
 def _parse(body: bytes) -> PoisonAction:
@@ -103,11 +98,3 @@ def _parse(body: bytes) -> PoisonAction:
         faults = faults_of(exc)
         listed = "; ".join(f"{fault['field'] or 'body'}: {fault['message']}" for fault in faults)
         raise InvalidRequest(f"The body is not valid. {listed}", errors=faults, remediation=f"Send {EXAMPLE}.") from exc
-
-
-def _not_found(poison_id: int) -> NotFound:
-    return NotFound(
-        f"There is no poisoned message {poison_id}.",
-        remediation="GET /api/monitor/poison lists them; another call may have taken it.",
-        code="poison_not_found",
-    )

@@ -44,6 +44,7 @@ class Queries:
         limit = _limit(query)
         before = views.decode_cursor(query["cursor"], (str,))[0] if query.get("cursor") else None
         with self.database.connection() as conn:
+            # One more than is shown, here and below: whether there is a next page is known without counting.
             found = jobs.list_jobs(conn, status=status, job_type=job_type, before=before, limit=limit + 1)
             counts = tasks.count_tasks(conn, [job.job_id for job in found])
         page = found[:limit]

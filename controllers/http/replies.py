@@ -75,6 +75,7 @@ class Replies(Generic[Response]):
         status = next((status for kind, status in STATUS_OF.items() if isinstance(exc, kind)), unmapped)
         info = exc.info()
         body = Problem(
+            # RFC 9457 wants a URI that tells errors apart; a URN needs no page that has to stay where it is.
             type=f"urn:geostage:error:{info.code}",
             title=info.code.replace("_", " ").capitalize(),
             status=status,

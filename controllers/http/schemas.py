@@ -87,6 +87,7 @@ class Error(FromRow):
     remediation: Remediation
     retryable: Retryable
     user_fixable: UserFixable
+    # Defaults make these optional in the schema; as_json leaves out what the row does not have.
     task_id: TaskId = ""
     stage_n: StageNumber = 0
     attempt: Attempt = 0

@@ -25,6 +25,7 @@ MAX_POSITION = 2**63 - 1
 
 def job_view(job: Job, counts: TaskCounts) -> Json:
     """Show a job as GET /api/jobs/{job_id} does."""
+    # Every status, also those without a task: a client reads a count without asking first whether it is there.
     tasks = {
         str(stage_n): {status.value: by_status.get(status, 0) for status in TaskStatus}
         for stage_n, by_status in counts.items()
@@ -100,6 +101,7 @@ def task_view(task: Task) -> Json:
 
 def job_links(job: Job) -> list[schemas.Link]:
     """List what can be asked of a job now; links are paths."""
+    # Paths and no addresses: behind a gateway the host that a caller sees is not the one that the app sees.
     path = f"/api/jobs/{job.job_id}"
     links = [
         _link("self", path),
@@ -117,6 +119,7 @@ def next_link(path: str, query: Mapping[str, Any], cursor: str | None) -> list[J
     """Return the link to the next page of a list, if there is one; it never carries the caller's key."""
     if cursor is None:
         return []
+    # Links end up in logs and in documents of others.
     asked = {key: value for key, value in query.items() if key != KEY_PARAMETER}
     return [_link("next", f"{path}?{urlencode({**asked, 'cursor': cursor})}").as_json()]
 
@@ -132,15 +135,15 @@ def decode_cursor(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
         position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, RecursionError) as exc:
         raise _bad_cursor() from exc
-    if not isinstance(position, list) or len(position) != len(kinds) or not all(map(_is_position, position, kinds)):
+    if not isinstance(position, list) or len(position) != len(kinds):
         raise _bad_cursor()
+    for part, kind in zip(position, kinds, strict=True):
+        # It becomes a parameter of a statement: a NUL, or a number beyond bigint, would be an error of PostgreSQL.
+        is_id = kind is str and isinstance(part, str) and re.fullmatch(JOB_ID_PATTERN, part)
+        is_number = kind is int and type(part) is int and 0 <= part <= MAX_POSITION
+        if not is_id and not is_number:
+            raise _bad_cursor()
     return tuple(position)
-
-
-def _is_position(part: object, kind: type) -> bool:
-    if isinstance(part, str):
-        return kind is str and re.fullmatch(JOB_ID_PATTERN, part) is not None
-    return kind is int and type(part) is int and 0 <= part <= MAX_POSITION
 
 
 def _bad_cursor() -> InvalidRequest:

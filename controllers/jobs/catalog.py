@@ -51,7 +51,9 @@ class FileController(SingleTask):
 
 
 class CatalogFile(FileController):
-    """Catalogue a file by its header, or by one pass over its rows where the format has none."""
+    """Add a file to the STAC catalogue, with its extent, CRS, and bands or layers. Only the header of a raster is read;
+    a vector file is read once.
+    """
 
     job_type = "catalog_file"
     task_type = "catalog_file"
@@ -63,7 +65,7 @@ class CatalogFile(FileController):
 
 
 class StacItemQuick(CatalogFile):
-    """Catalogue a file by what storage says of it; the file is not opened."""
+    """Add a file to the STAC catalogue with what storage knows of it: size, time and content type. It is not opened."""
 
     job_type = "stac_item_quick"
     detail = "quick"
@@ -73,28 +75,28 @@ class StacItemQuick(CatalogFile):
 
 
 class StacItemFull(CatalogFile):
-    """Catalogue a file by all of its data, with statistics and a checksum."""
+    """Add a file to the STAC catalogue with statistics and a checksum, for which all of its data are read."""
 
     job_type = "stac_item_full"
     detail = "full"
 
 
 class StacItemSmart(CatalogFile):
-    """Catalogue a file by all of its data, but a raster of more than 64 MB by its header."""
+    """Add a file to the STAC catalogue as stac_item_full does, but a raster of more than 64 MB as catalog_file does."""
 
     job_type = "stac_item_smart"
     detail = "smart"
 
 
 class ExtractMetadata(FileController):
-    """Report what a file says about itself and where it lies; nothing is written."""
+    """Report the extent, CRS, and bands or layers of a file, as catalog_file would. Nothing is written."""
 
     job_type = "extract_metadata"
     stages = (Stage("execute", queue="vector"),)
 
 
 class SetupStacGeoSchema(SingleTask):
-    """Apply the database migrations that are missing, Geostage's and pgSTAC's."""
+    """Bring the database up to date: apply the migrations of Geostage and pgSTAC that it does not have yet."""
 
     job_type = "setup_stac_geo_schema"
     # In a child process: pgSTAC's package sets JSON for all of psycopg while it is imported.

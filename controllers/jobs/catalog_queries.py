@@ -39,7 +39,7 @@ class ListCollectionsParameters(JobParameters):
 
 
 class ListCollections(SingleTask):
-    """List the STAC collections, with the number of their items."""
+    """List the STAC collections, each with its title, extent and number of items."""
 
     job_type = "list_collections"
     Parameters = ListCollectionsParameters
@@ -53,7 +53,7 @@ class CollectionParameters(JobParameters):
 
 
 class GetCollectionDetails(SingleTask):
-    """Show a STAC collection: its record, its items in figures, and its size."""
+    """Show one STAC collection: its whole record, the number and times of its items, and its size in the database."""
 
     job_type = "get_collection_details"
     Parameters = CollectionParameters
@@ -74,13 +74,14 @@ class ListItemsParameters(SearchParameters):
 
 
 class ListItems(SingleTask):
-    """List STAC items, newest first."""
+    """List STAC items, newest first. They can be filtered by collection, bounding box and time."""
 
     job_type = "list_items"
     Parameters = ListItemsParameters
     example: ClassVar[Json] = {"collection_id": "bronze", "bbox": [-85, 36, -84, 37]}
 
 
+# JSON Schema has no shorter way to demand one of three, and clients that are made of the schema have only that.
 _ONE_AREA: Json = {
     "oneOf": [
         {"required": ["bbox"], "properties": {"bbox": {"type": "array"}}},
@@ -130,7 +131,7 @@ class QuerySpatialParameters(ListItemsParameters):
 
 
 class QuerySpatial(ListItems):
-    """Find STAC items in a box, in a shape, or around a point."""
+    """Find STAC items in a bounding box, in a GeoJSON geometry, or around a point, where the nearest come first."""
 
     job_type = "query_spatial"
     Parameters = QuerySpatialParameters
@@ -146,7 +147,7 @@ class GetStatisticsParameters(JobParameters):
 
 
 class GetStatistics(SingleTask):
-    """Count STAC items by collection, month, file type and CRS."""
+    """Count the STAC items of all collections, or of one, by collection, month, file type and CRS."""
 
     job_type = "get_statistics"
     Parameters = GetStatisticsParameters
@@ -165,7 +166,7 @@ class ExportMetadataParameters(SearchParameters):
 
 
 class ExportMetadata(SingleTask):
-    """Write the catalogue, or a part of it, into one file in blob storage."""
+    """Export the STAC catalogue, or a part of it, to one blob in JSON, GeoJSON, CSV or GeoParquet."""
 
     job_type = "export_metadata"
     Parameters = ExportMetadataParameters

@@ -24,21 +24,23 @@ class ListContainerParameters(JobParameters):
     """Which blobs of which container."""
 
     dataset_id: Container = Field(description="The container to list.")
-    prefix: Affix = Field(default="", description="List only blobs whose names begin so.", examples=["surveys/2024/"])
+    prefix: Affix = Field(
+        default="", description="List only blobs whose names begin with this.", examples=["surveys/2024/"]
+    )
     suffix: Affix | None = Field(
-        default=None, description="List only blobs whose names end so, in upper or lower case.", examples=[".tif"]
+        default=None, description="List only blobs whose names end with this; case is ignored.", examples=[".tif"]
     )
     limit: StrictInt | None = Field(
         default=None,
         ge=1,
         le=10_000_000,
-        description="List only so many blobs, the first by name; the summary is about them.",
+        description="List at most this many blobs, in the order of their names; the summary covers only these.",
         examples=[1000],
     )
 
 
 class ListContainer(Controller):
-    """List the blobs of a container, and add them up.
+    """List the blobs of a container, with their number, total size and kinds of files.
 
     Stages: prefixes (1) -> list (one per first-level prefix, one for the root).
     """
@@ -58,6 +60,7 @@ class ListContainer(Controller):
         named = {"container": wanted["dataset_id"], "prefix": wanted["prefix"], "limit": wanted["limit"]}
         if stage.name == "prefixes":
             return [TaskSpec("container_prefixes", named)]
+        # None: too many folders, or a limit, which only one task that lists all of them in order can keep.
         folders = (previous[0].result or {})["folders"]
         shares = [(wanted["prefix"], folders is None), *((folder, True) for folder in folders or ())]
         given = {"suffix": wanted["suffix"], "inline_bytes": INLINE_BYTES // len(shares)}
@@ -79,6 +82,17 @@ class ListContainer(Controller):
 
 
 EVERYTHING = "all"
+WARNINGS = {
+    "failed": {
+        "code": "files_not_catalogued",
+        "message": "Files could not be read; failed_files lists each with the reason.",
+    },
+    "missing": {
+        "code": "blobs_gone",
+        "message": "The catalogue has items of files that no longer exist; missing_items lists them.",
+    },
+}
+"""By the figure of the summary that each counts."""
 
 
 class SyncContainerParameters(JobParameters):
@@ -87,19 +101,20 @@ class SyncContainerParameters(JobParameters):
     dataset_id: Container = Field(description="The container to catalogue.")
     resource_id: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f]*$")] = Field(
         default=EVERYTHING,
-        description='Catalogue only files whose names begin so; "all" means the whole container.',
+        description='Catalogue only files whose names begin with this; "all" means the whole container.',
         examples=["surveys/2024/"],
     )
     remove_missing: StrictBool = Field(
         default=False,
-        description="Remove the items of files that are gone; without it they are only listed.",
+        description="Remove the items of files that no longer exist; without it they are only listed.",
         examples=[True],
     )
     collection_id: CollectionName = None
 
 
 class SyncContainer(Controller):
-    """Catalogue every raster and vector file of a container that is new or changed.
+    """Add the raster and vector files of a container that are new or changed to the STAC catalogue, and report or
+    remove the items of files that are gone.
 
     Stages: list (1) -> catalog (one per batch of files) -> summarise (1).
     """
@@ -107,6 +122,8 @@ class SyncContainer(Controller):
     job_type = "sync_container"
     Parameters = SyncContainerParameters
     example: ClassVar[Json] = {"dataset_id": "bronze"}
+    # A batch that fails stops no other: each writes its own items, and the report names the batch. On the vector queue
+    # for rasters too, whose headers are read in moments: behind raster jobs they would wait for minutes.
     stages = (Stage("list"), Stage("catalog", queue="vector", on_failure="finish_all"), Stage("summarise"))
 
     def container(self, parameters: JobParameters) -> str | None:
@@ -123,9 +140,14 @@ class SyncContainer(Controller):
             blobs = (batch_blob(listed.prefix, number) for number in range(1, listed.batches + 1))
             return [TaskSpec("sync_catalog", {**named, "batch": blob}) for blob in blobs]
         done = [BatchResult.from_json(result.result) for result in previous if result.result]
+        failed = []
+        for result in previous:
+            if result.status is not TaskStatus.COMPLETED:
+                error = {key: (result.error or {}).get(key, "") for key in ("code", "message", "remediation")}
+                failed.append(FailedBatch(batch=result.parameters["batch"], **error).as_json())
         report = {
             "failed_blobs": [found.failed_blob for found in done if found.failed_blob],
-            "failed_batches": [_failed(result) for result in previous if result.status is not TaskStatus.COMPLETED],
+            "failed_batches": failed,
             "remove_missing": job.parameters["remove_missing"],
         }
         return [TaskSpec("sync_summarise", {**named, **report, "prefix": listed.prefix, "missing": listed.missing})]
@@ -155,9 +177,9 @@ class SyncContainer(Controller):
         asked = {key: job.parameters[key] for key in ("dataset_id", "resource_id")}
         collection = _named(job.parameters)["collection_id"]
         status = JobStatus.COMPLETED_WITH_ERRORS if done["failed_batches"] else JobStatus.COMPLETED
-        return JobOutcome(
-            {**asked, "collection_id": collection, "summary": summary, **report}, status, _warnings(summary)
-        )
+        left = {"failed": summary["failed"], "missing": summary["missing"] - summary["removed"]}
+        warnings = [{**WARNINGS[key], "count": count} for key, count in left.items() if count]
+        return JobOutcome({**asked, "collection_id": collection, "summary": summary, **report}, status, warnings)
 
 
 def _named(parameters: Json) -> Json:
@@ -167,18 +189,3 @@ def _named(parameters: Json) -> Json:
         "prefix": "" if wanted == EVERYTHING else wanted,
         "collection_id": collection_id(parameters["dataset_id"], parameters["collection_id"]),
     }
-
-
-def _failed(result: TaskResult) -> Json:
-    error = result.error or {}
-    parts = {key: error.get(key, "") for key in ("code", "message", "remediation")}
-    return FailedBatch(batch=result.parameters["batch"], **parts).as_json()
-
-
-def _warnings(summary: Json) -> list[Json]:
-    texts = {
-        "failed": ("files_not_catalogued", "Files could not be read; failed_files says which and why."),
-        "missing": ("blobs_gone", "Items are in the catalogue whose files are gone; missing_items says which."),
-    }
-    left = {**summary, "missing": summary["missing"] - summary["removed"]}
-    return [{"code": code, "message": text, "count": left[key]} for key, (code, text) in texts.items() if left[key]]

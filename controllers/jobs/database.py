@@ -14,19 +14,19 @@ Identifier = Annotated[str, Field(min_length=1, max_length=63)]
 
 
 class DatabaseHealth(SingleTask):
-    """Check the database: connections, locks, bloat, migrations, versions, and the age of the sweep."""
+    """Check the database: connections, locks, bloat, migrations, versions, and when the sweep last ran."""
 
     job_type = "database_health"
 
 
 class GetDatabaseSummary(SingleTask):
-    """Show tables, catalogue and jobs in figures."""
+    """Show what the database holds: tables, STAC items, jobs by status, sizes and versions."""
 
     job_type = "get_database_summary"
 
 
 class ListSchemas(SingleTask):
-    """List the schemas with their tables, views and size."""
+    """List the schemas of the database, each with its tables, views and size."""
 
     job_type = "list_schemas"
 
@@ -47,7 +47,7 @@ class DescribeTableParameters(JobParameters):
 
 
 class DescribeTable(SingleTask):
-    """Describe a table: columns, geometries, indexes, constraints, size and bounds."""
+    """Describe a table or view: columns, geometries with their bounds, indexes, constraints and size."""
 
     job_type = "describe_table"
     Parameters = DescribeTableParameters

@@ -1,4 +1,4 @@
-"""GeoJSON geometries from outside: judged before a database sees them (RFC 7946), each fault in a sentence. Pure.
+"""GeoJSON geometries from outside: checked before a database sees them (RFC 7946), each fault in a sentence. Pure.
 
 Not a package: those for pydantic check neither ranges nor sizes, take "1" for 1, and report seven faults for one shape.
 """
@@ -49,20 +49,16 @@ def _geometry(value: object, where: str, counter: _Counter) -> Json:
         raise ValueError(f"{where}is a {kind}; send the geometry of a feature alone")
     if kind not in TYPES:
         raise ValueError(f"{where}has a type that is none of {', '.join(TYPES)}")
-    if kind == "GeometryCollection":
-        return _collection(value, where, counter)
-    read = _READERS[kind]
-    return {"type": kind, "coordinates": read(value.get("coordinates"), f"{where}coordinates", counter)}
-
-
-def _collection(value: dict[str, Any], where: str, counter: _Counter) -> Json:
+    if kind != "GeometryCollection":
+        read = _READERS[kind]
+        return {"type": kind, "coordinates": read(value.get("coordinates"), f"{where}coordinates", counter)}
     parts = value.get("geometries")
     if where:
         raise ValueError(f"{where}is a GeometryCollection within another, which is not supported")
     if not isinstance(parts, list) or not 1 <= len(parts) <= MAX_GEOMETRIES:
         raise ValueError(f"geometries must be a list of 1 to {MAX_GEOMETRIES:,} geometries")
     geometries = [_geometry(part, f"geometries[{n}] ", counter) for n, part in enumerate(parts)]
-    return {"type": "GeometryCollection", "geometries": geometries}
+    return {"type": kind, "geometries": geometries}
 
 
 def _position(value: object, where: str, counter: _Counter) -> list[float]:
@@ -107,12 +103,11 @@ _READERS: dict[str, Callable[[object, str, _Counter], Any]] = {
 
 
 def is_number(value: object) -> bool:
-    """Return whether a JSON value is a finite number; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and _is_finite(value)
-
-
-def _is_finite(value: float) -> bool:
+    """Whether a JSON value is a finite number; true and false are not."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
     try:
         return math.isfinite(value)
     except OverflowError:
+        # An integer beyond the range of a float.
         return False

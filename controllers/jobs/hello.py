@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, StrictInt, field_validator
 
@@ -21,11 +21,12 @@ class HelloWorldParameters(JobParameters):
 
 
 class HelloWorld(Controller):
-    """Run n tasks that return a greeting each: the smallest job, to try a deployment with."""
+    """Return n greetings, each from a task of its own. It is the smallest job, and shows whether a deployment works."""
 
     job_type = "hello_world"
     Parameters = HelloWorldParameters
     example: ClassVar[Json] = {"n": 2, "message": "Hello"}
+    # Greetings that fail are counted in the result.
     stages = (Stage("execute", queue="light", on_failure="finish_all"),)
 
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
@@ -73,7 +74,7 @@ class HelloWorldSequentialParameters(JobParameters):
 
 
 class HelloWorldSequential(Controller):
-    """Return greetings, check them all, then answer each: three stages that hand on results.
+    """Return n greetings and an answer to each, in three stages that use the results of the stage before.
 
     Stages: initial_hello (n) -> validation (1) -> response (n).
     """
@@ -93,11 +94,19 @@ class HelloWorldSequential(Controller):
             numbers, message = range(1, job.parameters["n"] + 1), job.parameters["message"]
             return [TaskSpec("hello_initial", {"hello_number": i, "message": message}) for i in numbers]
         if stage.name == "validation":
-            return [TaskSpec("hello_validation", {"hellos": [_greeting(r) for r in previous]})]
-        greetings = {hello["responds_to_task_id"]: hello for hello in previous[0].parameters["hellos"]}
+            greetings = [
+                {
+                    "responds_to_task_id": result.task_id,
+                    "original_hello_number": result.parameters["hello_number"],
+                    "stage1_said": (result.result or {}).get("message"),
+                }
+                for result in previous
+            ]
+            return [TaskSpec("hello_validation", {"hellos": greetings})]
+        checked = {hello["responds_to_task_id"]: hello for hello in previous[0].parameters["hellos"]}
         answered = job.stage_data["stage3_task_mapping"].values()
         return [
-            TaskSpec("hello_response", {"response_number": number, **greetings[task_id]})
+            TaskSpec("hello_response", {"response_number": number, **checked[task_id]})
             for number, task_id in enumerate(answered, start=1)
         ]
 
@@ -124,29 +133,20 @@ class HelloWorldSequential(Controller):
             "stage3_responses_generated": len(answers),
             "overall_success_rate": percent(len(answers), requested),
         }
+        conversations = [
+            {
+                "stage1_task_id": answer["responds_to_task_id"],
+                "stage1_message": answer["conversation"]["stage1_said"],
+                "stage3_task_id": answer["current_task_id"],
+                "stage3_response": answer["response_message"],
+            }
+            for answer in answers
+        ]
         shown = ("stage_n", "stage", "task_count", "status", "duration_seconds")
         return JobOutcome(
             {
                 "sequential_hello_statistics": statistics,
-                "stage_conversations": [_conversation(answer) for answer in answers],
+                "stage_conversations": conversations,
                 "stage_history": [{key: entry[key] for key in shown} for entry in job.stage_history],
             }
         )
-
-
-def _greeting(result: TaskResult) -> Json:
-    said: dict[str, Any] = result.result or {}
-    return {
-        "responds_to_task_id": result.task_id,
-        "original_hello_number": result.parameters["hello_number"],
-        "stage1_said": said.get("message"),
-    }
-
-
-def _conversation(answer: Json) -> Json:
-    return {
-        "stage1_task_id": answer["responds_to_task_id"],
-        "stage1_message": answer["conversation"]["stage1_said"],
-        "stage3_task_id": answer["current_task_id"],
-        "stage3_response": answer["response_message"],
-    }

@@ -22,12 +22,14 @@ Nodata = Annotated[float, Field(allow_inf_nan=False, strict=True)] | Literal["na
 
 
 def _plain_blob(name: str) -> str:
+    # Names under which GDAL would open other files, or ask other hosts.
     if name.lower().startswith(("/vsi", "vsi")) or "://" in name or name.lower().endswith(".vrt"):
         raise ValueError("names a GDAL virtual file or an address; it must be the name of a GeoTIFF blob")
     return name
 
 
 def _not_dots_alone(name: str | None) -> str | None:
+    # The version is a part of the output's path, where such a name would lead out of its folder.
     if name is not None and set(name) == {"."}:
         raise ValueError("must be a name, not dots alone")
     return name
@@ -83,6 +85,7 @@ class RasterParameters(JobParameters):
     """Which raster, what to know about it that the file does not say, and how its pixels are written."""
 
     dataset_id: Container = Field(description="Container of the file.")
+    # 900 of a blob name's 1,024 characters: the output's name has the version and an extension behind it.
     resource_id: Annotated[BlobName, Field(min_length=1, max_length=900), AfterValidator(_plain_blob)] = Field(
         description="Name of the file's blob in the container, with its folders: a GeoTIFF.",
         examples=["surveys/2024/dem.tif"],
@@ -157,7 +160,7 @@ class RasterController(SingleTask):
 
 
 class ValidateRaster(RasterController):
-    """Read a raster, and report what it is and what process_raster would make of it."""
+    """Check a raster, and report what it is and what process_raster would make of it. Nothing is written."""
 
     job_type = "validate_raster"
     Parameters = ValidationParameters
@@ -165,7 +168,7 @@ class ValidateRaster(RasterController):
 
 
 class CogConversion(RasterController):
-    """Write a raster as a Cloud Optimized GeoTIFF, with the same pixels in the same place."""
+    """Write a raster as a Cloud Optimized GeoTIFF with the same pixels, CRS and data type."""
 
     job_type = "cog_conversion"
     Parameters = OutputParameters
@@ -181,7 +184,7 @@ class CogConversion(RasterController):
 
 
 class ProcessRaster(RasterController):
-    """Reproject a raster, write it as a Cloud Optimized GeoTIFF, and catalogue it."""
+    """Reproject a raster, write it as a Cloud Optimized GeoTIFF, and add it to the STAC catalogue."""
 
     job_type = "process_raster"
     Parameters = ProcessParameters
@@ -197,7 +200,9 @@ class ReprojectParameters(ProcessParameters):
 
 
 class ReprojectRaster(RasterController):
-    """Do what process_raster does, in a CRS that must be named."""
+    """Reproject a raster to the CRS that you name, write it as a Cloud Optimized GeoTIFF, and add it to the STAC
+    catalogue. This is process_raster without a default for the CRS.
+    """
 
     job_type = "reproject_raster"
     task_type = "process_raster"

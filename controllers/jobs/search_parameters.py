@@ -20,19 +20,19 @@ MAX_PAGE = 1000
 
 
 def check_bbox(value: object) -> object:
-    """Judge west, south, east, north; with heights, south-west and north-east corner. Raises ValueError."""
+    """Check west, south, east, north; with heights, south-west and north-east corner. Raises ValueError."""
     if not isinstance(value, list) or len(value) not in (4, 6) or not all(map(is_number, value)):
         raise ValueError("must be four numbers: west, south, east, north; or six, with a height after each corner")
     west, south, east, north = (value[0], value[1], value[3], value[4]) if len(value) == 6 else value
     if not all(-180 <= longitude <= 180 for longitude in (west, east)):
-        raise ValueError("west and east must lie between -180 and 180; west beyond east crosses the antimeridian")
+        raise ValueError("west and east must be from -180 to 180; west greater than east crosses the antimeridian")
     if not -90 <= south <= north <= 90:
-        raise ValueError("south and north must lie between -90 and 90, and south must not be beyond north")
+        raise ValueError("south and north must be from -90 to 90, and south must not be greater than north")
     return [float(number) + 0.0 for number in value]
 
 
 def check_point(value: object) -> object:
-    """Judge longitude, latitude. Raises ValueError."""
+    """Check longitude, latitude. Raises ValueError."""
     if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
         raise ValueError("must be two numbers: longitude, latitude")
     if not -180 <= value[0] <= 180 or not -90 <= value[1] <= 90:
@@ -74,10 +74,10 @@ CollectionId = Annotated[str, Field(min_length=1, max_length=256)]
 Datetime = Annotated[str, Field(max_length=80), AfterValidator(_check_datetime)]
 Limit = Annotated[
     StrictInt,
-    Field(ge=1, le=MAX_PAGE, description="Records of a page at most; a page also ends at 200 kB.", examples=[10]),
+    Field(ge=1, le=MAX_PAGE, description="Most records of a page; a page also ends at 200 kB.", examples=[10]),
 ]
 CursorText = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_LENGTH)]
-CURSOR_HELP = "The `cursor` that the page before gave; all parameters but limit stay as they were."
+CURSOR_HELP = "The `cursor` of the page before; all parameters but limit must stay the same."
 
 
 class SearchParameters(JobParameters):
@@ -89,7 +89,7 @@ class SearchParameters(JobParameters):
     bbox: Bbox | None = Field(
         default=None,
         description="Items that touch this box: west, south, east, north in degrees, or six numbers with a height "
-        "after each corner, which is not looked at. West beyond east crosses the antimeridian.",
+        "after each corner, which is ignored. A box whose west is greater than its east crosses the antimeridian.",
         examples=[[-85, 36, -84, 37]],
     )
     datetime: Datetime | None = Field(
@@ -104,4 +104,4 @@ def check_cursor(search: Json, cursor: str | None, kinds: tuple[str, ...]) -> No
     try:
         decode(search, cursor, kinds)
     except CursorError as exc:
-        raise fault("cursor", f"{exc}; send `cursor` as the page before gave it") from exc
+        raise fault("cursor", f"{exc}; send the `cursor` of the page before unchanged") from exc

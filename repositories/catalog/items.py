@@ -83,6 +83,7 @@ def reading(
     TableLocked
         With `fail_on_lock`: a table stayed locked for LOCK_SECONDS.
     """
+    # Whoever locks a user's table may hold it for long; a partition of the catalogue is mostly free again soon.
     lock_seconds = LOCK_SECONDS if fail_on_lock else PATIENT_LOCK_SECONDS
     with database.transaction() as conn:
         if snapshot:

@@ -91,6 +91,7 @@ def list_jobs(
     conn: Connection, *, status: str | None, job_type: str | None, before: str | None, limit: int
 ) -> list[Job]:
     """List jobs, newest first, older than the job `before`."""
+    # Ids begin with the time (UUIDv7), so the primary key has this order.
     rows = _sql.rows(conn, "list_jobs", status=status, job_type=job_type, before=before, limit=limit)
     return [job_of(row) for row in rows]
 

@@ -92,6 +92,7 @@ def list_tasks(conn: Connection, job_id: str, *, after: tuple[int, int], limit: 
 
 def unfinished_tasks(conn: Connection, job_id: str, stage_n: int) -> tuple[list[Task], datetime]:
     """List the open and the failed tasks of a stage, with the database's time."""
+    # Leases and times of resends are the database's; a worker's clock may be off by minutes.
     clock = _sql.first(conn, "database_time")
     assert clock is not None
     tasks = [task_of(row) for row in _sql.rows(conn, "unfinished_tasks", job_id=job_id, stage_n=stage_n)]
@@ -128,6 +129,7 @@ def stage_results(conn: Connection, job_id: str, stage_n: int) -> list[TaskResul
 
 def stage_has_ended(conn: Connection, job_id: str, stage_n: int) -> bool:
     """Whether a stage has no open task; the caller holds the job's lock."""
+    # Under the lock: of two tasks that finish last at once, both or neither would otherwise see an open task.
     return _sql.first(conn, "look_for_open_task", job_id=job_id, stage_n=stage_n) is None
 
 

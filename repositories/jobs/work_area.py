@@ -32,6 +32,7 @@ def end_clearing(conn: Connection, job_id: str) -> None:
 
 def drop_work_tables(conn: Connection, job_id: str) -> int:
     """Drop a job's tables in the work schema and say how many."""
+    # A worker that does not know yet that its task was cancelled may still write to them; the sweep comes again.
     _sql.run(conn, "wait_briefly")
     rows = _sql.rows(conn, "work_tables", schema=WORK_SCHEMA, prefix=f"s_{job_id}")
     # By name, since a failed job may have left any of its tables; the prefix holds the whole id of the job.

@@ -193,6 +193,7 @@ class AzureBlobs:
     def read_range(self, source: Source, offset: int, length: int) -> bytes:
         if offset >= source.size:
             return b""
+        # Every range has the condition: a blob that is replaced between two of them would give a mixture of both.
         only: dict[str, Any] = {"etag": source.etag, "match_condition": MatchConditions.IfNotModified}
         return self._download(
             source.container,

@@ -69,10 +69,12 @@ def storage_errors(container: str, blob: str, *, accepted: Source | None = None)
     except HttpResponseError as exc:
         if getattr(exc, "error_code", None) in _NO_NAME:
             raise container_not_found(container) from exc
+        # 412: the condition that it still has the ETag of the accepted blob does not hold.
         missing = isinstance(exc, ResourceNotFoundError)
         if accepted and (missing or exc.status_code == 412):
             raise source_changed(accepted) from exc
         if missing:
+            # A HEAD has no body, so the code may be missing; the reason phrase then says which of the two it is.
             lost_container = getattr(exc, "error_code", None) == "ContainerNotFound" or "ontainer" in str(exc.reason)
             raise (container_not_found(container) if lost_container else blob_not_found(container, blob)) from exc
         # A body that broke off, three times: without a body the SDK raises ServiceResponseError by itself.

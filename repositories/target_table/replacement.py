@@ -59,6 +59,8 @@ def replace_rows(conn: Connection, staging: Table, target: Table, columns: Seque
 
     `columns` are all but id. Raises PermanentError when a foreign key forbids it.
     """
+    # A swap would take the table away from views and foreign keys that depend on it. A row that keeps its id keeps the
+    # rows of other tables that refer to it.
     tables = {"table": target.quoted, "staging": staging.quoted}
     try:
         run(conn, "delete_missing_rows", **tables)
@@ -85,7 +87,7 @@ def append(conn: Connection, staging: Table, target: Table, columns: Sequence[st
 
 
 def replace_rejects(conn: Connection, staging: Table, target: Table, *, any_rows: bool) -> None:
-    """Put the rejected rows of this load in the place of those of the one before; without any there is no table."""
+    """Put the rejected rows of this load in the place of those of the load before; if it has none, drop those."""
     _drop(conn, target)
     if not any_rows:
         return
@@ -104,7 +106,7 @@ def copy_privileges(conn: Connection, table: Table, statements: Sequence[str]) -
     """
     for statement in statements:
         try:
-            # As bytes: a % in a policy or a comment is no placeholder.
+            # As bytes: a % in a policy or a comment must not be taken for a placeholder.
             conn.execute(statement.encode())
         except (errors.UndefinedColumn, errors.UndefinedFunction, errors.DatatypeMismatch) as exc:
             raise PermanentError(

@@ -14,6 +14,7 @@ from schema.settings import WORK_SCHEMA
 
 INDEXES = ("add_spatial_index", "add_key_index")
 """Statements that may run side by side, each in a transaction of its own; the longest first."""
+# Names of types stand in statements as they are, without quotes: no others may.
 _TYPES = frozenset(
     (
         *("boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric"),

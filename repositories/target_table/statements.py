@@ -30,6 +30,7 @@ class Table:
     @property
     def regclass(self) -> str:
         """The name as text that PostgreSQL reads as a regclass."""
+        # Quoted always: without quotes the cast to regclass would fold the name to lower case.
         parts = (part.replace('"', '""') for part in (self.schema, self.name))
         return '"{}"."{}"'.format(*parts)
 

@@ -28,8 +28,8 @@ def test_two_passes_at_once_take_a_task_back_once(world: World) -> None:
     claims = [world.claim(job, number).task for number in range(1, 11)]
     world.lose_messages()
     world.expire(*(task.task_id for task in claims))
-    steps = world.engine.sweeper._take_back_expired
-    at_once(steps, steps, steps, steps)
+    sweeper = world.engine.sweeper
+    at_once(*[partial(sweeper._repair, "take_back", sweep.expired_tasks, sweeper.take_back)] * 4)
     assert [task.deaths for task in world.tasks(job)] == [1] * 10
     assert world.statuses(job) == ["queued"] * 10
     assert len(world.drain()) == 10
@@ -91,23 +91,21 @@ def test_one_row_that_cannot_be_healed_does_not_stop_the_sweep(world: World, mon
     assert len(world.drain()) == 3
 
 
-@pytest.mark.parametrize(
-    "step", ["_resend_jobs", "_take_back_expired", "_resend_tasks", "_end_overdue", "_heal_stalled"]
-)
+@pytest.mark.parametrize("step", ["due_jobs", "expired_tasks", "due_tasks", "overdue_jobs", "stalled_jobs"])
 def test_one_step_that_fails_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise Unavailable("away")
 
-    stages = {"_resend_jobs": world.started(1), "_take_back_expired": world.started(1)}
-    task = world.claim(stages["_resend_jobs"]).task
+    claimed, _ = world.started(1), world.started(1)
+    task = world.claim(claimed).task
     world.submit_shape(1)
     world.lose_messages()
     world.all_due()
     world.expire(task.task_id)
-    monkeypatch.setattr(type(world.engine.sweeper), step, fail)
+    monkeypatch.setattr(sweep, step, fail)
     world.sweep()
     sent = {queue for queue, _ in world.drain()}
-    assert sent == {"geo-jobs", "geo-light-tasks"} - ({"geo-jobs"} if step == "_resend_jobs" else set())
+    assert sent == {"geo-jobs", "geo-light-tasks"} - ({"geo-jobs"} if step == "due_jobs" else set())
 
 
 def test_a_queue_that_is_down_during_the_sweep_costs_no_resend(world: World) -> None:
