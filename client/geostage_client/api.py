@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from time import time
+from time import sleep, time
 from typing import Any, Self
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 
@@ -19,6 +20,8 @@ from geostage_client.errors import ClientError, Unreachable, UsageError
 Json = dict[str, Any]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NOT_NOW = (429, 502, 503, 504)
+PATIENCE_SECONDS = 120.0
+"""How long a deployment may be unable to answer; an upgrade of the app takes less."""
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _KEY_REMEDY = f"Set {KEY_VARIABLE} to the right one, or name a file that holds the key with --key-file."
@@ -59,9 +62,47 @@ class Api:
         """Return the JSON object at a path below the API's base. Raises ClientError."""
         return self._object(self._ask("GET", path, params=query))
 
-    def post(self, path: str, body: Json | None = None) -> Json:
-        """POST and return the JSON object of the answer. Raises ClientError."""
-        return self._object(self._ask("POST", path, json=body))
+    def post(self, path: str) -> Json:
+        """POST without a body, and return the JSON object of the answer. Raises ClientError."""
+        return self._object(self._ask("POST", path))
+
+    def submit(
+        self,
+        job_type: str,
+        parameters: Json,
+        waits: Callable[[ClientError, float], None],
+        *,
+        patience: float = PATIENCE_SECONDS,
+        sleep: Callable[[float], None] = sleep,
+    ) -> Json:
+        """Submit a job, and return what the API says of it; `waits` is told of each error that is waited for.
+
+        An answer with Retry-After, such as the 503 of a storage that is overloaded, is waited for. All tries have one
+        Idempotency-Key, so that a try that was accepted although its answer was an error makes no second job.
+
+        Raises
+        ------
+        ClientError
+            The API refuses the job.
+        Unreachable
+            Nobody answers, or the API still cannot accept the job after `patience` seconds.
+        """
+        path, headers, waited, accepted = type_path(job_type), {"Idempotency-Key": uuid4().hex}, 0.0, False
+        while True:
+            try:
+                said = self._object(self._ask("POST", path, json=parameters, headers=headers))
+            except Unreachable as exc:
+                # A Retry-After of 0 s must not become a loop without end.
+                pause = max(exc.retry_after or 0.0, 1.0)
+                waited += pause
+                if exc.retry_after is None or waited > patience:
+                    raise
+                accepted = accepted or exc.code == "queue_unavailable"
+                waits(exc, pause)
+                sleep(pause)
+            else:
+                # The job that this try found was accepted by the one before.
+                return {name: value for name, value in said.items() if name != "existing" or not accepted}
 
     def job(self, job_id: str, before: Seen | None = None) -> Seen:
         """Return a job, or `before` where it has not changed since. Raises ClientError."""
@@ -84,7 +125,15 @@ class Api:
         try:
             answer = self._client.request(method, path, **options)
         except httpx.TransportError as exc:
-            raise self._away(exc, method) from exc
+            where = f"{self._connection.api} (from {self._connection.origin})"
+            if isinstance(exc, httpx.TimeoutException):
+                said = f"{where} does not answer in time."
+            else:
+                said = f"{where} cannot be reached: {str(exc) or type(exc).__name__}."
+            remedy = "Check that it runs and that the URL is right; for a local stack, ./dev up."
+            if method == "POST" and not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
+                remedy = "It may have accepted the request: geostage jobs lists the jobs."
+            raise Unreachable(said, remedy=remedy, code="unreachable") from exc
         if answer.is_success or answer.status_code in (httpx.codes.NOT_MODIFIED, *accepted):
             return answer
         raise self._error(answer)
@@ -103,18 +152,6 @@ class Api:
             status=answer.status_code,
         )
 
-    def _away(self, exc: httpx.TransportError, method: str) -> ClientError:
-        where = f"{self._connection.api} (from {self._connection.origin})"
-        sent = not isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout)
-        if isinstance(exc, httpx.TimeoutException):
-            said = f"{where} does not answer in time."
-        else:
-            said = f"{where} cannot be reached: {str(exc) or type(exc).__name__}."
-        remedy = "Check that it runs and that the URL is right; for a local stack, ./dev up."
-        if sent and method == "POST":
-            remedy = "Whether it took the request is not known: geostage jobs lists what it accepted."
-        return Unreachable(said, remedy=remedy, code="unreachable")
-
     def _error(self, answer: httpx.Response) -> ClientError:
         status = answer.status_code
         retry_after = seconds_of(answer.headers.get("Retry-After"))
@@ -127,7 +164,8 @@ class Api:
                 code=str(problem["code"]),
                 status=status,
                 faults=problem.get("errors") or (),
-                retry_after=retry_after,
+                # Settings and migrations that are missing stay so until somebody acts.
+                retry_after=None if problem.get("category") == "configuration" else retry_after,
             )
         if status in (401, 403):
             api, origin = self._connection.api, self._connection.key_origin

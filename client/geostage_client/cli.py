@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
@@ -70,8 +70,12 @@ def _run(words: list[str], output: Output) -> int:
     if not words or words[0] in ("-h", "--help", "--version"):
         root.parse_args(words or ["--help"])
     parser = parsers.get(words[0])
+    if parser is None and words[0].startswith("-"):
+        raise UsageError("Options follow the command.", remedy="As in geostage jobs --json.")
     if parser is None:
-        raise _unknown_command(words[0], parsers)
+        like = difflib.get_close_matches(words[0], parsers, n=2)
+        near = f"Is it {' or '.join(like)}? " if like else ""
+        raise UsageError(f"{words[0]!r} is not a command.", remedy=f"{near}geostage --help lists the commands.")
     # Files may stand between options, in any order: geostage load a.gpkg --follow b.gpkg
     options, unknown = parser.parse_known_intermixed_args(words[1:])
     if unknown:
@@ -90,14 +94,6 @@ def refuse_keys(words: Sequence[str]) -> None:
             "There is no option --key: every user of this machine can read the arguments of its processes.",
             remedy="Set GEOSTAGE_KEY, or name a file that holds the key with --key-file.",
         )
-
-
-def _unknown_command(word: str, parsers: Collection[str]) -> UsageError:
-    if word.startswith("-"):
-        return UsageError("Options follow the command.", remedy="As in geostage jobs --json.")
-    like = difflib.get_close_matches(word, parsers, n=2)
-    listed = "geostage --help lists the commands."
-    return UsageError(f"{word!r} is not a command.", remedy=f"Is it {' or '.join(like)}? {listed}" if like else listed)
 
 
 def _unknown_words(words: Sequence[str], parser: ArgumentParser) -> UsageError:
@@ -132,7 +128,12 @@ def build_parsers() -> tuple[ArgumentParser, Mapping[str, ArgumentParser]]:
     }
     for name, parser in parsers.items():
         _add_arguments(name, parser)
-        _add_common(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+        parser.add_argument("--api", metavar="URL", help="URL of the API, as https://APP.azurewebsites.net/api")
+        parser.add_argument("--key-file", metavar="FILE", help="file that holds the function key")
+        parser.add_argument(
+            "--storage-account", metavar="NAME", help="storage account to upload to, signing in to Azure"
+        )
     return root, parsers
 
 
@@ -176,13 +177,6 @@ def _add_files(name: str, parser: ArgumentParser) -> None:
         "--container", default=DEFAULT_CONTAINER, help=f"container to upload to ({DEFAULT_CONTAINER}); made if missing"
     )
     parser.add_argument("--blob", metavar="NAME", help="name of the blob; by default the file's name")
-
-
-def _add_common(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--api", metavar="URL", help="URL of the API, as https://APP.azurewebsites.net/api")
-    parser.add_argument("--key-file", metavar="FILE", help="file that holds the function key")
-    parser.add_argument("--storage-account", metavar="NAME", help="storage account to upload to, signing in to Azure")
 
 
 def _limit(text: str) -> int:

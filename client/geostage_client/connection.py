@@ -61,7 +61,7 @@ def connect(options: Options, environment: Mapping[str, str]) -> Connection:
     named = options.api or environment.get(API_VARIABLE)
     if not named and stack is None:
         raise ClientError(
-            "No local stack runs here, and no API is named.",
+            "No local stack is running here, and no API is named.",
             remedy=f"Start a stack with ./dev up, or name the API with --api URL or {API_VARIABLE}.",
             code="no_api",
         )
@@ -95,22 +95,19 @@ def check_url(text: str, origin: str) -> str:
 def _key(options: Options, environment: Mapping[str, str], stack: LocalStack | None) -> tuple[str, str]:
     """Return the key, empty where there is none, and where it was found."""
     if options.key_file:
-        return _checked(_read_key(Path(options.key_file)), "the file of --key-file")
+        try:
+            text = Path(options.key_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "it is not a text file"
+            raise ClientError(
+                f"The key file {options.key_file} cannot be read: {reason}.",
+                remedy="Name a file that holds the function key and nothing else.",
+                code="key_file_unreadable",
+            ) from exc
+        return _checked(text, "the file of --key-file")
     if environment.get(KEY_VARIABLE):
         return _checked(environment[KEY_VARIABLE], KEY_VARIABLE)
     return (stack.key, f"the local stack '{stack.name}'") if stack and stack.key else ("", "")
-
-
-def _read_key(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not a text file"
-        raise ClientError(
-            f"The key file {path} cannot be read: {reason}.",
-            remedy="Name a file that holds the function key and nothing else.",
-            code="key_file_unreadable",
-        ) from exc
 
 
 def _checked(text: str, origin: str) -> tuple[str, str]:
@@ -119,7 +116,7 @@ def _checked(text: str, origin: str) -> tuple[str, str]:
     if key and key.isascii() and key.isprintable() and " " not in key:
         return key, origin
     raise ClientError(
-        f"{origin[:1].upper()}{origin[1:]} holds no function key, which is one line of letters, digits and signs.",
+        f"{origin[:1].upper()}{origin[1:]} does not hold a function key: one line of letters, digits and punctuation.",
         remedy="Copy it again: az functionapp keys list -g GROUP -n APP.",
         code="key_malformed",
     )

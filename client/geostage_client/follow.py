@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from geostage_client.api import Api, Json, Seen
+from geostage_client.api import PATIENCE_SECONDS, Api, Json, Seen
 from geostage_client.errors import Interrupted, Unreachable
 
 DEFAULT_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
-PATIENCE_SECONDS = 120.0
-"""How long nobody may answer; a deployment of the app takes less."""
 
 
 def follow(

@@ -16,19 +16,21 @@ MAX_TYPE = 40
 
 
 def parameter_rows(schema: Json) -> list[tuple[str, str, str, str]]:
-    """Return name, type, default and meaning of each parameter; the required ones first."""
+    """Return name, type, default and meaning of each parameter; the required ones first.
+
+    A list of choices that is too long for its column goes to the meaning.
+    """
     required = schema.get("required", [])
     properties = schema.get("properties", {})
-    names = [*(name for name in properties if name in required), *(name for name in properties if name not in required)]
-    return [(name, *_row(properties[name], schema, required=name in required)) for name in names]
-
-
-def _row(schema: Json, root: Json, *, required: bool) -> tuple[str, str, str]:
-    """Return type, default and meaning; a long list of choices goes to the meaning."""
-    kind, meaning = type_of(schema, root), " ".join(str(schema.get("description", "")).split())
-    if len(kind) > MAX_TYPE:
-        kind, meaning = "choice", f"{meaning} One of: {kind.replace(' | ', ', ')}.".strip()
-    return kind, "required" if required else _default(schema), meaning
+    rows = []
+    for name in sorted(properties, key=lambda name: name not in required):
+        own = properties[name]
+        kind, meaning = type_of(own, schema), " ".join(str(own.get("description", "")).split())
+        if len(kind) > MAX_TYPE:
+            kind, meaning = "choice", f"{meaning} One of: {kind.replace(' | ', ', ')}.".strip()
+        default = "" if own.get("default") in (None, "") else json.dumps(own["default"], ensure_ascii=False).strip('"')
+        rows.append((name, kind, "required" if name in required else default, meaning))
+    return rows
 
 
 def type_of(schema: Json, root: Json) -> str:
@@ -67,11 +69,6 @@ def _one_type(choice: Json, root: Json) -> str:
 
 def _bound(value: float | None) -> str:
     return "" if value is None else f"{value:.12g}"
-
-
-def _default(schema: Json) -> str:
-    default = schema.get("default")
-    return "" if default is None or default == "" else json.dumps(default, ensure_ascii=False).strip('"')
 
 
 def _sample(name: str, schema: Json, root: Json) -> Any:

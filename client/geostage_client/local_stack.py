@@ -26,7 +26,20 @@ class LocalStack:
 
 def find_stack(project: Path) -> LocalStack | None:
     """Return the stack of a checkout that people work with; None while it does not run."""
-    return _read(project / ".local" / STACK / "state.json")
+    if os.name != "posix":
+        return None  # the stack runs on Linux alone
+    path = project / ".local" / STACK / "state.json"
+    try:
+        # A file that someone else put there, in /tmp say, must not decide where our key and our data are sent.
+        if path.stat().st_uid != os.getuid():
+            return None
+        state: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(state, dict) or not state.get("api") or not _runs(state.get("processes", {}).get("owner", {})):
+        return None
+    connection = state.get("storage_connection_string", "")
+    return LocalStack(path.parent.name, state["api"], state.get("key", ""), connection)
 
 
 def projects(prefix: Path, start: Path) -> Iterator[Path]:
@@ -39,22 +52,6 @@ def projects(prefix: Path, start: Path) -> Iterator[Path]:
         yield prefix.parent.parent
     else:
         yield from (folder for folder in (start, *start.parents) if (folder / ".local").is_dir())
-
-
-def _read(path: Path) -> LocalStack | None:
-    if os.name != "posix":
-        return None  # the stack runs on Linux alone
-    try:
-        # A file that someone else put there, in /tmp say, must not decide where our key and our data are sent.
-        if path.stat().st_uid != os.getuid():
-            return None
-        state: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(state, dict) or not state.get("api") or not _runs(state.get("processes", {}).get("owner", {})):
-        return None
-    connection = state.get("storage_connection_string", "")
-    return LocalStack(path.parent.name, state["api"], state.get("key", ""), connection)
 
 
 def _runs(process: dict[str, int]) -> bool:

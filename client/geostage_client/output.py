@@ -41,7 +41,7 @@ class Output:
             # A terminal that only knows ASCII gets \xe9 for é, and no traceback.
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        # Rich leaves colors out where NO_COLOR is set, TERM is dumb, or the output is no terminal.
+        # Rich leaves colors out where NO_COLOR is set, TERM is dumb, or the output is not a terminal.
         self._out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self.progress_console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 

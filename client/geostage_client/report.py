@@ -20,7 +20,9 @@ MAX_LINES = 60
 def describe(job: Json, *, local: bool) -> list[Field]:
     """Return labels and texts about a job that has ended or runs; `local` when its stack is on this machine."""
     fields = [("job", f"{job['job_id']} {job['job_type']}"), ("status", _status(job))]
-    fields += [("stage", _stage(stage)) for stage in job.get("stage_history") or []]
+    for stage in job.get("stage_history") or []:
+        tasks = "1 task" if stage["task_count"] == 1 else f"{stage['task_count']} tasks"
+        fields.append(("stage", f"{stage['stage']}, {tasks}, {stage['duration_seconds']:.2f} s"))
     fields += _result(job)
     fields += [("warning", str(warning.get("message", warning))) for warning in job.get("warnings") or []]
     return [*fields, *(("next", step) for step in _next_steps(job, local=local))]
@@ -43,7 +45,7 @@ def failure_of(job: Json) -> ClientError | None:
         failed = sum(counts.get("failed", 0) for counts in job["tasks"].values())
         return ClientError(
             f"The job completed, but {failed} of its tasks failed.",
-            remedy=f"geostage show {job_id} --tasks tells which and why.",
+            remedy=f"geostage show {job_id} --tasks shows which and why.",
             code="completed_with_errors",
         )
     return None
@@ -58,11 +60,6 @@ def _status(job: Json) -> str:
     return f"{said} ({job['current_stage']}) {tasks_in_words(counts)}".rstrip()
 
 
-def _stage(stage: Json) -> str:
-    count = stage["task_count"]
-    return f"{stage['stage']}, {count} task{'' if count == 1 else 's'}, {stage['duration_seconds']:.2f} s"
-
-
 def _result(job: Json) -> list[Field]:
     result = job.get("result_data")
     if not isinstance(result, dict):
@@ -73,7 +70,10 @@ def _result(job: Json) -> list[Field]:
         return [field for table in tables for field in describe_table(table)]
     if "cog_path" in result:
         return list(_raster(result))
-    return _whole(result)
+    lines = json.dumps(result, indent=2, ensure_ascii=False).splitlines()
+    shown = [("result" if number == 0 else "", line) for number, line in enumerate(lines[:MAX_LINES])]
+    more = len(lines) - len(shown)
+    return [*shown, ("", f"... {more} more lines: --json has all of it")] if more else shown
 
 
 def _table(result: Json) -> Iterator[Field]:
@@ -116,13 +116,6 @@ def _raster(result: Json) -> Iterator[Field]:
         yield "raster", f"{pixels}, {bands} band{'' if bands == 1 else 's'} {after.get('dtype')}, {after.get('crs')}"
     if result.get("stac_id"):
         yield "stac", f"item {result['stac_id']} of collection {result.get('collection_id')}"
-
-
-def _whole(result: Json) -> list[Field]:
-    lines = json.dumps(result, indent=2, ensure_ascii=False).splitlines()
-    shown = [("result" if number == 0 else "", line) for number, line in enumerate(lines[:MAX_LINES])]
-    more = len(lines) - len(shown)
-    return [*shown, ("", f"... {more} more lines: --json has all of it")] if more else shown
 
 
 def _next_steps(job: Json, *, local: bool) -> Sequence[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from geostage_client.api import Api, Json, job_path, type_path
+from geostage_client.api import Api, Json, job_path
 from geostage_client.connection import Connection
 from geostage_client.errors import ClientError
 from geostage_client.follow import follow
@@ -23,8 +23,12 @@ class Session:
 
     def submit(self, job_type: str, parameters: Json) -> Json:
         """Submit a job, and return what the API says of it. Raises ClientError."""
+
+        def waits(error: ClientError, seconds: float) -> None:
+            self.output.warning(f"{error.message} Trying again in {seconds:g} s.")
+
         try:
-            return self.api.post(type_path(job_type), parameters)
+            return self.api.submit(job_type, parameters, waits)
         except ClientError as exc:
             if exc.code == "invalid_parameters":
                 exc.remedy = f"geostage types {job_type} lists the parameters."

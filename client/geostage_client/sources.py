@@ -81,7 +81,10 @@ def _expand(argument: str, kind: Kind) -> list[Path]:
     if path.exists():
         return [_checked_name(path, kind)]
     if not _GLOB.search(argument):
-        raise _missing(path)
+        near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        like = difflib.get_close_matches(path.name, near, n=3)
+        remedy = f"Is it {' or '.join(like)}?" if like else "Check the name, and the folder that you are in."
+        raise ClientError(f"There is no file {path}.", remedy=remedy, code="file_not_found")
     found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207 - may be absolute
     kept = [file for file in found if file.is_file() and _is_of(file, kind)]
     if kept:
@@ -103,7 +106,7 @@ def _of_folder(folder: Path, kind: Kind) -> list[Path]:
     if found:
         return found
     raise ClientError(
-        f"The folder {folder} holds no {kind.noun}; folders in it are not looked into.",
+        f"There is no {kind.noun} in the folder {folder}; folders below it are not searched.",
         remedy=f"{_taken(kind)} A quoted pattern such as '{folder}/**/*{kind.extensions[-1]}' goes deeper.",
         code="file_not_found",
     )
@@ -124,14 +127,7 @@ def _checked_name(path: Path, kind: Kind) -> Path:
 
 
 def _taken(kind: Kind) -> str:
-    return f"Files that are taken end in {', '.join(kind.extensions)}."
-
-
-def _missing(path: Path) -> ClientError:
-    near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    like = difflib.get_close_matches(path.name, near, n=3)
-    remedy = f"Is it {' or '.join(like)}?" if like else "Check the name, and the folder that you are in."
-    return ClientError(f"There is no file {path}.", remedy=remedy, code="file_not_found")
+    return f"Supported extensions: {', '.join(kind.extensions)}."
 
 
 def _belongs_to(path: Path, shapes: Iterable[Path]) -> bool:
@@ -152,14 +148,20 @@ def _source(path: Path) -> Source:
     shapefile = path.suffix.lower() == ".shp"
     parts = _parts(path) if shapefile else {}
     blob = f"{path.stem}.shp.zip" if shapefile else path.name
-    sizes = {part: _size(part) for part in (parts.values() or [path])}
-    if not _is_text(blob):
+    size = sum(_size(part) for part in (parts.values() or [path]))
+    # Bytes of a Linux name that are not UTF-8 become lone surrogates.
+    if any(unicodedata.category(char) == "Cs" for char in blob):
         raise ClientError(
             f"The name of {path} is not valid Unicode, which a blob's name must be.",
             remedy="Rename the file.",
             code="bad_name",
         )
-    return Source(path, blob, sum(sizes.values()), parts, _unsaved(path))
+    warning = ""
+    # SQLite keeps rows that are not in the file itself; its write-ahead log is not sent.
+    log = path.with_name(f"{path.name}-wal")
+    if path.suffix.lower() == ".gpkg" and log.is_file() and log.stat().st_size:
+        warning = f"{log.name} may hold changes that are not in {path.name} yet: close the program that has it open."
+    return Source(path, blob, size, parts, warning)
 
 
 def _parts(shape: Path) -> dict[str, Path]:
@@ -198,19 +200,6 @@ def _size(path: Path) -> int:
     if not size and path.suffix.lower() not in (".cpg", ".prj"):
         raise ClientError(f"{path} is empty: it has 0 bytes.", remedy="Write the file again.", code="file_empty")
     return size
-
-
-def _is_text(name: str) -> bool:
-    """Whether a name is Unicode; bytes of a Linux name that are not UTF-8 become lone surrogates."""
-    return not any(unicodedata.category(char) == "Cs" for char in name)
-
-
-def _unsaved(path: Path) -> str:
-    """Return a warning where SQLite keeps rows that are not in the file itself: its write-ahead log is not sent."""
-    log = path.with_name(f"{path.name}-wal")
-    if path.suffix.lower() == ".gpkg" and log.is_file() and log.stat().st_size:
-        return f"{log.name} may hold changes that are not in {path.name} yet: close the program that has it open."
-    return ""
 
 
 def _refuse_twins(sources: Sequence[Source], kind: Kind) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -33,6 +33,12 @@ AT_ONCE = 4
 QUICK: dict[str, Any] = {"initial_backoff": 1, "increment_base": 2, "retry_total": 4}
 """The SDK waits 15 s before its first retry, and a minute in all before it says that nobody answers."""
 _ROLE = "Storage Blob Data Contributor"
+REMEDIES = {
+    400: "A container is named in 3 to 63 lower case letters, digits and hyphens; a blob in up to 1,024 characters.",
+    403: f"The role {_ROLE} on the account is needed; its firewall may also keep this machine out.",
+    409: "The blob is leased or under a retention rule: choose another name with --blob.",
+}
+"""By the status of Blob Storage's answer."""
 
 
 class Uploads:
@@ -49,7 +55,7 @@ class Uploads:
                 "(az login, or a managed identity, then signs in).",
                 code="no_storage",
             )
-        self._account, self._service = _open(connection.storage, _block_bytes(largest))
+        self._account, self._service = _open(connection.storage, largest)
         self._known: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -68,7 +74,7 @@ class Uploads:
         Unreachable
             The storage does not answer.
         Interrupted
-            Ctrl-C. Blocks that were sent already are no blob; storage drops them after a week.
+            Ctrl-C. Blocks that were sent do not make a blob; storage drops them after a week.
         """
         with self._translated(container):
             folder = self._container(container)
@@ -76,8 +82,14 @@ class Uploads:
             replaced = client.exists()
             before = _states(source)
             if source.parts:
-                archive = zip_stream(source.parts, _adding_up(sent))
-                client.upload_blob(archive, overwrite=True, max_concurrency=AT_ONCE)
+                total = 0
+
+                def add(count: int) -> None:
+                    nonlocal total
+                    total += count
+                    sent(total)
+
+                client.upload_blob(zip_stream(source.parts, add), overwrite=True, max_concurrency=AT_ONCE)
             else:
                 with source.path.open("rb") as file:
                     client.upload_blob(
@@ -103,7 +115,8 @@ class Uploads:
                 # Whether anybody answers is told within seconds; patience is for the middle of an upload.
                 client.get_container_properties(retry_total=1)
             except ResourceNotFoundError:
-                with _ignoring_existence():
+                # Another upload may make it between the look and here.
+                with suppress(ResourceExistsError):
                     client.create_container()
             except HttpResponseError as exc:
                 # Who may only write blobs may not look at the container; the upload shows whether it is there.
@@ -129,15 +142,16 @@ class Uploads:
             ) from exc
         except ClientAuthenticationError as exc:
             raise ClientError(
-                f"Nobody is signed in to Azure whom Blob Storage at {self._account} accepts.",
-                remedy=f"Sign in (az login), or set {STORAGE_VARIABLE}; the role {_ROLE} is needed.",
+                f"Blob Storage at {self._account} did not accept the sign-in to Azure.",
+                remedy=f"Sign in (az login) with an identity that has the role {_ROLE}, or set {STORAGE_VARIABLE}.",
                 code="storage_refused",
                 status=exc.status_code,
             ) from exc
         except HttpResponseError as exc:
+            code = f"{exc.status_code or ''} {getattr(exc, 'error_code', None) or exc.reason or type(exc).__name__}"
             raise ClientError(
-                f"Blob Storage at {self._account} refused the upload into container {container!r} ({_code(exc)}).",
-                remedy=_remedy(exc),
+                f"Blob Storage at {self._account} refused the upload into container {container!r} ({code.strip()}).",
+                remedy=REMEDIES.get(exc.status_code or 0, "Look up the code in Azure's documentation of Blob Storage."),
                 code="storage_refused",
                 status=exc.status_code,
             ) from exc
@@ -149,8 +163,10 @@ class Uploads:
             ) from exc
 
 
-def _open(storage: Storage, block_bytes: int) -> tuple[str, BlobServiceClient]:
-    """Return the account's address for messages, and its client."""
+def _open(storage: Storage, largest: int) -> tuple[str, BlobServiceClient]:
+    """Return the account's address for messages, and its client for files of up to `largest` bytes."""
+    # So large, in whole MiB, that the file fits into the blocks that a blob may have.
+    block_bytes = max(BLOCK_BYTES, -(-largest // (MAX_BLOCKS * 2**20)) * 2**20)
     # Without a handler Python prints the SDK's warnings, pages of credentials that were tried, before our error.
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     options = {"max_block_size": block_bytes, "max_single_put_size": BLOCK_BYTES, **QUICK}
@@ -165,7 +181,7 @@ def _open(storage: Storage, block_bytes: int) -> tuple[str, BlobServiceClient]:
             service = BlobServiceClient(storage.account_url or "", DefaultAzureCredential(), **options)
     except ValueError as exc:
         raise ClientError(
-            "The storage account is not named in a way that can be read.",
+            "The storage account is not given as a valid connection string, URL or name.",
             remedy=f"Copy the connection string again into {STORAGE_VARIABLE}, or check the name of the account.",
             code="storage_malformed",
         ) from exc
@@ -176,46 +192,3 @@ def _states(source: Source) -> list[tuple[int, int]]:
     """Return size and time of each file: a program that still writes to one changes them."""
     facts = [path.stat() for path in (source.parts.values() or [source.path])]
     return [(fact.st_size, fact.st_mtime_ns) for fact in facts]
-
-
-def _block_bytes(size: int) -> int:
-    """Return a block size with which a file fits into the blocks that a blob may have; whole MiB."""
-    least = -(-size // MAX_BLOCKS)
-    return max(BLOCK_BYTES, -(-least // 2**20) * 2**20)
-
-
-def _adding_up(sent: Callable[[int], None]) -> Callable[[int], None]:
-    total = 0
-
-    def add(count: int) -> None:
-        nonlocal total
-        total += count
-        sent(total)
-
-    return add
-
-
-@contextmanager
-def _ignoring_existence() -> Iterator[None]:
-    try:
-        yield
-    except ResourceExistsError:
-        # Another upload made it between the look and here.
-        return
-
-
-def _code(exc: HttpResponseError) -> str:
-    code = getattr(exc, "error_code", None) or exc.reason or type(exc).__name__
-    return f"{exc.status_code} {code}" if exc.status_code else str(code)
-
-
-def _remedy(exc: HttpResponseError) -> str:
-    if exc.status_code == 403:
-        return f"The role {_ROLE} on the account is needed; its firewall may also keep this machine out."
-    if exc.status_code == 400:
-        return (
-            "A container is named in 3 to 63 lower case letters, digits and hyphens; a blob in up to 1,024 characters."
-        )
-    if exc.status_code == 409:
-        return "The blob is leased or under a retention rule: choose another name with --blob."
-    return "Look up the code in Azure's documentation of Blob Storage."

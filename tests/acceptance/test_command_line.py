@@ -346,7 +346,7 @@ def test_a_server_or_a_storage_that_is_away_is_told_with_where_it_was_looked_for
     away = re.sub(r"BlobEndpoint=[^;]+", f"BlobEndpoint={AWAY}/devstoreaccount1", stack.storage_connection_string)
     for storage, said in (
         (away, "127.0.0.1:1 cannot be reached"),
-        ("nonsense", "not named in a way"),
+        ("nonsense", "not given as a valid connection string"),
         ("", "No storage"),
     ):
         done = shell.run("load", "cli_away.gpkg", code=1, AZURE_STORAGE_CONNECTION_STRING=storage)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from geostage_client.api import Json
 from geostage_client.errors import ClientError
 from geostage_client.session import Session
 
@@ -17,21 +16,20 @@ def health(session: Session, options: Namespace) -> int:
     error = None
     if not healthy:
         error = ClientError(
-            f"Geostage cannot work: {', '.join(parts) or 'a part'} of it cannot.",
-            remedy="The table above says what to do.",
+            f"Geostage cannot work: check {', '.join(parts) or 'each part'}.",
+            remedy="The table above says what to do about each part.",
             code="unavailable",
             status=503,
         )
     session.output.document({"health": report}, error)
     session.output.field("api", session.connection.api)
     session.output.field("status", report["status"])
-    rows = [(name, part["status"], _details(part)) for name, part in report["checks"].items()]
+    rows = []
+    for name, part in report["checks"].items():
+        figures = ", ".join(f"{key} {part[key]}" for key in part if key not in ("status", "message", "remediation"))
+        details = filter(None, (part.get("message"), part.get("remediation"), figures))
+        rows.append((name, part["status"], " ".join(details)))
     session.output.table(("part", "status", "details"), rows)
     if error:
         session.output.error(error)
     return error.exit_code if error else 0
-
-
-def _details(part: Json) -> str:
-    said = [f"{name} {value}" for name, value in part.items() if name not in ("status", "message", "remediation")]
-    return " ".join([*filter(None, (part.get("message"), part.get("remediation"))), ", ".join(said)]).strip()

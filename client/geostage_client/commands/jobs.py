@@ -21,9 +21,20 @@ _JOB_CALL = re.compile(r"/api/jobs/([^/]+)/(retry|cancel)")
 
 
 def submit(session: Session, options: Namespace) -> int:
-    """Submit a job of any type."""
-    said = session.submit(options.job_type, parse_json(_parameters_text(options.parameters)))
-    return _submitted(session, said, follow=options.follow)
+    """Submit a job of any type; its parameters are JSON, or the name of a file after @, or stdin (-)."""
+    text = options.parameters
+    if text == "-":
+        text = sys.stdin.read()
+    elif text.startswith("@"):
+        name = text[1:]
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else "it is not text in UTF-8"
+            raise ClientError(
+                f"{name} cannot be read: {reason}.", remedy="Check the name.", code="file_unreadable"
+            ) from exc
+    return _submitted(session, session.submit(options.job_type, parse_json(text)), follow=options.follow)
 
 
 def retry(session: Session, options: Namespace) -> int:
@@ -39,11 +50,14 @@ def follow(session: Session, options: Namespace) -> int:
 def show(session: Session, options: Namespace) -> int:
     """Show a job, and with --tasks its tasks. Whether the job failed is for `follow` to judge: it was shown."""
     job = session.api.job(options.job_id).job
-    tasks = _all_tasks(session, options.job_id) if options.tasks else []
+    tasks = _pages(session, job_path(options.job_id, "tasks"), "tasks", {"limit": PAGE}) if options.tasks else []
     session.output.document({"job": job, **({"tasks": tasks} if options.tasks else {})})
     session.describe(job)
     if tasks:
-        rows = [(task["task_id"], task["status"], task["tries"], _outcome(task)) for task in tasks]
+        rows = [
+            (task["task_id"], task["status"], task["tries"], str((task.get("error") or {}).get("message", "")))
+            for task in tasks
+        ]
         session.output.table(("task", "status", "tries", "error"), rows)
     return 0
 
@@ -53,10 +67,11 @@ def jobs(session: Session, options: Namespace) -> int:
     query = {"status": options.status, "job_type": options.type, "limit": min(options.limit, PAGE)}
     found = _pages(session, "jobs", "jobs", {name: value for name, value in query.items() if value}, options.limit)
     session.output.document({"jobs": found})
-    rows = [
-        (job["job_id"], job["job_type"], job["status"], f"{job['progress']} %", _local_time(job["created_at"]))
-        for job in found
-    ]
+    rows = []
+    for job in found:
+        created = datetime.fromisoformat(job["created_at"]).astimezone()
+        when = created.strftime("%Y-%m-%d %H:%M:%S")
+        rows.append((job["job_id"], job["job_type"], job["status"], f"{job['progress']} %", when))
     session.output.table(("job", "type", "status", "done", "created"), rows)
     return 0
 
@@ -83,14 +98,19 @@ def explain(session: Session, options: Namespace) -> int:
         session.output.field("", f"and {hidden} other tasks")
     for task in said["failed_tasks"]:
         session.output.field("failed", f"{task['task_id']}: {(task['error'] or {}).get('message', '')}")
-    if said["next_step"]:
-        session.output.field("next", _step_in_words(said["next_step"]))
+    step = said["next_step"]
+    if step:
+        # As the command that makes the call, where there is one.
+        call = _JOB_CALL.fullmatch(step["href"])
+        command = f"geostage {call[2]} {call[1]}. " if call else ""
+        command = "geostage health. " if step["href"] == "/api/health" else command
+        session.output.field("next", f"{command}{step['why']}")
     return 0
 
 
 def _submitted(session: Session, said: Json, *, follow: bool) -> int:
     if said.get("existing"):
-        session.output.line("This very job runs already; it was not submitted twice.")
+        session.output.line("The same job is already running; no second one was started.")
     if follow:
         return _show(session, session.follow(said["job_id"]))
     session.output.document({"job": said})
@@ -106,25 +126,6 @@ def _show(session: Session, job: Json) -> int:
     return failure.exit_code if failure else 0
 
 
-def _parameters_text(argument: str) -> str:
-    """Return the JSON that an argument is, names (@FILE), or leaves to stdin (-). Raises ClientError."""
-    if argument == "-":
-        return sys.stdin.read()
-    if not argument.startswith("@"):
-        return argument
-    try:
-        return Path(argument[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not text in UTF-8"
-        raise ClientError(
-            f"{argument[1:]} cannot be read: {reason}.", remedy="Check the name.", code="file_unreadable"
-        ) from exc
-
-
-def _all_tasks(session: Session, job_id: str) -> list[Json]:
-    return _pages(session, job_path(job_id, "tasks"), "tasks", {"limit": PAGE})
-
-
 def _pages(session: Session, path: str, name: str, query: Json, limit: int | None = None) -> list[Json]:
     """Return the entries of a list, over as many pages as it takes to have `limit`, or all."""
     found: list[Json] = []
@@ -135,22 +136,3 @@ def _pages(session: Session, path: str, name: str, query: Json, limit: int | Non
         if following is None or (limit is not None and len(found) >= limit):
             return found[:limit]
         query = {**query, "cursor": parse_qs(urlsplit(following).query)["cursor"][0]}
-
-
-def _outcome(task: Json) -> str:
-    error = task.get("error") or {}
-    return str(error.get("message", ""))
-
-
-def _local_time(text: str) -> str:
-    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _step_in_words(step: Json) -> str:
-    """Return the call that would help as the command that makes it."""
-    call = _JOB_CALL.fullmatch(step["href"])
-    if call:
-        return f"geostage {call[2]} {call[1]}. {step['why']}"
-    if step["href"] == "/api/health":
-        return f"geostage health. {step['why']}"
-    return str(step["why"])

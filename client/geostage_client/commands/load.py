@@ -80,8 +80,18 @@ def _send_all(session: Session, loads: list[Load], kind: Kind, parameters: Json,
         with Uploads(session.connection, max(one.source.size for one in loads)) as uploads:
             for one in loads:
                 _send(session, uploads, one, kind, parameters)
-        if follow:
-            _follow_all(session, loads)
+        # One after another; they run side by side.
+        waiting = [one for one in loads if one.job] if follow else []
+        for number, one in enumerate(waiting):
+            try:
+                one.job = session.follow(one.job["job_id"])
+            except Interrupted as exc:
+                others = [other.job["job_id"] for other in waiting[number + 1 :]]
+                if others:
+                    exc.remedy = f"{exc.remedy} The others: {', '.join(others)}"
+                raise
+            one.error = failure_of(one.job)
+            session.describe(one.job)
     except ClientError as exc:
         session.output.error(exc)
         return exc
@@ -118,20 +128,5 @@ def _send(session: Session, uploads: Uploads, one: Load, kind: Kind, parameters:
         one.error = exc
         session.output.error(exc)
         return
-    again = ", which runs already" if one.job.get("existing") else ""
+    again = ", which was already running" if one.job.get("existing") else ""
     session.output.field("job", f"{one.job['job_id']} {one.job['job_type']} {one.job['status']}{again}")
-
-
-def _follow_all(session: Session, loads: list[Load]) -> None:
-    """Follow the jobs one after another; they run side by side."""
-    waiting = [one for one in loads if one.job]
-    for number, one in enumerate(waiting):
-        try:
-            one.job = session.follow(one.job["job_id"])
-        except Interrupted as exc:
-            others = [other.job["job_id"] for other in waiting[number + 1 :]]
-            if others:
-                exc.remedy = f"{exc.remedy} The others: {', '.join(others)}"
-            raise
-        one.error = failure_of(one.job)
-        session.describe(one.job)

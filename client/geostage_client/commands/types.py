@@ -35,16 +35,8 @@ def find_type(api: Api, name: str) -> Json:
     try:
         return api.get(f"job-types/{name}")
     except ClientError as exc:
-        # A deployment of an older version has the list alone.
-        if exc.status != 404:
-            raise
-    listed: dict[str, Json] = {one["job_type"]: one for one in api.get("job-types")["job_types"]}
-    if name in listed:
-        return listed[name]
-    like = difflib.get_close_matches(name, listed, n=3)
-    raise ClientError(
-        f"There is no job type {name}.",
-        remedy=f"Is it {' or '.join(like)}?" if like else "geostage types lists them.",
-        code="unknown_job_type",
-        status=404,
-    )
+        if exc.code == "unknown_job_type":
+            listed = [one["job_type"] for one in api.get("job-types")["job_types"]]
+            like = difflib.get_close_matches(name, listed, n=3)
+            exc.remedy = f"Is it {' or '.join(like)}?" if like else "geostage types lists them."
+        raise

@@ -35,7 +35,7 @@ def run_stack(project: Path, name: str = "dev", owner: ProcessId | None = None) 
 
 
 def test_without_a_stack_and_without_a_url_the_remedy_names_both() -> None:
-    with pytest.raises(ClientError, match="No local stack runs here") as caught:
+    with pytest.raises(ClientError, match="No local stack is running here") as caught:
         connect(Options(), {})
     assert "./dev up" in caught.value.remedy
     assert "GEOSTAGE_API" in caught.value.remedy

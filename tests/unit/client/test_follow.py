@@ -3,65 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from geostage_client.api import Api, seconds_of
-from geostage_client.connection import Connection
 from geostage_client.errors import ClientError, Interrupted, Unreachable
 from geostage_client.follow import DEFAULT_PAUSE, LONGEST_PAUSE, follow
+from tests.unit.client.scripted import Answer, Server
 
 JOB = "01a22da0f89e77dca5f780b6222d007a"
 KEY = "s3cret-key"
-Answer = tuple[int, dict[str, str], str]
-
-
-@dataclass
-class Server:
-    """Answers in order, the last one for ever, and what it was asked."""
-
-    url: str
-    answers: list[Answer]
-    asked: list[dict[str, str]] = field(default_factory=list)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    scripted = Server("", [])
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            scripted.asked.append({"path": self.path, **{k.lower(): v for k, v in self.headers.items()}})
-            status, headers, body = scripted.answers[0]
-            del scripted.answers[: len(scripted.answers) > 1]
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body.encode())), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        scripted.url = f"http://127.0.0.1:{listening.server_port}/api"
-        yield scripted
-        listening.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def api(server: Server) -> Iterator[Api]:
-    with Api(Connection(server.url, "--api", KEY, "GEOSTAGE_KEY")) as opened:
-        yield opened
 
 
 def job(status: str = "processing", **headers: str) -> Answer:

@@ -110,7 +110,7 @@ def test_what_is_not_there_is_refused(argument: str) -> None:
 
 def test_a_folder_without_files_of_the_kind_is_refused() -> None:
     write("data/a.txt")
-    assert "holds no vector file" in refusal("data").message
+    assert "no vector file in the folder" in refusal("data").message
 
 
 def test_an_empty_file_is_refused_before_anything_is_sent() -> None:
