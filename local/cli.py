@@ -46,7 +46,7 @@ def up(options: argparse.Namespace) -> int:
         print(f"logs  {stack.log_folder.relative_to(PROJECT)}", file=sys.stderr, flush=True)
         while host.running():
             time.sleep(0.5)
-        raise StackError(f"The host has ended: see {host.log}")
+        raise StackError(f"The host ended unexpectedly. Its log is {host.log}.")
 
 
 def down(options: argparse.Namespace) -> int:
@@ -54,7 +54,7 @@ def down(options: argparse.Namespace) -> int:
     folder = LOCAL / options.name
     state = StackState.read(folder / "state.json")
     if not state.processes:
-        print(f"The stack '{options.name}' does not run.", file=sys.stderr)
+        print(f"The stack '{options.name}' is not running.", file=sys.stderr)
         return 0
     if state.owner is not None:
         stop(state.owner, signal.SIGTERM, grace=60.0)
@@ -65,11 +65,11 @@ def down(options: argparse.Namespace) -> int:
 
 
 def env(options: argparse.Namespace) -> int:
-    """Print export lines of a running stack, for `eval "$(./dev env)"`; with --qgis how to open what jobs made."""
+    """Print export lines of a running stack, for `eval "$(./dev env)"`; with --qgis, how to open what jobs made."""
     folder = LOCAL / options.name
     state = StackState.read(folder / "state.json")
     if not state.running:
-        raise StackError(f"The stack '{options.name}' does not run. Start it with ./dev up.")
+        raise StackError(f"The stack '{options.name}' is not running. Start it with ./dev up.")
     if options.qgis:
         print(qgis.describe(state))
         return 0
@@ -119,7 +119,8 @@ def bench(options: argparse.Namespace) -> int:
     scripts = (PROJECT / "tests" / "bench").glob("[a-z]*.py")
     modules = sorted(path.stem for path in scripts if "\ndef main(" in path.read_text(encoding="utf-8"))
     if options.name not in modules:
-        raise StackError(f"Choose a benchmark: ./dev bench {' | '.join(modules)}")
+        wrong = f"There is no benchmark '{options.name}'. " if options.name else ""
+        raise StackError(f"{wrong}Choose one: ./dev bench {' | '.join(modules)}")
     run: Callable[[Stack, list[str]], int | None] = importlib.import_module(f"tests.bench.{options.name}").main
     with Stack.spare("bench", fresh=True) as stack:
         stack.migrate()
@@ -127,8 +128,8 @@ def bench(options: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Run one command; gives the exit code."""
-    options = _parser().parse_args()
+    """Run one command, and return the exit code."""
+    options = parser().parse_args()
     # Ended by a signal as by Ctrl-C: through the context managers, so that everything that was started is stopped.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -142,9 +143,10 @@ def main() -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="./dev")
-    commands = parser.add_subparsers(required=True)
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of ./dev, which sets `command`."""
+    root = argparse.ArgumentParser(prog="./dev")
+    commands = root.add_subparsers(required=True)
     add = commands.add_parser("demo")
     add.add_argument("--keep", action="store_true")
     add.set_defaults(command=demo.run)
@@ -168,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("test", prefix_chars="\0", add_help=False)
     add.add_argument("arguments", nargs="*")
     add.set_defaults(command=test)
-    return parser
+    return root
 
 
 if __name__ == "__main__":

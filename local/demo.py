@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -75,41 +75,45 @@ def run(options: argparse.Namespace) -> int:
     began = time.monotonic()
     _say("making the sample files, starting PostgreSQL, Azurite and the host with 2 workers")
     subprocess.run([sys.executable, "-m", "local.samples", str(SAMPLES)], cwd=PROJECT, check=True)
-    with _kept_stack() if options.keep else _own_stack() as stack:
+    with _stack(keep=options.keep) as stack:
         _upload(stack)
         jobs = Jobs(stack.api)
         ended = [_hello(jobs, job_type, parameters) for job_type, parameters in HELLOS]
         ended += [_load(jobs, layer, stack.postgres_dsn) for layer in LAYERS]
         ended.append(_process_raster(jobs, stack.postgres_dsn))
         ended.append(_tile_raster(jobs, stack))
-    what = f"the stack goes on running at {stack.api}" if options.keep else "everything is stopped"
-    _say(f"\n{sum(ended)} of {len(ended)} jobs completed in {time.monotonic() - began:.0f} s; {what}")
-    _say(f"\nWhat next\n{NEXT_KEPT if options.keep else NEXT}")
+    _say(ending(ended, time.monotonic() - began, stack.api if options.keep else ""))
     return 0 if all(ended) else 1
 
 
-@contextlib.contextmanager
-def _own_stack() -> Iterator[StackState]:
-    with Stack.spare("demo") as stack:
-        stack.migrate()
-        wait_for_health(stack.start_host(workers=2).url)
-        _serving(stack.name, stack.state)
-        yield stack.state
+def ending(completed: Sequence[bool], seconds: float, kept_api: str) -> str:
+    """Return the last lines: what became of each job and of the stack, and which commands to try next.
+
+    `kept_api` is the URL of a stack that goes on running, empty when everything was stopped.
+    """
+    stack = f"the stack goes on running at {kept_api}" if kept_api else "everything is stopped"
+    jobs = f"{sum(completed)} of {len(completed)} jobs completed in {seconds:.0f} s; {stack}"
+    return f"\n{jobs}\n\nWhat next\n{NEXT_KEPT if kept_api else NEXT}"
 
 
 @contextlib.contextmanager
-def _kept_stack() -> Iterator[StackState]:
-    state = background.join(DEFAULT_STACK)
-    if httpx.get(f"{state.api}/jobs", timeout=30).status_code == HTTPStatus.UNAUTHORIZED:
-        raise StackError(
-            f"The stack '{DEFAULT_STACK}' runs with --auth, and the demo knows no key. Stop it with ./dev down first."
-        )
-    _serving(DEFAULT_STACK, state)
-    yield state
-
-
-def _serving(name: str, state: StackState) -> None:
-    _say(f"serving {state.api}, logs in {(LOCAL / name / 'log').relative_to(PROJECT)}")
+def _stack(*, keep: bool) -> Iterator[StackState]:
+    """Yield the stack to work on: that of ./dev up, which goes on running, or one that is stopped at the end."""
+    with contextlib.ExitStack() as stopping:
+        if keep:
+            name, state = DEFAULT_STACK, background.join(DEFAULT_STACK)
+            if httpx.get(f"{state.api}/jobs", timeout=30).status_code == HTTPStatus.UNAUTHORIZED:
+                raise StackError(
+                    f"The stack '{name}' was started with --auth, and the demo does not have its key. "
+                    "Stop it with ./dev down, then run the demo again."
+                )
+        else:
+            stack = stopping.enter_context(Stack.spare("demo"))
+            stack.migrate()
+            wait_for_health(stack.start_host(workers=2).url)
+            name, state = stack.name, stack.state
+        _say(f"serving {state.api}, logs in {(LOCAL / name / 'log').relative_to(PROJECT)}")
+        yield state
 
 
 def _upload(stack: StackState) -> None:
@@ -125,16 +129,11 @@ def _hello(jobs: Jobs, job_type: str, parameters: dict[str, Any]) -> bool:
     _title(job_type, json.dumps(parameters))
     job = jobs.follow(jobs.submit(job_type, parameters))
     _outcome(job)
-    for line in _said(job.get("result_data") or {}):
-        _line("says", line)
+    result = job.get("result_data") or {}
+    messages = [talk["stage3_response"] for talk in result.get("stage_conversations", ())] or result.get("messages", ())
+    for message in messages[:1]:
+        _line("says", message)
     return bool(job["status"] == "completed")
-
-
-def _said(result: dict[str, Any]) -> list[str]:
-    """One line of what the hellos said."""
-    if "stage_conversations" in result:
-        return [result["stage_conversations"][0]["stage3_response"]]
-    return [str(message) for message in result.get("messages", [])[:1]]
 
 
 def _load(jobs: Jobs, layer: Layer, dsn: str) -> bool:
@@ -203,7 +202,7 @@ def _peek(dsn: str, layer: Layer) -> tuple[str, str]:
             [SCHEMA, layer.table],
         ).fetchone()
         if geometry is None:
-            raise StackError(f"{SCHEMA}.{layer.table} is not there, though its job has completed")
+            raise StackError(f"The table {SCHEMA}.{layer.table} does not exist, although its job completed.")
         query = sql.SQL("SELECT {}, ST_NPoints({}) FROM {} ORDER BY 3 DESC LIMIT 1").format(
             sql.SQL(", ").join(sql.Identifier(column) for column in layer.columns), sql.Identifier(geometry[0]), table
         )
@@ -212,18 +211,17 @@ def _peek(dsn: str, layer: Layer) -> tuple[str, str]:
 
 
 def _outcome(job: dict[str, Any]) -> None:
-    _line(job["status"], ", ".join(_stage(stage) for stage in job["stage_history"]))
+    stages = []
+    for stage in job["stage_history"]:
+        tasks = "1 task" if stage["task_count"] == 1 else f"{stage['task_count']} tasks"
+        stages.append(f"{stage['stage']} {stage['duration_seconds']:.2f} s ({tasks})")
+    _line(job["status"], ", ".join(stages))
     for warning in job["warnings"]:
         _line("warning", warning["message"])
     error = job.get("error")
     if error:
         _line("error", f"{error['code']}: {error['message']}")
         _line("remedy", error["remediation"])
-
-
-def _stage(stage: dict[str, Any]) -> str:
-    tasks = "1 task" if stage["task_count"] == 1 else f"{stage['task_count']} tasks"
-    return f"{stage['stage']} {stage['duration_seconds']:.2f} s ({tasks})"
 
 
 def _title(job_type: str, detail: str) -> None:

@@ -78,7 +78,7 @@ class Host:
         return self._process
 
     def wait(self, seconds: float = 60.0) -> None:
-        """Until every worker serves, or StackError with what the host said."""
+        """Wait until every worker serves. Raises StackError with the end of the host's log."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process is not None and self._process.alive():
             status = read_status(self.status_file)
@@ -86,7 +86,9 @@ class Host:
                 self.url = status["url"]
                 return
             time.sleep(0.05)
-        raise StackError(f"The host does not start ({self.log}):\n{self._last_words()}")
+        lines = self.log.read_text().splitlines()[-20:] if self.log.exists() else []
+        said = "\n".join(_message(line) for line in lines)
+        raise StackError(f"The host did not start. The end of {self.log}:\n{said}")
 
     def running(self) -> bool:
         """Whether the supervisor runs."""
@@ -100,13 +102,9 @@ class Host:
         self.status_file.unlink(missing_ok=True)
         self.on_stop(self)
 
-    def _last_words(self) -> str:
-        lines = self.log.read_text().splitlines()[-20:] if self.log.exists() else []
-        return "\n".join(_message(line) for line in lines)
-
 
 def read_status(path: Path) -> dict[str, Any]:
-    """What a supervisor says of itself: url, pids, ready; empty while none runs."""
+    """Return what a supervisor reports of itself: url, pids, ready; empty while none runs."""
     try:
         status: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -115,7 +113,7 @@ def read_status(path: Path) -> dict[str, Any]:
 
 
 def _message(line: str) -> str:
-    """The message and the exception of a JSON log line; another line as it is."""
+    """Return the message and the exception of a JSON log line; another line as it is."""
     try:
         record = json.loads(line)
     except ValueError:

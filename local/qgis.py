@@ -21,9 +21,13 @@ from schema.settings import Settings
 SCHEMA = "geo"
 SHOWN = 10
 SIGNED_FOR = timedelta(days=7)
+# geo.tiles is in every database, and its footprints are worth a look only where a raster was cut into tiles. It comes
+# last: the example for ogrinfo takes the first table.
 TABLES = """
 SELECT f_table_name, type, srid FROM geometry_columns
-WHERE f_table_schema = %s AND f_table_name NOT LIKE '%%\\_\\_rejects' ORDER BY 1
+WHERE f_table_schema = %s AND f_table_name NOT LIKE '%%\\_\\_rejects'
+  AND (f_table_name <> 'tiles' OR EXISTS (SELECT FROM geo.tiles))
+ORDER BY f_table_name = 'tiles', f_table_name
 """
 
 
@@ -84,7 +88,9 @@ class SignedUrls:
 def describe(state: StackState) -> str:
     """Return the page that `./dev env --qgis` prints."""
     database, urls = Database.of(state.postgres_dsn), SignedUrls(state.storage_connection_string)
-    tables, outputs = _tables(state.postgres_dsn), urls.outputs()
+    with psycopg.connect(state.postgres_dsn) as connection:
+        tables = connection.execute(TABLES, [SCHEMA]).fetchall()
+    outputs = urls.outputs()
     lines = [
         "PostGIS: Layer > Add Layer > Add PostGIS Layers... > New",
         f"  Host      {database.host}",
@@ -109,9 +115,3 @@ def describe(state: StackState) -> str:
         f'  gdalinfo "/vsicurl/{urls.of(outputs[0]) if outputs else urls.pattern}"',
     ]
     return "\n".join(lines)
-
-
-def _tables(dsn: str) -> list[tuple[str, str, int]]:
-    """Return name, geometry type and SRID of the tables that were loaded."""
-    with psycopg.connect(dsn) as connection:
-        return [(row[0], row[1], row[2]) for row in connection.execute(TABLES, [SCHEMA])]

@@ -47,22 +47,17 @@ def pages() -> dict[str, list[str]]:
 
 def _part(part: re.Match[str]) -> Iterator[str]:
     if part[2]:
-        return _described(part[2].split(", "))
-    return _codes() if part[1] == "error codes" else _list()
-
-
-def _codes() -> Iterator[str]:
-    yield from ("| code | meaning |", "|---|---|")
-    yield from (f"| `{code}` | {meaning} |" for code, meaning in sorted(ERROR_CODES.items()))
-
-
-def _list() -> Iterator[str]:
-    described_in = pages()
-    yield from ("| job type | what it does | stages |", "|---|---|---|")
-    for name, controller in sorted(CONTROLLERS.items()):
-        link = f"[`{name}`]({described_in[name][0]})" if name in described_in else f"`{name}`"
-        stages = ", ".join(f"`{stage.name}`" for stage in controller.stages)
-        yield f"| {link} | {controller.summary()} | {stages} |"
+        yield from _described(part[2].split(", "))
+    elif part[1] == "error codes":
+        yield from ("| code | meaning |", "|---|---|")
+        yield from (f"| `{code}` | {meaning} |" for code, meaning in sorted(ERROR_CODES.items()))
+    else:
+        described_in = pages()
+        yield from ("| job type | what it does | stages |", "|---|---|---|")
+        for name, controller in sorted(CONTROLLERS.items()):
+            link = f"[`{name}`]({described_in[name][0]})" if name in described_in else f"`{name}`"
+            stages = ", ".join(f"`{stage.name}`" for stage in controller.stages)
+            yield f"| {link} | {controller.summary()} | {stages} |"
 
 
 def _described(names: Sequence[str]) -> Iterator[str]:
@@ -74,20 +69,17 @@ def _described(names: Sequence[str]) -> Iterator[str]:
     if parameters:
         yield from ("| parameter | default | example | effect |", "|---|---|---|---|")
         required = views[0]["parameters"].get("required", [])
-        yield from (_row(name, field, required=name in required) for name, field in parameters.items())
+        for name, field in parameters.items():
+            default = "required" if name in required else _value(field.get("default"))
+            examples = ", ".join(_value(value) for value in field["examples"])
+            effect = " ".join((field["description"], *_limits(field))).replace("<", "&lt;")
+            yield f"| `{name}` | {default} | {examples} | {effect} |".replace("|  |", "| |")
         yield ""
     kept = ", ".join(f"`{label}`" for label in labels)
     yield f"{'' if parameters else 'No parameters. '}[Labels](job-types.md#labels): {kept}."
     yield from ("", "```sh")
     yield from (f"./dev geostage submit {view['job_type']} '{json.dumps(view['example'])}' --follow" for view in views)
     yield "```"
-
-
-def _row(name: str, field: Json, *, required: bool) -> str:
-    default = "required" if required else _value(field.get("default"))
-    examples = ", ".join(_value(value) for value in field["examples"])
-    effect = " ".join((field["description"], *_limits(field))).replace("<", "&lt;")
-    return f"| `{name}` | {default} | {examples} | {effect} |".replace("|  |", "| |")
 
 
 def _value(value: object) -> str:

@@ -9,13 +9,11 @@
 Everything that a stack starts is written to its state file and ends with it; nothing else is ever stopped.
 """
 
-import contextlib
 import fcntl
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -81,7 +79,9 @@ class Stack:
     def start(self) -> Self:
         """Start both servers, side by side. Servers left over by an owner that was killed are ended first."""
         if not self._take():
-            raise StackError(f"The stack '{self.name}' runs already. Join it with ./dev env, stop it with ./dev down.")
+            raise StackError(
+                f"The stack '{self.name}' is already running. Use it with ./dev env, or stop it with ./dev down."
+            )
         stop_all(StackState.read(self.state_file))
         for log in self.log_folder.glob("*.log"):
             log.unlink()
@@ -89,7 +89,11 @@ class Stack:
         if owner is not None:
             self.state.processes["owner"] = owner
         self._write()
-        self._hold_leash()
+        reading, writing = os.pipe()
+        command = [sys.executable, "-m", "local.servers.leash", str(reading), str(self.state_file)]
+        process = spawn(command, self.log_folder / "leash.log", cwd=PROJECT, pass_fds=(reading,))
+        os.close(reading)
+        self._leash = process, writing
         try:
             self._start_servers()
         except BaseException:
@@ -138,10 +142,13 @@ class Stack:
         number = 1 + max((host.number for host in self._hosts), default=0)
         options = HostOptions(workers, {**self.environment(), **(env or {})}, project, port, auth)
         host = Host(number, self.folder, options, on_stop=self._forget_host)
-        with self._stopping_on_error(host):
+        try:
             self.state.processes[host.name] = host.launch()
             self._write()
             host.wait()
+        except BaseException:
+            host.stop()
+            raise
         self._hosts.append(host)
         self._name_first_host()
         self._write()
@@ -190,7 +197,9 @@ class Stack:
         if self._fresh:
             self._azurite.clear()
         self._postgres.prepare()
-        with _choosing_ports():
+        with (LOCAL / "ports.lock").open("w") as lock:
+            # No other stack chooses ports until the servers of this one listen on theirs.
+            fcntl.flock(lock, fcntl.LOCK_EX)
             # A test stops servers and needs their ports again: they lie where no other stack looks for a free one.
             aside = random.randrange(0, 20_000, 10) if self._fresh else 0  # noqa: S311 - no secret
             ports = dict(zip(SERVICES, free_ports(FIRST_AZURITE_PORT + aside, len(SERVICES)), strict=True))
@@ -219,13 +228,6 @@ class Stack:
         self._lock = descriptor
         return True
 
-    def _hold_leash(self) -> None:
-        reading, writing = os.pipe()
-        command = [sys.executable, "-m", "local.servers.leash", str(reading), str(self.state_file)]
-        process = spawn(command, self.log_folder / "leash.log", cwd=PROJECT, pass_fds=(reading,))
-        os.close(reading)
-        self._leash = process, writing
-
     def _forget_host(self, host: Host) -> None:
         self._hosts = [other for other in self._hosts if other is not host]
         self.state.processes.pop(host.name, None)
@@ -237,22 +239,5 @@ class Stack:
         self.state.api = first.url if first else ""
         self.state.key = first.key if first and first.options.auth else ""
 
-    @staticmethod
-    @contextlib.contextmanager
-    def _stopping_on_error(host: Host) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            host.stop()
-            raise
-
     def _write(self) -> None:
         self.state.write(self.state_file)
-
-
-@contextlib.contextmanager
-def _choosing_ports() -> Iterator[None]:
-    """Let no other stack choose ports until the servers of this one listen on theirs."""
-    with (LOCAL / "ports.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

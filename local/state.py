@@ -32,7 +32,7 @@ class StackState:
 
     @classmethod
     def read(cls, path: Path) -> "StackState":
-        """An empty state when there is no file."""
+        """Return the state in a file; an empty one when the file does not exist."""
         if not path.exists():
             return cls()
         data = json.loads(path.read_text())

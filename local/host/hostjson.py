@@ -33,16 +33,12 @@ class HostJson:
 
 
 def read(project: Path) -> dict[str, Any]:
-    """The raw content of the project's host.json.
-
-    Raises
-    ------
-    ValueError
-        It is no JSON object.
+    """Return the raw content of the project's host.json. Raises ValueError for what is not JSON, TypeError for JSON
+    that is not an object.
     """
     data = json.loads((project / "host.json").read_text(encoding="utf-8"))
     if not isinstance(data, dict):
-        raise TypeError("host.json holds no JSON object")
+        raise TypeError("host.json does not hold a JSON object")
     return data
 
 
@@ -51,6 +47,7 @@ def parse(raw: Mapping[str, Any]) -> HostJson:
     extensions = raw.get("extensions", {})
     queues = extensions.get("queues", {})
     default = QueueSettings()
+    timeout = raw.get("functionTimeout")
     return HostJson(
         queues=QueueSettings(
             batch_size=queues.get("batchSize", default.batch_size),
@@ -62,18 +59,12 @@ def parse(raw: Mapping[str, Any]) -> HostJson:
             message_encoding=queues.get("messageEncoding", default.message_encoding),
         ),
         route_prefix=extensions.get("http", {}).get("routePrefix", "api").strip("/"),
-        function_timeout=_timeout(raw.get("functionTimeout")),
+        function_timeout=DEFAULT_FUNCTION_TIMEOUT if timeout is None else None if timeout == "-1" else seconds(timeout),
     )
 
 
 def seconds(text: str) -> float:
-    """Seconds of a .NET TimeSpan, `[d.]hh:mm:ss[.fffffff]`.
-
-    Raises
-    ------
-    ValueError
-        It is none.
-    """
+    """Return the seconds of a .NET TimeSpan, `[d.]hh:mm:ss[.fffffff]`. Raises ValueError."""
     match = TIME_SPAN.match(text)
     if match is None:
         raise ValueError(f"{text!r} is not a time span of the form hh:mm:ss")
@@ -81,9 +72,3 @@ def seconds(text: str) -> float:
     if int(hours) > 23 or int(minutes) > 59 or int(whole) > 59:
         raise ValueError(f"{text!r} is not a time span: hours go to 23, minutes and seconds to 59")
     return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + int(whole) + float(f"0.{fraction or 0}")
-
-
-def _timeout(text: str | None) -> float | None:
-    if text is None:
-        return DEFAULT_FUNCTION_TIMEOUT
-    return None if text == "-1" else seconds(text)

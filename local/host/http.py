@@ -1,7 +1,7 @@
 """HTTP triggers: a WSGI application that turns a request into func.HttpRequest and the answer back."""
 
 import hmac
-import http
+import http.client
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -28,7 +28,8 @@ class Application:
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         status, headers, body = self._answer(environ)
-        start_response(f"{status} {_phrase(status)}", [*headers, ("Content-Length", str(len(body)))])
+        phrase = http.client.responses.get(status, "Unknown")
+        start_response(f"{status} {phrase}", [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
     def _answer(self, environ: Mapping[str, Any]) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -38,7 +39,9 @@ class Application:
             return 404, [], b""
         route, parameters = found
         request = _request(environ, parameters)
-        if not self._may_call(route, request):
+        given = request.headers.get("x-functions-key") or request.params.get("code") or ""
+        is_open = self._key is None or str(route.function.trigger.get("authLevel")).upper() == "ANONYMOUS"
+        if not is_open and not hmac.compare_digest(given.encode(), (self._key or "").encode()):
             return 401, [], b""
         try:
             with self._running.of(route.function.name):
@@ -47,34 +50,24 @@ class Application:
             logger.exception("%s failed", route.function.name)
             return 500, [], b""
 
-    def _may_call(self, route: Route, request: func.HttpRequest) -> bool:
-        if self._key is None or str(route.function.trigger.get("authLevel")).upper() == "ANONYMOUS":
-            return True
-        given = request.headers.get("x-functions-key") or request.params.get("code") or ""
-        return hmac.compare_digest(given.encode(), self._key.encode())
-
 
 def _request(environ: Mapping[str, Any], parameters: dict[str, str]) -> func.HttpRequest:
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(name):
             headers[name.replace("_", "-").lower()] = environ[name]
+    # As the real host does: repeated names are joined with commas, and empty values dropped.
+    query: dict[str, list[str]] = {}
+    for name, value in parse_qsl(environ.get("QUERY_STRING", "")):
+        query.setdefault(name, []).append(value)
     return func.HttpRequest(
         method=environ["REQUEST_METHOD"],
         url=f"{environ['wsgi.url_scheme']}://{environ['HTTP_HOST']}{environ['REQUEST_URI']}",
         headers=headers,
-        params=_parameters(environ.get("QUERY_STRING", "")),
+        params={name: ",".join(values) for name, values in query.items()},
         route_params=parameters,
         body=environ["wsgi.input"].read(),
     )
-
-
-def _parameters(query: str) -> dict[str, str]:
-    """Repeated names are joined with commas and empty values dropped, as the real host does."""
-    values: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query):
-        values.setdefault(name, []).append(value)
-    return {name: ",".join(several) for name, several in values.items()}
 
 
 def _response(result: Any) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -87,10 +80,3 @@ def _response(result: Any) -> tuple[int, list[tuple[str, str]], bytes]:
         is_text = result.mimetype.startswith("text/")
         headers.append(("Content-Type", f"{result.mimetype}; charset={result.charset}" if is_text else result.mimetype))
     return result.status_code, headers, result.get_body()
-
-
-def _phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"

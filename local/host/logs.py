@@ -27,7 +27,11 @@ class JsonFormatter(logging.Formatter):
             "worker": self._worker,
         }
         message = record.getMessage()
-        line |= _object(message) or {"message": message}
+        try:
+            fields = json.loads(message)
+        except ValueError:
+            fields = None
+        line |= fields if fields and isinstance(fields, dict) else {"message": message}
         line |= {key: value for key, value in vars(record).items() if key not in STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -43,13 +47,3 @@ def configure(worker: str) -> None:
     root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _object(message: str) -> dict[str, Any] | None:
-    if not message.startswith("{"):
-        return None
-    try:
-        value = json.loads(message)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None

@@ -101,7 +101,7 @@ class Listener:
 
     def run(self) -> None:
         """Receive until stop() is called. A storage outage ends nothing."""
-        longest = self.settings.max_polling_interval
+        longest, room = self.settings.max_polling_interval, self.settings.new_batch_threshold
         backoff = Backoff(longest if self.poison else max(longest, POISON_POLL))
         exists = False
         while not self._stopping.is_set():
@@ -120,8 +120,12 @@ class Listener:
                 continue
             backoff.reset()
             for message in messages:
-                self._start(message)
-            self._wait_for_room()
+                held = Held(message, time.monotonic() + self.hidden / 2)
+                with self._changed:
+                    self._held.add(held)
+                self.executor.submit(self._process, held)
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._held) <= room or self._stopping.is_set())
 
     def stop(self) -> None:
         """Receive no more; what runs goes on."""
@@ -141,28 +145,14 @@ class Listener:
             due = [held for held in self._held if held.renew_at <= now]
         for held in due:
             with held.lock:
-                if not held.done:
-                    self._renew(held)
-
-    def _renew(self, held: Held) -> None:
-        try:
-            held.message = self.queue.hide(held.message, self.hidden)
-        except StorageError as error:
-            self.outage.begins(error)
-        else:
-            held.renew_at = time.monotonic() + self.hidden / 2
-
-    def _start(self, message: Message) -> None:
-        held = Held(message, time.monotonic() + self.hidden / 2)
-        with self._changed:
-            self._held.add(held)
-        self.executor.submit(self._process, held)
-
-    def _wait_for_room(self) -> None:
-        with self._changed:
-            self._changed.wait_for(
-                lambda: len(self._held) <= self.settings.new_batch_threshold or self._stopping.is_set()
-            )
+                if held.done:
+                    continue
+                try:
+                    held.message = self.queue.hide(held.message, self.hidden)
+                except StorageError as error:
+                    self.outage.begins(error)
+                else:
+                    held.renew_at = time.monotonic() + self.hidden / 2
 
     def _process(self, held: Held) -> None:
         try:
@@ -180,7 +170,7 @@ class Listener:
                 self._changed.notify_all()
 
     def _outcome(self, message: Message) -> Callable[[Message], None]:
-        """Run the function, and give what is to be done with the message."""
+        """Run the function, and return what is to be done with the message."""
         if message.dequeue_count > self.settings.max_dequeue_count:
             return self._to_poison
         try:
@@ -190,15 +180,22 @@ class Listener:
             return self._to_poison
         try:
             refuse_metadata_keys(body)
-            self._call(_queue_message(message, body))
+            value = azure_queue.QueueMessage(  # type: ignore[no-untyped-call]
+                id=message.id,
+                body=body,
+                dequeue_count=message.dequeue_count,
+                expiration_time=message.expires,
+                insertion_time=message.inserted,
+                time_next_visible=message.next_visible,
+                pop_receipt=message.receipt,
+            )
+            if self.function.invoke(value) is not None:
+                logger.error("%s returned a value, but it has no output binding", self.function.name)
+                return self._failed
         except Exception:  # whatever the function raises is a failure of this message
             logger.exception("%s failed, try %d", self.function.name, message.dequeue_count)
             return self._failed
         return self.queue.delete
-
-    def _call(self, message: azure_queue.QueueMessage) -> None:
-        if self.function.invoke(message) is not None:
-            raise TypeError(f"function {self.function.name} returned a value, but it has no output binding")
 
     def _failed(self, message: Message) -> None:
         if self.poison is None:
@@ -233,18 +230,6 @@ def refuse_metadata_keys(body: bytes) -> None:
     keys = [key for key in value if key.lower() in METADATA_KEYS] if isinstance(value, dict) else []
     if keys:
         raise ValueError(f"the message has the top-level keys {keys}, which overwrite trigger metadata: rename them")
-
-
-def _queue_message(message: Message, body: bytes) -> azure_queue.QueueMessage:
-    return azure_queue.QueueMessage(  # type: ignore[no-untyped-call]
-        id=message.id,
-        body=body,
-        dequeue_count=message.dequeue_count,
-        expiration_time=message.expires,
-        insertion_time=message.inserted,
-        time_next_visible=message.next_visible,
-        pop_receipt=message.receipt,
-    )
 
 
 def _brief(error: Exception) -> str:

@@ -29,7 +29,7 @@ def check(functions: Sequence[Any], host_json: Mapping[str, Any], environment: M
     hosted = [HostedFunction.of(function) for function in functions]
     sentences = [*_host_json(host_json), *_names(hosted)]
     for function in hosted:
-        sentences += _triggers(function) or [*_trigger(function, environment), *_signature(function)]
+        sentences += _function(function, environment)
     if not sentences:
         sentences += _routes(in_order(hosted, hostjson.parse(host_json).route_prefix))
     return sentences
@@ -48,29 +48,29 @@ def _names(functions: Sequence[HostedFunction]) -> Iterator[str]:
             yield f"{count} functions are named '{name}' and Azure would load none of the app: give each its own name."
 
 
-def _triggers(function: HostedFunction) -> list[str]:
-    """Faults that keep the other rules from being asked."""
+def _function(function: HostedFunction, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the faults of a function; without one trigger of a known type, no other rule can be asked."""
     types = [trigger["type"] for trigger in function.triggers]
     if len(types) != 1:
-        return [f"Function '{function.name}' has {len(types)} triggers: a function has exactly one."]
+        yield f"Function '{function.name}' has {len(types)} triggers: a function has exactly one."
+        return
     if types[0] not in TRIGGERS:
-        return [f"Function '{function.name}' has a {types[0]}; this host knows {', '.join(TRIGGERS)}."]
-    return []
-
-
-def _trigger(function: HostedFunction, environment: Mapping[str, str]) -> Iterator[str]:
+        yield f"Function '{function.name}' has a {types[0]}; this host supports {', '.join(TRIGGERS)}."
+        return
     if function.is_a("httpTrigger"):
-        yield from _http(function)
+        level = str(function.trigger.get("authLevel") or "FUNCTION").upper()
+        if level not in AUTH_LEVELS:
+            yield f"Function '{function.name}' has auth level '{level}': use one of {', '.join(AUTH_LEVELS)}."
     elif function.is_a("queueTrigger"):
         yield from _queue(function, environment)
     else:
-        yield from _timer(function, environment)
-
-
-def _http(function: HostedFunction) -> Iterator[str]:
-    level = str(function.trigger.get("authLevel") or "FUNCTION").upper()
-    if level not in AUTH_LEVELS:
-        yield f"Function '{function.name}' has auth level '{level}': use one of {', '.join(AUTH_LEVELS)}."
+        text = function.trigger["schedule"]
+        yield from _settings(function, text, environment)
+        try:
+            Schedule.parse(resolve(text, environment))
+        except ValueError as error:
+            yield f"Timer function '{function.name}' has a wrong schedule: {error}. Write it as '*/30 * * * * *'."
+    yield from _signature(function)
 
 
 def _queue(function: HostedFunction, environment: Mapping[str, str]) -> Iterator[str]:
@@ -95,15 +95,6 @@ def _queue(function: HostedFunction, environment: Mapping[str, str]) -> Iterator
         )
 
 
-def _timer(function: HostedFunction, environment: Mapping[str, str]) -> Iterator[str]:
-    text = function.trigger["schedule"]
-    yield from _settings(function, text, environment)
-    try:
-        Schedule.parse(resolve(text, environment))
-    except ValueError as error:
-        yield f"Timer function '{function.name}' has a wrong schedule: {error}. Write it as '*/30 * * * * *'."
-
-
 def _signature(function: HostedFunction) -> Iterator[str]:
     if inspect.iscoroutinefunction(function.call):
         yield f"Function '{function.name}' is async, which this host does not run: write it with plain def."
@@ -120,7 +111,7 @@ def _signature(function: HostedFunction) -> Iterator[str]:
 def _settings(function: HostedFunction, text: str, environment: Mapping[str, str]) -> Iterator[str]:
     for name in SETTING.findall(text):
         if name not in environment:
-            yield f"Function '{function.name}' uses %{name}%, but there is no such setting: set {name}."
+            yield f"Function '{function.name}' uses %{name}%, but the setting {name} does not exist: set it."
 
 
 def _routes(routes: Sequence[Route]) -> Iterator[str]:
@@ -130,7 +121,7 @@ def _routes(routes: Sequence[Route]) -> Iterator[str]:
         if own.strip("/").lower().startswith(("admin", "runtime")):
             yield f"Function '{name}' has the route '{own}': routes may not begin with 'admin' or 'runtime'."
         for segment in route.faults():
-            yield f"Function '{name}' has the route segment '{segment}': this host knows {{name}} and {{*rest}}."
+            yield f"Function '{name}' has the route segment '{segment}': this host supports {{name}} and {{*rest}}."
         for method in sorted(route.methods):
             other = taken.setdefault((method, route.shape()), name)
             if other != name:
@@ -146,11 +137,8 @@ def _host_json(raw: Mapping[str, Any]) -> Iterator[str]:
         yield from _time_span("functionTimeout", raw["functionTimeout"], 1, 86400 * 7)
     extensions = raw.get("extensions", {})
     if not isinstance(extensions.get("http", {}).get("routePrefix", "api"), str):
-        yield "host.json: extensions.http.routePrefix is not a text."
-    yield from _queue_section(extensions.get("queues", {}))
-
-
-def _queue_section(queues: Mapping[str, Any]) -> Iterator[str]:
+        yield "host.json: extensions.http.routePrefix must be a string."
+    queues = extensions.get("queues", {})
     for key, value in queues.items():
         if key not in QUEUE_KEYS:
             yield f"host.json: extensions.queues has the key '{key}', which the host ignores: remove or correct it."

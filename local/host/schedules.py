@@ -39,7 +39,7 @@ class Schedule:
         Raises
         ------
         ValueError
-            The text is no NCRONTAB expression, or never matches; the message says which field is wrong.
+            The text is not an NCRONTAB expression, or never matches; the message names the field that is wrong.
         """
         parts = text.split()
         if len(parts) != len(FIELDS):
@@ -53,23 +53,16 @@ class Schedule:
     def after(self, moment: datetime) -> datetime:
         """Return the first matching second later than `moment`."""
         start = moment.replace(microsecond=0) + timedelta(seconds=1)
+        times = [(h, m, s) for h in sorted(self.hours) for m in sorted(self.minutes) for s in sorted(self.seconds)]
         for _ in range(LONGEST_GAP):
-            if self._matches_date(start):
-                found = self._first_on_day(start)
+            weekday = start.isoweekday() % 7
+            if start.month in self.months and start.day in self.days and weekday in self.weekdays:
+                earliest = (start.hour, start.minute, start.second)
+                found = next((time for time in times if time >= earliest), None)
                 if found is not None:
-                    return found
+                    return start.replace(hour=found[0], minute=found[1], second=found[2])
             start = start.replace(hour=0, minute=0, second=0) + timedelta(days=1)
         raise ValueError("the schedule never matches a date")
-
-    def _matches_date(self, moment: datetime) -> bool:
-        weekday = moment.isoweekday() % 7
-        return moment.month in self.months and moment.day in self.days and weekday in self.weekdays
-
-    def _first_on_day(self, start: datetime) -> datetime | None:
-        earliest = (start.hour, start.minute, start.second)
-        times = ((h, m, s) for h in sorted(self.hours) for m in sorted(self.minutes) for s in sorted(self.seconds))
-        found = next((time for time in times if time >= earliest), None)
-        return None if found is None else start.replace(hour=found[0], minute=found[1], second=found[2])
 
 
 def _field(text: str, name: str, lowest: int, highest: int) -> frozenset[int]:

@@ -9,7 +9,7 @@ import requests
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import DefaultAzureCredential
-from azure.storage.queue import QueueClient, QueueMessage, QueueServiceClient
+from azure.storage.queue import QueueClient, QueueServiceClient
 from requests.adapters import HTTPAdapter
 
 StorageError = AzureError
@@ -69,7 +69,21 @@ class StorageQueue:
             page = list(next(pages, ()))
         except ResourceNotFoundError:
             return ()
-        return [_message(received) for received in page]
+        messages = []
+        for received in page:
+            # The SDK types each of these as one that may be None; in a received message none is.
+            m: Any = received
+            message = Message(
+                id=m.id,
+                text=m.content,
+                receipt=m.pop_receipt,
+                dequeue_count=m.dequeue_count,
+                inserted=m.inserted_on,
+                expires=m.expires_on,
+                next_visible=m.next_visible_on,
+            )
+            messages.append(message)
+        return messages
 
     def hide(self, message: Message, seconds: float) -> Message:
         updated = self._client.update_message(message.id, message.receipt, visibility_timeout=int(seconds))
@@ -83,12 +97,6 @@ class StorageQueue:
 
     def put(self, text: str) -> None:
         self._client.send_message(text, time_to_live=-1)
-
-
-def _message(m: QueueMessage) -> Message:
-    # The SDK says that any of these may be None; in a received message none is.
-    times: dict[str, Any] = {"inserted": m.inserted_on, "expires": m.expires_on, "next_visible": m.next_visible_on}
-    return Message(m.id, m.content, str(m.pop_receipt), m.dequeue_count or 0, **times)
 
 
 def service(connection: str, environment: Mapping[str, str]) -> QueueServiceClient:

@@ -65,11 +65,20 @@ class Supervisor:
             self._write_status()
             for key, _ in self._selector.select(timeout=0.25):
                 self._read(key.data)
-        self._stop_all()
+        running = [slot.process for slot in self._slots if slot.process]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + GRACE_SECONDS + 5
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._kill(process)
+                process.wait()
         return code
 
     def _look_after(self, slot: Slot) -> int:
-        """Start, replace or kill the worker of a slot; gives an exit code when the app cannot run at all."""
+        """Start, replace or kill the worker of a slot; return an exit code, not 0 when the app cannot run at all."""
         now = time.monotonic()
         if slot.process is None:
             if now >= slot.start_at:
@@ -77,7 +86,12 @@ class Supervisor:
             return 0
         code = slot.process.poll()
         if code is not None:
-            self._bury(slot, code)
+            self._forget_report(slot)
+            slot.pause = min(slot.pause * 2, LONGEST_PAUSE) if now - slot.started < YOUNG_SECONDS else SHORTEST_PAUSE
+            slot.start_at = now + slot.pause
+            slot.process, slot.ready = None, False
+            if not self._ended and self._was_ready:
+                logger.warning("worker %d ended with %d, starting another in %.1f s", slot.number, code, slot.pause)
             # An app whose first worker ends before it serves anything will not load the next time either.
             return code if code == REFUSED or not self._was_ready else 0
         if self.function_timeout is not None and slot.ready:
@@ -102,15 +116,6 @@ class Supervisor:
         slot.report, slot.unread, slot.ready, slot.oldest = reading, b"", False, None
         slot.started = slot.heard = time.monotonic()
         self._selector.register(reading, selectors.EVENT_READ, slot)
-
-    def _bury(self, slot: Slot, code: int) -> None:
-        self._forget_report(slot)
-        lived = time.monotonic() - slot.started
-        slot.pause = min(slot.pause * 2, LONGEST_PAUSE) if lived < YOUNG_SECONDS else SHORTEST_PAUSE
-        slot.start_at = time.monotonic() + slot.pause
-        slot.process, slot.ready = None, False
-        if not self._ended and self._was_ready:
-            logger.warning("worker %d ended with %d, starting another in %.1f s", slot.number, code, slot.pause)
 
     def _read(self, slot: Slot) -> None:
         data = os.read(slot.report, 65536)
@@ -140,18 +145,6 @@ class Supervisor:
             draft.write_text(text)
             draft.replace(self.status_file)
             self._written = text
-
-    def _stop_all(self) -> None:
-        running = [slot.process for slot in self._slots if slot.process]
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + GRACE_SECONDS + 5
-        for process in running:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                self._kill(process)
-                process.wait()
 
     @staticmethod
     def _kill(process: subprocess.Popen[bytes]) -> None:

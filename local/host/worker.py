@@ -51,14 +51,16 @@ class Worker:
         self._threads = int(os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT") or 16)
         self._executor = ThreadPoolExecutor(self._threads, "function")
         self._routes = in_order(functions, host_json.route_prefix)
-        queues = [function for function in functions if function.is_a("queueTrigger")]
-        self._listeners = self._make_listeners(queues, host_json.queues)
-        timers = [function for function in functions if with_timers and function.is_a("timerTrigger")]
-        self._timers = [Timer(timer, _schedule(timer), self._running) for timer in timers]
+        self._listeners = self._make_listeners(functions, host_json.queues)
+        self._timers = []
+        for function in functions:
+            if with_timers and function.is_a("timerTrigger"):
+                schedule = Schedule.parse(resolve(function.trigger["schedule"], os.environ))
+                self._timers.append(Timer(function, schedule, self._running))
         self._ended = threading.Event()
 
     def serve(self, sock: socket.socket, report: "Report") -> None:
-        """Serve until SIGTERM; tell the supervisor once a second how long the oldest invocation has been running."""
+        """Serve until SIGTERM, and report the invocation that has been running longest once a second."""
         signal.signal(signal.SIGTERM, lambda *_: self._ended.set())
         application = Application(self._routes, self._running, os.environ.get(KEY_VARIABLE))
         server = waitress.create_server(
@@ -90,10 +92,11 @@ class Worker:
         return idle and self._running.wait_until_idle(GRACE_SECONDS)
 
     def _make_listeners(self, functions: Sequence[HostedFunction], settings: hostjson.QueueSettings) -> list[Listener]:
-        services = {name: service(name, os.environ) for name in {str(f.trigger["connection"]) for f in functions}}
+        triggered = [function for function in functions if function.is_a("queueTrigger")]
+        services = {name: service(name, os.environ) for name in {str(f.trigger["connection"]) for f in triggered}}
         outage = Outage()
         listeners = []
-        for function in functions:
+        for function in triggered:
             client = services[function.trigger["connection"]]
             name = resolve(function.trigger["queueName"], os.environ)
             queue = StorageQueue(client.get_queue_client(name))
@@ -114,7 +117,7 @@ class Report:
         self._send({"ready": True})
 
     def oldest(self, invocation: tuple[float, str] | None) -> None:
-        """Return start and name of the invocation that has been running longest."""
+        """Send start and name of the invocation that has been running longest."""
         started, name = invocation or (None, None)
         self._send({"started": started, "name": name})
 
@@ -123,7 +126,7 @@ class Report:
 
 
 def load(project: Path) -> tuple[list[HostedFunction], hostjson.HostJson]:
-    """Import the project's function_app, check it, and give its functions.
+    """Import the project's function_app, check it, and return its functions and host.json.
 
     Exits with REFUSED after logging one sentence per fault when the real host would not run it.
     """
@@ -152,7 +155,10 @@ def main() -> None:
     parser.add_argument("--slot", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
     options = parser.parse_args()
-    _die_with(options.parent)
+    # The system kills this worker when its supervisor ends, however that came about.
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != options.parent:
+        raise SystemExit("the supervisor has ended")
     logs.configure(str(options.slot))
     functions, host_json = load(options.project)
     worker = Worker(functions, host_json, with_timers=options.slot == 0)
@@ -160,17 +166,6 @@ def main() -> None:
     if not worker.end():
         logger.warning("Functions still ran after %g s: ending without them", GRACE_SECONDS)
         os._exit(1)
-
-
-def _schedule(function: HostedFunction) -> Schedule:
-    return Schedule.parse(resolve(function.trigger["schedule"], os.environ))
-
-
-def _die_with(parent: int) -> None:
-    """Let the system kill this worker when its supervisor ends, however that came about."""
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit("the supervisor has ended")
 
 
 if __name__ == "__main__":

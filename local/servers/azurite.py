@@ -39,13 +39,13 @@ class Azurite:
         if not script.exists() or shutil.which("node") is None:
             raise MissingServer("Azurite is not installed. Run ./dev, which installs it.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        listen = [word for name in SERVICES for word in self._listen(name, ports[name])]
+        listen = [word for name in SERVICES for word in (f"--{name}Host", LOOPBACK, f"--{name}Port", str(ports[name]))]
         quiet = ["--skipApiVersionCheck", "--disableTelemetry", "--silent"]
         command = ["node", str(script), "--location", str(self.folder), *listen, *quiet]
         return spawn(command, self.log)
 
     def wait(self, ports: dict[str, int], process: ProcessId, seconds: float = 60.0) -> None:
-        """Until blobs and queues are answered (any HTTP status will do), or StackError."""
+        """Wait until blobs and queues are answered, with whatever HTTP status. Raises StackError."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and process.alive():
             if all(_answers(ports[name]) for name in ("blob", "queue")):
@@ -56,10 +56,6 @@ class Azurite:
     def stop(self, process: ProcessId) -> None:
         """Stop the emulator; it writes its state to disk."""
         stop(process)
-
-    @staticmethod
-    def _listen(service: str, port: int) -> list[str]:
-        return [f"--{service}Host", LOOPBACK, f"--{service}Port", str(port)]
 
 
 def connection_string(ports: dict[str, int]) -> str:

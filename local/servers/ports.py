@@ -1,7 +1,6 @@
 """Free ports on the loopback address."""
 
 import socket
-from collections.abc import Iterator
 
 from local.errors import StackError
 
@@ -9,41 +8,38 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_ports(first: int, count: int = 1, tries: int = 500) -> list[int]:
-    """The first `count` ports from `first` up that nothing listens on; ports that are taken are stepped over."""
+    """Return the first `count` ports from `first` up that nothing listens on; ports that are taken are passed over."""
     found: list[int] = []
     for port in range(first, first + tries):
-        if _is_free(port):
+        if sock := _bound(port):
+            sock.close()
             found.append(port)
         if len(found) == count:
             return found
-    raise StackError(f"No {count} free ports between {first} and {first + tries - 1}. Stop a server or pass --port.")
+    raise StackError(
+        f"There are not {count} free ports between {first} and {first + tries - 1}. Stop a server that uses some."
+    )
 
 
 def listening_socket(first: int, tries: int = 500) -> socket.socket:
-    """A socket bound to the first free port from `first` up, listening."""
-    for sock in _bound_sockets(first, tries):
-        sock.listen(512)
-        return sock
-    raise StackError(f"No free port between {first} and {first + tries - 1}. Stop a server or pass --port.")
-
-
-def _bound_sockets(first: int, tries: int) -> Iterator[socket.socket]:
+    """Return a listening socket on the first free port from `first` up."""
     for port in range(first, first + tries):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((LOOPBACK, port))
-        except OSError:
-            sock.close()
-            continue
-        yield sock
+        if sock := _bound(port):
+            sock.listen(512)
+            return sock
+    if tries == 1:
+        raise StackError(f"The port {first} is in use. Name another with --port, or stop what listens there.")
+    raise StackError(f"There is no free port between {first} and {first + tries - 1}. Name another with --port.")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+def _bound(port: int) -> socket.socket | None:
+    """Return a socket that is bound to a port; None if the port is taken."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # A port of connections that a server closed a moment ago is free.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((LOOPBACK, port))
+    except OSError:
+        sock.close()
+        return None
+    return sock

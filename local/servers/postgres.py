@@ -1,6 +1,6 @@
 """A PostgreSQL + PostGIS cluster of the stack's own: loopback TCP, a random password, an ordinary (not super) user.
 
-The application's role may create databases and roles but is no superuser, as on Azure; extensions that need one are
+The application's role may create databases and roles but is not a superuser, as on Azure; extensions that need one are
 put into template1, which is what allow-listing an extension does there.
 """
 
@@ -70,7 +70,9 @@ class Postgres:
         password = self.base / "password"
         password.touch(mode=0o600)
         password.write_text(secrets.token_hex(16) + "\n")
-        self._give_away(self.base, password)
+        for path in (self.base, password) if os.geteuid() == 0 else ():
+            shutil.chown(path, "postgres", "postgres")
+        self.base.chmod(0o700)
         options = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         command = [str(_binaries(None) / "initdb"), *options, f"--pwfile={password}", "-D", str(draft)]
         done = subprocess.run([*_as_owner(), *command], cwd="/", capture_output=True, text=True, check=False)
@@ -121,11 +123,6 @@ class Postgres:
     def stop(self, process: ProcessId, immediate: bool = False) -> None:
         """Fast shutdown; `immediate` is a crash: no checkpoint, recovery at the next start."""
         stop(process, signal.SIGQUIT if immediate else signal.SIGINT)
-
-    def _give_away(self, *paths: Path) -> None:
-        for path in paths if os.geteuid() == 0 else ():
-            shutil.chown(path, "postgres", "postgres")
-        self.base.chmod(0o700)
 
 
 def _as_owner() -> list[str]:

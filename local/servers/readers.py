@@ -20,8 +20,15 @@ FIRST_PORT = 8081
 
 def stac_api(stack: Stack) -> contextlib.AbstractContextManager[str]:
     """Serve the catalogue with stac-fastapi-pgstac; see `served`."""
-    command = ("--factory", "stac_fastapi.pgstac.app:create_app")
-    return served(stack, "stac-api", command, _database(stack.postgres_dsn))
+    parts = urlsplit(stack.postgres_dsn)
+    settings = {
+        "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGHOST": parts.hostname or LOOPBACK,
+        "PGPORT": str(parts.port),
+        "PGDATABASE": parts.path.lstrip("/"),
+    }
+    return served(stack, "stac-api", ("--factory", "stac_fastapi.pgstac.app:create_app"), settings)
 
 
 def feature_api(stack: Stack) -> contextlib.AbstractContextManager[str]:
@@ -34,7 +41,7 @@ def feature_api(stack: Stack) -> contextlib.AbstractContextManager[str]:
 def served(
     stack: Stack, name: str, application: Sequence[str], settings: Mapping[str, str], seconds: float = 60.0
 ) -> Iterator[str]:
-    """Serve an application for the block, and give the URL of its landing page.
+    """Serve an application for the block, and yield the URL of its landing page.
 
     Raises
     ------
@@ -44,7 +51,7 @@ def served(
         It does not answer.
     """
     if not PYTHON.exists():
-        raise MissingServer(f"What serves the {name} is not installed. Run ./dev test, which installs it.")
+        raise MissingServer(f"The {name} is not installed. Run ./dev test, which installs it.")
     port = free_ports(FIRST_PORT)[0]
     url, log = f"http://{LOOPBACK}:{port}", stack.log_folder / f"{name}.log"
     command = [str(PYTHON), "-m", "uvicorn", *application, "--host", LOOPBACK, "--port", str(port)]
@@ -58,17 +65,6 @@ def served(
         yield url
     finally:
         stop(process)
-
-
-def _database(dsn: str) -> dict[str, str]:
-    parts = urlsplit(dsn)
-    return {
-        "PGUSER": unquote(parts.username or ""),
-        "PGPASSWORD": unquote(parts.password or ""),
-        "PGHOST": parts.hostname or LOOPBACK,
-        "PGPORT": str(parts.port),
-        "PGDATABASE": parts.path.lstrip("/"),
-    }
 
 
 def _answers(url: str) -> bool:

@@ -38,7 +38,7 @@ def test_it_outlives_who_started_it_is_joined_by_others_and_ends_with_down(stack
         httpx.get(f"{api}/health", timeout=30)
 
 
-def test_why_it_does_not_start_is_said(stack: Stack) -> None:
+def test_why_it_did_not_start_is_said(stack: Stack) -> None:
     del stack
-    with Stack(NAME), pytest.raises(StackError, match=r"does not start(.|\n)*The stack 'kept' runs already"):
+    with Stack(NAME), pytest.raises(StackError, match=r"did not start(.|\n)*The stack 'kept' is already running"):
         background.join(NAME)

@@ -46,13 +46,13 @@ def test_env_prints_lines_that_a_shell_takes(folder: Path, capsys: pytest.Captur
 
 def test_env_of_a_stack_whose_owner_is_gone_is_refused(folder: Path) -> None:
     write_state(folder, ProcessId(os.getpid(), -1))
-    with pytest.raises(StackError, match=r"does not run\. Start it with \./dev up"):
+    with pytest.raises(StackError, match=r"is not running\. Start it with \./dev up"):
         cli.env(DEV)
 
 
 def test_down_of_a_stack_that_does_not_run_is_no_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.down(DEV) == 0
-    assert "does not run" in capsys.readouterr().err
+    assert "is not running" in capsys.readouterr().err
     write_state(folder, ProcessId(os.getpid(), -1))
     assert cli.down(DEV) == 0
     assert not (folder / "state.json").exists()

@@ -33,7 +33,7 @@ def test_a_sound_app_is_not_refused() -> None:
         ([queue_app("ab")], "not a valid queue name"),
         ([queue_app("a--b")], "not a valid queue name"),
         ([queue_app(connection="Elsewhere")], "connection setting 'Elsewhere'"),
-        ([queue_app("%QUEUE%")], "no such setting: set QUEUE"),
+        ([queue_app("%QUEUE%")], "the setting QUEUE does not exist: set it"),
         ([timer_app("*/5 * * * *")], "wrong schedule: '*/5 * * * *' has 5 fields"),
     ],
 )
