@@ -90,7 +90,7 @@ ERROR_CODES = {
     "surface_geometries": "The layer has only surfaces (TIN, PolyhedralSurface), which overlap on a map.",
     "too_many_chunks": "The file has more layers or chunks than one job can load.",
     "too_many_columns": "The layer has more columns than a table can have.",
-    "too_many_rejected": "More rows were rejected than max_reject_percent allows.",
+    "too_many_rejected": "More rows were rejected than max_rejected allows.",
     "xml_refused": "The KML has entities or a document type, or is not UTF-8.",
     # Target tables
     "columns_differ": "The columns of the file do not fit those of the table to append to.",
@@ -124,12 +124,12 @@ ERROR_CODES = {
     "tile_too_small": "target_tile_size_gb is smaller than the smallest tile.",
     "tiles_failed": "Some tiles could not be made, for reasons that may pass; a retry makes those alone.",
     "too_many_tiles": "The raster would be cut into too many tiles.",
-    # The catalog and the database
-    "catalog_busy": "Other transactions keep the catalog locked.",
-    "collection_not_found": "The catalog has no such collection.",
+    # The catalogue and the database
+    "catalog_busy": "Other transactions keep the catalogue locked.",
+    "collection_not_found": "The catalogue has no such collection.",
     "invalid_geometry": "The geometry to search in is not valid.",
     "item_taken": "The id of the STAC item belongs to another file.",
-    "question_too_slow": "A query of the catalog or of a table took too long.",
+    "question_too_slow": "A query of the catalogue or of a table took too long.",
     "record_not_storable": "The metadata of the file hold text or numbers that JSON in PostgreSQL cannot.",
     "table_locked": "Another transaction keeps the table locked against reading.",
     "table_not_found": "The schema has no such table.",

@@ -1,4 +1,4 @@
-"""Files in the STAC catalog as they are, and the schema that the catalog lives in."""
+"""Files in the STAC catalogue as they are, and the schema that the catalogue lives in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers: listed, and brought into the STAC catalog."""
+"""Containers: listed, and brought into the STAC catalogue."""
 
 from __future__ import annotations
 

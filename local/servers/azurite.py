@@ -51,7 +51,7 @@ class Azurite:
             if all(_answers(ports[name]) for name in ("blob", "queue")):
                 return
             time.sleep(0.05)
-        raise StackError(f"Azurite does not answer on ports {sorted(ports.values())}: see {self.log}")
+        raise StackError(f"Azurite does not answer on ports {sorted(ports.values())}. Its log is {self.log}.")
 
     def stop(self, process: ProcessId) -> None:
         """Stop the emulator; it writes its state to disk."""

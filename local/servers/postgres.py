@@ -97,7 +97,7 @@ class Postgres:
                 time.sleep(0.05)
             else:
                 return
-        raise StackError(f"PostgreSQL does not answer on port {port}: see {self.log}")
+        raise StackError(f"PostgreSQL does not answer on port {port}. Its log is {self.log}.")
 
     def make_database(self, port: int, fresh: bool) -> None:
         """The application's role and database; with `fresh` every database of an earlier run is dropped first."""
@@ -156,7 +156,7 @@ def _binaries(data: Path | None) -> Path:
         if version in installed:
             return installed[version]
         raise MissingServer(
-            f"{data} was made by PostgreSQL {version}, which is not installed. Install it or remove it."
+            f"{data} was made by PostgreSQL {version}, which is not installed. Install that version, or remove {data}."
         )
     extensions = Path("/usr/share/postgresql")
     usable = [v for v in installed if (extensions / v / "extension" / "postgis.control").exists()]

@@ -59,7 +59,7 @@ def spawn(
     _children.append(child)
     process = ProcessId.of(child.pid)
     if process is None:
-        raise StackError(f"{Path(command[0]).name} ended at once: see {log}")
+        raise StackError(f"{Path(command[0]).name} ended as soon as it was started. Its log is {log}.")
     return process
 
 

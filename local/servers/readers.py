@@ -60,7 +60,7 @@ def served(
         deadline = time.monotonic() + seconds
         while not _answers(url):
             if time.monotonic() > deadline or not process.alive():
-                raise StackError(f"The {name} does not answer: see {log}")
+                raise StackError(f"The {name} does not answer. Its log is {log}.")
             time.sleep(0.1)
         yield url
     finally:

@@ -1,4 +1,4 @@
-"""The STAC catalog: collections and items written to pgSTAC."""
+"""The STAC catalogue: collections and items written to pgSTAC."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def upsert_items(
 ) -> None:
     """Insert or replace items of one collection in the open transaction; create the collection if it is missing.
 
-    The catalog stays locked until the transaction ends, so call it last.
+    The catalogue stays locked until the transaction ends, so call it last.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ def delete_sources(
 ) -> int:
     """Delete items whose blobs are gone in the open transaction, and return how many were still as they were seen.
 
-    The extent is measured again. The catalog stays locked until the transaction ends: call it last, with parts that are
-    quick to read.
+    The extent is measured again. The catalogue stays locked until the transaction ends: call it last, with parts that
+    are quick to read.
     """
     deleted = 0
     for part in parts:
@@ -187,7 +187,7 @@ def find_outputs(conn: Connection, source: str, prefix: str) -> list[ItemOutput]
 def delete_items(conn: Connection, collection_id: str, ids: Sequence[str], extents: Extents) -> None:
     """Delete items in the open transaction, and measure the extent of those that are left.
 
-    The catalog stays locked until the transaction ends.
+    The catalogue stays locked until the transaction ends.
     """
     if _delete(conn, "delete_items", {"collection": collection_id, "ids": list(ids)}):
         _in_rounds(conn, lambda: _measure(conn, collection_id, extents))
@@ -316,6 +316,6 @@ def _migrated() -> Iterator[None]:
 
 def _no_pgstac() -> DatabaseNotMigrated:
     return DatabaseNotMigrated(
-        "The database has no pgSTAC.",
+        "pgSTAC is not installed in the database.",
         remediation="Run python -m repositories.migrate, or submit setup_stac_geo_schema.",
     )

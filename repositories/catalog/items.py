@@ -72,7 +72,7 @@ def reading(
 
     With `snapshot` all of its statements see the database as it was at the first. With `fail_on_lock` a lock is waited
     for LOCK_SECONDS and its absence is the answer, for requests about the tables themselves; otherwise the request is
-    retried, because whoever locks a partition of the catalog is mostly a job that ends soon.
+    retried, because whoever locks a partition of the catalogue is mostly a job that ends soon.
 
     Raises
     ------

@@ -1,4 +1,4 @@
--- Reading the catalog. {names} are filled in with psycopg.sql. Searches are our own statements over pgSTAC's tables:
+-- Reading the catalogue. {names} are filled in with psycopg.sql. Searches are our own statements over pgSTAC's tables:
 -- its search() writes a row for each new question, needs the last item of a page to be there still, takes a bbox over the
 -- antimeridian for its opposite, and knows no distances.
 

@@ -1,4 +1,4 @@
-"""Statistics of the catalog: items by collection, date, file type and CRS; read only."""
+"""Statistics of the catalogue: items by collection, date, file type and CRS; read only."""
 
 from __future__ import annotations
 

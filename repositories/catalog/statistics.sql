@@ -1,4 +1,4 @@
--- Counting what the catalog holds. Every list is cut to %(limit)s rows, the largest first.
+-- Counting what the catalogue holds. Every list is cut to %(limit)s rows, the largest first.
 
 -- by_collection
 -- Items of each collection, and the interval of their datetimes.
