@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,17 +50,10 @@ def migrate_all(dsn: str) -> Applied:
     DatabaseUnavailable
         It cannot be reached.
     """
-    with _refusals():
+    try:
         # pgSTAC comes second, and by its own package: that knows the steps between its versions, and drains its queue.
         names = migrate(dsn)
         catalog = migrate_pgstac(dsn)
-    return Applied([*names, *([f"pgSTAC {catalog}"] if catalog else [])], pgstac_target())
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported) as exc:
         raise MigrationRefused(
             f"The database role of this deployment may not apply the migrations: {str(exc).splitlines()[0]}.",
@@ -71,6 +62,7 @@ def _refusals() -> Iterator[None]:
         ) from exc
     except psycopg.OperationalError as exc:
         raise DatabaseUnavailable("The database cannot be reached.", remediation="Try again in a few seconds.") from exc
+    return Applied([*names, *([f"pgSTAC {catalog}"] if catalog else [])], pgstac_target())
 
 
 def migrate(dsn: str) -> list[str]:

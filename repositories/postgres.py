@@ -140,11 +140,18 @@ class Database:
             with self._pool.connection() as conn:
                 yield conn
         except (PoolTimeout, psycopg.OperationalError) as exc:
-            if isinstance(exc, PoolTimeout) or _is_connection_failure(exc):
+            # Class 08 is a broken connection, 57P0x a server that shuts down, 53300 one without a connection to spare;
+            # without a state the pool or libpq itself gave up.
+            if exc.sqlstate is None or exc.sqlstate.startswith(("08", "57P", "53300")):
                 raise DatabaseUnavailable(
                     "The database cannot be reached.", remediation="Try again in a few seconds."
                 ) from exc
-            raise _busy(exc) from exc
+            raise TransientError(
+                f"The database did not finish a statement in time: {str(exc).splitlines()[0]}.",
+                remediation="It is retried automatically; if it keeps happening, look for long transactions in the "
+                "database.",
+                code="database_busy",
+            ) from exc
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedObject) as exc:
             if not _OURS.search(str(exc)):
                 raise
@@ -172,16 +179,3 @@ def _check(conn: Connection) -> None:
     # A round trip for each use would double the cost of a claim; a server that went away shows after a pause.
     if time.monotonic() - _used_at.get(conn, 0.0) > CHECK_AFTER_SECONDS:
         ConnectionPool.check_connection(conn)
-
-
-def _is_connection_failure(exc: psycopg.OperationalError) -> bool:
-    # Class 08 is a broken connection, 57P0x a server that shuts down; without a state libpq itself gave up.
-    return exc.sqlstate is None or exc.sqlstate.startswith(("08", "57P")) or exc.sqlstate == "53300"
-
-
-def _busy(exc: psycopg.OperationalError) -> TransientError:
-    return TransientError(
-        f"The database did not finish a statement in time: {str(exc).splitlines()[0]}.",
-        remediation="It is retried automatically; if it keeps happening, look for long transactions in the database.",
-        code="database_busy",
-    )

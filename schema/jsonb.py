@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """A NUL in JSON text; the same letters after an escaped backslash are text."""
@@ -18,16 +17,11 @@ def is_too_deep(value: object) -> bool:
     """Return whether a value has more than MAX_DEPTH levels of arrays and objects within each other."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in _members(outer) if isinstance(inner, dict | list)]
+        members = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [member for several in members for member in several if isinstance(member, dict | list)]
         if not level:
             return False
     return True
-
-
-def _members(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def has_nul(text: str) -> bool:

@@ -102,12 +102,13 @@ def get_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as exc:
-        faults = [f"{_variable(str(error['loc'][0]))}: {error['msg']}" for error in exc.errors(include_input=False)]
+        faults = []
+        for error in exc.errors(include_input=False):
+            field = str(error["loc"][0])
+            # A field with an alias is named by it already.
+            variable = f"{PREFIX}{field.upper()}" if field in Settings.model_fields else field
+            faults.append(f"{variable}: {error['msg']}")
         raise NotConfigured(
             f"Settings are missing or wrong. {'; '.join(faults)}.",
             remediation="Correct the settings of the app, and restart it.",
         ) from exc
-
-
-def _variable(field: str) -> str:
-    return f"{PREFIX}{field.upper()}" if field in Settings.model_fields else field

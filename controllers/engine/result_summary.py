@@ -5,7 +5,8 @@ The summary has a bounded size: the small values at the top of the result (ids, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import accumulate, takewhile
 from typing import Any
 
 from schema.jobs import Json
@@ -22,26 +23,20 @@ def summary_of(result: Mapping[str, Any], path: str, size: int) -> Json:
     kept: Json = {}
     room = MAX_VALUES_BYTES
     for name, value in result.items():
-        if name == "warnings" and isinstance(value, list):
-            kept[name] = _first(value)
-        elif name != "warnings" and (taken := _bytes_of({name: value})) <= min(MAX_VALUE_BYTES, room):
-            # By size and not by type: a box or an object of sums is wanted as much as a number.
+        # By size and not by type: a box or an object of sums is wanted as much as a number.
+        if name != "warnings" and (taken := _bytes_of({name: value})) <= min(MAX_VALUE_BYTES, room):
             kept[name] = value
             room -= taken
-    return {**kept, "result_path": path, "bytes": size}
-
-
-def _first(warnings: Sequence[Any]) -> list[Any]:
-    """Return the warnings; of too many the first ones, and a last one with the number of the others."""
-    kept: list[Any] = []
-    room = MAX_WARNINGS_BYTES
-    for warning in warnings:
-        room -= _bytes_of(warning)
-        if room < 0:
+    warnings = result.get("warnings")
+    if isinstance(warnings, list):
+        ends = accumulate(_bytes_of(warning) for warning in warnings)
+        fitting = sum(1 for _ in takewhile(lambda end: end <= MAX_WARNINGS_BYTES, ends))
+        kept["warnings"] = warnings[:fitting]
+        if fitting < len(warnings):
             message = "There are more warnings than fit here; the blob that result_path names has all of them."
-            return [*kept, {"code": "more_warnings", "message": message, "count": len(warnings) - len(kept)}]
-        kept.append(warning)
-    return kept
+            more = {"code": "more_warnings", "message": message, "count": len(warnings) - fitting}
+            kept["warnings"].append(more)
+    return {**kept, "result_path": path, "bytes": size}
 
 
 def _bytes_of(value: object) -> int:

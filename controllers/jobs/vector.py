@@ -35,15 +35,11 @@ def _check_extension(blob: str) -> str:
     return blob
 
 
-def _check_table(name: str) -> str:
-    if name.endswith(REJECTS_SUFFIX):
-        raise ValueError(f"must not end in {REJECTS_SUFFIX}: that is the table of rejected rows")
-    return name
-
-
-def _check_named(name: object) -> object:
+def _check_table(name: object) -> object:
     if name is None:
-        raise ValueError("target_table is required: nothing of the file's name makes an identifier")
+        raise ValueError("is required, because no identifier can be made of the file's name")
+    if isinstance(name, str) and name.endswith(REJECTS_SUFFIX):
+        raise ValueError(f"must not end in {REJECTS_SUFFIX}: that is the table of rejected rows")
     return name
 
 
@@ -85,7 +81,7 @@ class ProcessVectorParameters(JobParameters):
         description="Name of the file's blob in the container, with its folders. Its extension tells the format.",
         examples=["surveys/2024/roads.gpkg"],
     )
-    target_table: Annotated[Identifier, AfterValidator(_check_table), BeforeValidator(_check_named)] = Field(
+    target_table: Annotated[Identifier, BeforeValidator(_check_table)] = Field(
         default="",
         validate_default=False,
         description="Table to load into. By default the file's name without its extension, in lower case, with "

@@ -28,30 +28,26 @@ def migrate_pgstac(dsn: str) -> str | None:
         if installed_version(conn) == target:
             return None
         conn.execute(_LEDGER["prepare_pgstac"])
-        _run(dsn, target)
+        # Imported here alone: it makes orjson the JSON of every psycopg connection in the process, which writes NaN as
+        # null where ours must be refused. That is taken back below.
+        runner = import_module("pypgstac.migrate")
+        database = import_module("pypgstac.db").PgstacDB(dsn=dsn)
+        set_json_dumps(json.dumps)
+        set_json_loads(json.loads)
+        # PgstacDB opens a pool on first use; its disconnect forgets the pool and leaves the pool's threads running.
+        try:
+            runner.Migrate(database).run_migration(target)
+        finally:
+            pool = database.pool
+            database.disconnect()
+            if pool:
+                pool.close()
         return target
 
 
 def pgstac_target() -> str:
     """Return the version of pgSTAC that this deployment works with."""
     return version("pypgstac")
-
-
-def _run(dsn: str, target: str) -> None:
-    # Imported here alone: it makes orjson the JSON of every psycopg connection in the process, which writes NaN as
-    # null where ours must be refused. That is taken back below.
-    migrate = import_module("pypgstac.migrate")
-    database = import_module("pypgstac.db").PgstacDB(dsn=dsn)
-    set_json_dumps(json.dumps)
-    set_json_loads(json.loads)
-    # PgstacDB opens a pool on first use; its disconnect forgets the pool and leaves the pool's threads running.
-    try:
-        migrate.Migrate(database).run_migration(target)
-    finally:
-        pool = database.pool
-        database.disconnect()
-        if pool:
-            pool.close()
 
 
 def installed_version(conn: psycopg.Connection[TupleRow]) -> str | None:

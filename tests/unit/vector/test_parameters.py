@@ -38,7 +38,7 @@ def test_a_limit_is_a_number_or_a_share(limit: object) -> None:
 def test_a_file_whose_name_makes_no_table_needs_target_table(name: str) -> None:
     ((place, message),) = faults(resource_id=name)
     assert place == ("target_table",)
-    assert message.endswith("target_table is required: nothing of the file's name makes an identifier")
+    assert message.endswith("is required, because no identifier can be made of the file's name")
     assert ProcessVectorParameters(dataset_id="bronze", resource_id=name, target_table="japan").target_table == "japan"
 
 
