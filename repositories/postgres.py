@@ -56,6 +56,7 @@ class DatabaseNotMigrated(Unavailable):
 def load_queries(name: str) -> Mapping[str, sql.SQL]:
     """Read `<name>.sql` below this folder: statements that each begin with a line `-- statement_name`."""
     text = (Path(__file__).parent / f"{name}.sql").read_text()
+    # A comment of one lower-case word is a name; any other comment is text of the statement before it.
     parts = re.split(r"^-- ([a-z][a-z0-9_]*)$", text, flags=re.MULTILINE)
     return {title: sql.SQL(body.strip()) for title, body in zip(parts[1::2], parts[2::2], strict=True)}
 

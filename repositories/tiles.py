@@ -115,6 +115,7 @@ def take_plan(conn: Connection, plan_id: str, job_id: str) -> str | None:
     The id of the job that has the plan now; None if the plan does not exist. A job that has the plan already keeps it
     with the tiles that were made.
     """
+    # Locked until the transaction ends, so that of two jobs that ask at once one gets it and the other its id.
     row = _sql.first(conn, "lock_plan", plan_id=plan_id)
     if row is None or row["job_id"] == job_id or row["busy"]:
         return str(row["job_id"]) if row else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
 from typing import Any
 
 from geostage_client.parameters import choices_of
@@ -40,17 +39,9 @@ def type_of(schema: Json, root: Json) -> str:
 
 
 def example_command(job_type: Json) -> str:
-    """Return a command that submits a job of this type: the server's example, else one made of the schema."""
-    example = job_type.get("example")
-    parameters = example if isinstance(example, dict) else made_example(job_type["parameters"])
-    return f"geostage submit {job_type['job_type']} {shlex.quote(json.dumps(parameters, ensure_ascii=False))}"
-
-
-def made_example(schema: Json) -> Json:
-    """Return values for the parameters that must be given."""
-    properties = schema.get("properties", {})
-    wanted: Sequence[str] = schema.get("required") or (schema.get("oneOf") or [{}])[0].get("required", [])
-    return {name: _sample(name, properties.get(name, {}), schema) for name in wanted}
+    """Return a command that submits a job of this type, with the example that the API has for it."""
+    example = json.dumps(job_type["example"], ensure_ascii=False)
+    return f"geostage submit {job_type['job_type']} {shlex.quote(example)}"
 
 
 def _one_type(choice: Json, root: Json) -> str:
@@ -69,17 +60,3 @@ def _one_type(choice: Json, root: Json) -> str:
 
 def _bound(value: float | None) -> str:
     return "" if value is None else f"{value:.12g}"
-
-
-def _sample(name: str, schema: Json, root: Json) -> Any:
-    if schema.get("examples"):
-        return schema["examples"][0]
-    choice = next((one for one in choices_of(schema, root) if one.get("type") != "null"), {})
-    if choice.get("enum"):
-        return choice["enum"][0]
-    kind = choice.get("type")
-    if kind == "array":
-        item = _sample(name, choice.get("items", {}), root)
-        return [item] * int(choice.get("minItems", 1))
-    samples = {"integer": choice.get("minimum", 1), "number": choice.get("minimum", 1.0), "boolean": True, "object": {}}
-    return samples.get(str(kind), name.upper())

@@ -92,6 +92,7 @@ class Engine:
             submission = self._insert_or_find(conn, job)
         if not submission.existing:
             log.event("submit", job=submission.job)
+        # Also for a job that was there before and still waits: its message may be what was lost.
         if submission.job.status is JobStatus.QUEUED and not self.dispatcher.send_start(JobMessage.of(submission.job)):
             raise Unavailable(
                 f"Job {submission.job.job_id} was accepted, but the queue cannot be reached to start it.",

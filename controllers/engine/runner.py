@@ -136,6 +136,7 @@ class Runner:
         try:
             handler = self._resolve_handler(task.task_type)
             with TaskContext(task, claim.source, self._settings, self._blobs, self._database, lost) as ctx:
+                # Before the finish: the blob of a large result must not be written while the job's row is locked.
                 result = self._dispatcher.fit_result(f"{task.task_id}-{task.attempt}", handler(ctx))
                 moved = self._finish(ctx, result)
         except (TaskInterrupted, FenceBroken):
@@ -223,6 +224,7 @@ class Runner:
         try:
             return self._claim(first.task_id)
         except GeostageError:
+            # Kept back for this worker, which does not have it now.
             send([first])
             raise
 

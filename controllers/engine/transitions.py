@@ -90,6 +90,7 @@ class Transitions:
 
     def fail_job(self, conn: Connection, job: Job, error: Json) -> Job | None:
         """End a job as failed, with all of its open tasks."""
+        # A retry needs the input of its tasks, so the work area of a retryable failure is kept for a while.
         retryable = bool(error.get("retryable"))
         summary = tasks.stage_summary(conn, job.job_id, job.current_stage_n)
         return self.end(conn, job, JobStatus.FAILED, error=error, summary=summary, keep_work_area=retryable)

@@ -152,6 +152,7 @@ def _health() -> Json:
     return {
         "operationId": "health",
         "summary": "Report whether Geostage can work.",
+        # A load balancer asks without a key.
         "security": [],
         "responses": {**_problems(()), "200": _content("Health", "It can."), "503": unavailable},
     }

@@ -99,6 +99,7 @@ class Queries:
 
 
 def _limit(query: Mapping[str, str]) -> int:
+    # Digits alone: int() also reads "1_000", " 5" and the digits of other scripts.
     text = query.get("limit", str(PAGE))
     if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_PAGE:
         raise _bad_query("limit", f"must be a whole number from 1 to {MAX_PAGE}")

@@ -93,6 +93,7 @@ class Replies(Generic[Response]):
         """Return a decorator for routes: it refuses query parameters that are not named, and makes errors problems."""
 
         def wrap(respond: Callable[[Asked], Response]) -> Callable[[Asked], Response]:
+            # azure-functions reads name and signature of what it is given, and finds those of the route through wraps.
             @functools.wraps(respond)
             def answer(req: Asked) -> Response:
                 try:

@@ -283,6 +283,7 @@ class PoisonOutcome(Answer):
 class CheckState(Answer):
     """The state of one part of the deployment."""
 
+    # Each part adds figures of its own, such as the age of the sweep.
     model_config = ConfigDict(frozen=True, extra="allow")
 
     status: Literal["ok", "waiting", "attention", "stale", "missing", "unavailable"] = Field(

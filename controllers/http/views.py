@@ -133,6 +133,7 @@ def decode_cursor(cursor: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     """Read a cursor. Raises InvalidRequest for one that no page gave out."""
     try:
         position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    # RecursionError: a cursor may be made of ten thousand brackets.
     except (ValueError, binascii.Error, RecursionError) as exc:
         raise _bad_cursor() from exc
     if not isinstance(position, list) or len(position) != len(kinds):

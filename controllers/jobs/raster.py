@@ -17,6 +17,7 @@ Resampling = Literal[
     "nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode", "max", "min", "med", "q1", "q3",
     "sum", "rms",
 ]  # fmt: skip
+# The first two name the source, which a task gets from its job.
 LABELS = ("dataset_id", "resource_id", "system")
 Nodata = Annotated[float, Field(allow_inf_nan=False, strict=True)] | Literal["nan", "none"]
 

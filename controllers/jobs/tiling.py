@@ -148,6 +148,7 @@ class TilingController(RasterController):
 
 def _fail(failed: Sequence[TaskResult], count: int) -> NoReturn:
     """Raise what ends the job: an error that another try cannot help first, else that tiles are to be tried again."""
+    # An error that another try cannot help decides: a retry of the other tiles would only come back to it.
     found = [result.error or {} for result in failed]
     worst = next((error for error in found if not error.get("retryable")), None)
     if worst and worst.get("message"):
@@ -195,6 +196,7 @@ class TileRaster(TilingController):
     example: ClassVar[Json] = {
         "dataset_id": "bronze",
         "resource_id": "jacksboro_dem.tif",
+        # A small tile size, here and in the other examples: the demo's raster is then cut into several tiles.
         "version_id": "tiles",
         "target_tile_size_gb": 0.0001,
     }

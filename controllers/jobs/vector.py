@@ -44,6 +44,7 @@ def _check_table(name: object) -> object:
 
 
 def _check_max_rejected(limit: object) -> object:
+    # To Python true is the integer 1.
     is_number = isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
     if limit is None or is_number or (isinstance(limit, str) and re.fullmatch(PERCENT_PATTERN, limit)):
         return limit

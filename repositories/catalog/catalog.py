@@ -165,6 +165,7 @@ def delete_sources(
     are quick to read.
     """
     deleted = 0
+    # In parts: each statement stays short however many files are gone.
     for part in parts:
         given = {"container": container, "ids": [one.item_id for one in part], "etags": [one.etag for one in part]}
         deleted += _delete(conn, "delete_sources", {"collection": collection_id, **given})

@@ -179,6 +179,7 @@ class AzureBlobs:
         with path.open("wb") as file, ThreadPoolExecutor(RANGES_AT_ONCE, thread_name_prefix="download") as threads:
 
             def fetch(offset: int) -> None:
+                # pwrite takes the place with the bytes: the threads share the file, and no position in it.
                 os.pwrite(file.fileno(), self.read_range(source, offset, self._range_bytes), offset)
 
             # The SDK's own parallel download writes each range at its place and checks none: a short one in the middle
@@ -271,6 +272,7 @@ class AzureBlobs:
 
     def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
         only: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        # Modified: another blob has the name by now, and stays.
         with storage_errors(container, blob), suppress(ResourceNotFoundError, ResourceModifiedError):
             self._service.get_blob_client(container, blob).delete_blob(**only)
 

@@ -52,6 +52,7 @@ def _is_committed(client: BlobClient, ids: list[str]) -> bool:
         committed, _ = client.get_block_list("committed")
     except ResourceNotFoundError:
         return False
+    # Without blocks it could be anybody's empty blob.
     return bool(ids) and [block.id for block in committed] == ids
 
 

@@ -83,6 +83,7 @@ def inspect(conn: Connection, target: Table, rejects: Table) -> TargetState:
 
 def _inspect_name(conn: Connection, table: Table) -> Name:
     names = {"schema": table.schema, "table": table.name}
+    # Every table makes a row type of its own name, so an enum or a domain of that name is in its way.
     type_row = run(conn, "find_type", names).fetchone()
     type_kind = str(type_row["kind"]) if type_row else None
     row = run(conn, "find_relation", names).fetchone()

@@ -88,6 +88,7 @@ def accepts_rows(conn: Connection, table: Table, columns: Sequence[str], data: I
     try:
         with conn.transaction(force_rollback=True):
             copy_rows(conn, table, columns, data)
+    # "row is too big": what is left of a row after compression is known to PostgreSQL alone.
     except errors.ProgramLimitExceeded:
         return False
     return True

@@ -59,7 +59,7 @@ def _run(session: Session, options: Namespace, kind: Kind, fixed: Json) -> int:
     job_type = find_type(session.api, kind.job_type)
     schema = {**job_type["parameters"]}
     # Labels are taken like parameters; types does not list them, for nothing is done with them.
-    schema["properties"] = {**schema["properties"], **job_type.get("labels", {})}
+    schema["properties"] = {**schema["properties"], **job_type["labels"]}
     chosen = parse_options(options.option, kind.job_type, schema)
     twice = next((name for name in ("dataset_id", "resource_id", *fixed) if name in chosen), None)
     if twice:
