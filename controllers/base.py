@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from schema.clipping import clip
 from schema.jobs import Job, JobStatus, Json, Source, Stage, TaskResult, TaskSpec
 from schema.settings import SYSTEM_CONTAINER_PREFIX, Settings
-from schema.words import clip
 from services.content_encoding import check_encoding
 
 

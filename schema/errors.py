@@ -19,8 +19,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from schema.clipping import SENTENCE_LENGTH, clip
 from schema.jsonb import storable
-from schema.words import SENTENCE_LENGTH, clip
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from schema.clipping import clip
 from schema.errors import PermanentError
 from schema.jobs import Source
-from schema.words import clip
 
 MAX_UNPACKED_BYTES = 20 * 2**30
 MAX_RATIO = 1_000

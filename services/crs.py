@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 
+from schema.clipping import clip
 from schema.errors import PermanentError
-from schema.words import clip
 from services.references import check_crs
 
 WGS84 = CRS("EPSG:4326")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repositories.catalog.items import LOCK_SECONDS, TableLocked
+from schema.clipping import clip
 from schema.errors import PermanentError
-from schema.words import clip
 from services.names import near_names
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from schema.clipping import clip
 from schema.errors import PermanentError
-from schema.words import clip
 
 _FILES_OF_CRS = (
     re.compile(r'PARAMETERFILE\s*[\[(]\s*"[^"]*"\s*,\s*"([^"]*)"', re.IGNORECASE),

@@ -24,11 +24,11 @@ from repositories.jobs.jobs import NewJob
 from repositories.postgres import Connection, Database
 from repositories.storage.blobs import Blobs
 from repositories.storage.queues import Queues
+from schema.clipping import clip
 from schema.errors import Conflict, GeostageError, NotFound, Unavailable
 from schema.jobs import Job, JobStatus, Json, new_job_id, stage_sequence_of
 from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
 from schema.settings import Settings
-from schema.words import clip
 from services import Handler
 
 DEDUP_ROUNDS = 5

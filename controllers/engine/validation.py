@@ -9,11 +9,11 @@ import re
 from pydantic import ValidationError
 
 from controllers.base import Controller, JobParameters, check_blob_name, check_container
+from schema.clipping import clip
 from schema.errors import InvalidRequest, PermanentError, TooLarge
 from schema.jobs import Json, Source
 from schema.jsonb import MAX_DEPTH, has_nul, is_too_deep
 from schema.settings import Settings
-from schema.words import clip
 
 MAX_BODY_BYTES = 1_000_000
 MAX_FAULTS = 100

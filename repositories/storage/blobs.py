@@ -19,7 +19,7 @@ from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobProperties, BlobServiceClient, ContentSettings, StorageStreamDownloader
 
 from repositories.storage.errors import blob_not_found, container_not_found, download_incomplete, storage_errors
-from repositories.storage.marks import MARK
+from repositories.storage.provenance import MARK
 from repositories.storage.publication import BLOCK_BYTES, publish
 from schema.jobs import Source
 from schema.settings import Settings
@@ -49,7 +49,7 @@ class BlobFacts:
     last_modified: datetime
     content_type: str | None
     mark: str | None = None
-    """What an output was made of, see repositories/storage/marks.py; None for any other blob."""
+    """What an output was made of, see repositories/storage/provenance.py; None for any other blob."""
     content_encoding: str | None = None
     """As it was set when the blob was uploaded."""
 

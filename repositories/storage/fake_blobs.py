@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from repositories.storage.blobs import BINARY, BlobFacts, BlobFolder
 from repositories.storage.errors import blob_not_found, container_not_found, source_changed
-from repositories.storage.marks import check_mark, mark_of
+from repositories.storage.provenance import check_mark, mark_of
 from schema.jobs import Source
 
 

@@ -11,7 +11,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
-from repositories.storage.marks import MARK, check_mark, mark_of, output_contested
+from repositories.storage.provenance import MARK, check_mark, mark_of, output_contested
 
 BLOCK_BYTES = 16 * 1024 * 1024
 """A blob has at most 50,000 blocks, so the largest has 800 GB."""

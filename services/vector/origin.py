@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from schema.clipping import clip
 from schema.errors import PermanentError
 from schema.jobs import Json, Source
-from schema.words import clip
 from services.vector.formats import Format, format_of
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repositories.storage.blobs import BlobFacts, Blobs
-from repositories.storage.marks import check_mark, mark_of
+from repositories.storage.provenance import check_mark, mark_of
 from schema.jobs import Source
 from services.raster.names import cog_blob, mosaic_blobs, tile_blob
 

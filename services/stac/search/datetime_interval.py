@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from schema.words import clip
+from schema.clipping import clip
 
 DATETIME_HELP = 'An instant, a day, or an interval: "2024-05-01T00:00:00Z", "2024-05-01", "2024-05-01/..".'
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

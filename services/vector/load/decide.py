@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from repositories.target_table.inspection import Relation
+from schema.clipping import clip
 from schema.errors import PermanentError
-from schema.words import clip
 from services.crs import crs_label, parse_layer_crs, parse_target_crs
 from services.vector.geometry import wkb
 from services.vector.geometry.crs import area_of, choose_operation, wrap_of

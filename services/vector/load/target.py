@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repositories.target_table.inspection import ExistingColumn, Name, Relation, TargetState
+from schema.clipping import listed
 from schema.errors import PermanentError
-from schema.words import listed
 from services.vector.load.plan import LoadPlan, Options
 
 _REJECTS_DEFINITION = [("row_number", "bigint"), ("reason", "text"), ("raw_row", "jsonb")]

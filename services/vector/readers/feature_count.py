@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from schema.clipping import clip
 from schema.errors import PermanentError
-from schema.words import clip
 from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSONSEQ, GEOPACKAGE, SHAPEFILE, Format
 from services.vector.gdal import pyogrio
 from services.vector.origin import Origin

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schema.clipping import clip
 from schema.errors import PermanentError
-from schema.words import clip
 from services.vector.chunks import Chunk
 from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSONSEQ, GEOPACKAGE, Format
 from services.vector.gdal import DataLayerError, DataSourceError, GeometryError, pyogrio

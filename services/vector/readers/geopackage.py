@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from schema.clipping import clip
 from schema.errors import PermanentError
-from schema.words import clip
 
 _PAGES = (re.compile(r"page (\d+):", re.IGNORECASE), re.compile(r"page (\d+)", re.IGNORECASE))
 """How quick_check names a damaged page, or one that leads to it. Faults of values (NULL, CHECK) name none: they do no

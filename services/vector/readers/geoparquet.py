@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import pyproj
 from pyproj.exceptions import CRSError
 
+from schema.clipping import clip, listed
 from schema.errors import PermanentError
-from schema.words import clip, listed
 from services.references import check_crs
 from services.vector.chunks import Chunk
 from services.vector.geometry import wkb

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from schema.clipping import clip, listed
 from schema.errors import PermanentError
 from schema.jobs import Json, Source
-from schema.words import clip, listed
 from services.vector.chunks import Chunk
 from services.vector.formats import (
     CSV,

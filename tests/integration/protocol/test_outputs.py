@@ -10,7 +10,7 @@ from azure.storage.blob import BlobClient
 
 from repositories.storage.blobs import AzureBlobs, BlobFacts, Blobs
 from repositories.storage.errors import StorageUnavailable
-from repositories.storage.marks import OutputContested, mark_of
+from repositories.storage.provenance import OutputContested, mark_of
 from schema.errors import PermanentError
 from schema.settings import Settings
 from tests.integration.protocol.world import at_once

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from schema.clipping import clip, listed
 from schema.errors import PermanentError
-from schema.words import clip, listed
 from services.vector.geometry import reasons, wkb
 from services.vector.geometry.crs import Bounds
 from services.vector.geometry.wkb import Flags

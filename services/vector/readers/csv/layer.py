@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from schema.clipping import clip, listed
 from schema.errors import PermanentError
 from schema.jobs import Json
-from schema.words import clip, listed
 from services.vector.chunks import Chunk
 from services.vector.geometry import reasons, wkb
 from services.vector.geometry.crs import Bounds

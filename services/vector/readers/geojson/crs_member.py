@@ -16,8 +16,8 @@ from typing import Any
 import pyproj
 from pyproj.exceptions import CRSError
 
+from schema.clipping import clip
 from schema.errors import PermanentError
-from schema.words import clip
 from services.references import external_reference
 
 _EDGE = 2**16

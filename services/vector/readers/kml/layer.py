@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from schema.clipping import clip, listed
 from schema.errors import PermanentError
-from schema.words import clip, listed
 from services.vector.geometry import wkb
 from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers.csv import types as csv_types

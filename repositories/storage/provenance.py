@@ -1,4 +1,4 @@
-"""Marks of outputs: each says which source its blob was made of, so that no other source's output replaces it.
+"""Where outputs come from: each blob names the source that it was made of, so that no other source replaces it.
 
 The name of an output leaves out the extension of its source: `s.tif` and `s.tiff` make one name.
 """

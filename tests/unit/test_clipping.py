@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schema.clipping import SENTENCE_LENGTH, clip, listed
 from schema.errors import PermanentError
-from schema.words import SENTENCE_LENGTH, clip, listed
 
 
 @given(st.text(), st.integers(3, 50))

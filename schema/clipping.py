@@ -1,4 +1,4 @@
-"""Texts of others within our sentences: names from files and requests are cut, so that an answer stays short."""
+"""Clipping: names from files and requests are cut where our sentences quote them, so that an answer stays short."""
 
 from __future__ import annotations
 
