@@ -2,7 +2,9 @@
 
 GeostageError
 ├── PermanentError          the input of a task cannot work; it fails at once
-│   └── SourceChanged       the source blob is not the one that was accepted
+│   ├── SourceChanged       the source blob is not the one that was accepted
+│   ├── BlobBlocked         a blob is archived, immutable or leased
+│   └── StorageDenied       the storage account does not let the app in
 ├── TransientError          worth another try: a server away, a lock not granted
 │   └── TaskInterrupted     the worker lost its task (cancelled, or taken over): stop, commit nothing
 └── RequestError            what a caller asked for cannot be done; controllers/http/replies.py has each one's status
@@ -92,6 +94,20 @@ class SourceChanged(PermanentError):
     """The source blob was replaced or removed after the job was accepted."""
 
     code = "source_changed"
+
+
+class BlobBlocked(PermanentError):
+    """The state of a blob does not allow what a task needs: it is archived, immutable or leased."""
+
+    code = "blob_archived"
+
+
+class StorageDenied(PermanentError):
+    """The storage account refuses the app: a role or a network rule is missing, or a key is wrong."""
+
+    code = "storage_access_denied"
+    category = "configuration"
+    user_fixable = False
 
 
 class TransientError(GeostageError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -69,6 +71,19 @@ class TaskMessage:
         return cls(task_id)
 
 
+def content_of(body: bytes | str) -> bytes:
+    """Return what a message says: decoded if it is base64, as Geostage sends it, else its bytes as they are.
+
+    The host hands messages on as they are stored (messageEncoding none): one that it had to decode and could not would
+    never reach a function, nor the list of poison messages.
+    """
+    data = body.encode() if isinstance(body, str) else body
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        return data
+
+
 def decode(body: bytes | str) -> JobMessage | TaskMessage | None:
     """Read a message of either kind; None for one that Geostage did not write."""
     for kind in (JobMessage, TaskMessage):
@@ -81,7 +96,7 @@ def decode(body: bytes | str) -> JobMessage | TaskMessage | None:
 
 def _fields(body: bytes | str, expected: set[str]) -> dict[str, object]:
     try:
-        fields = json.loads(body)
+        fields = json.loads(content_of(body))
     # RecursionError: anybody with the account's key may write a message nested ten thousand levels deep.
     except (ValueError, RecursionError) as exc:
         raise MessageError("The message is not JSON.") from exc

@@ -22,7 +22,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from geostage_client.api import LOOPBACK
 from geostage_client.connection import ACCOUNT_VARIABLE, STORAGE_VARIABLE, Connection, Storage
-from geostage_client.errors import ClientError, Interrupted, Unreachable
+from geostage_client.errors import ClientError, Unreachable
 from geostage_client.sources import Source
 from geostage_client.zipping import zip_stream
 
@@ -73,8 +73,6 @@ class Uploads:
             The storage refuses it, or the file changed meanwhile.
         Unreachable
             The storage does not answer.
-        Interrupted
-            Ctrl-C. Blocks that were sent do not make a blob; storage drops them after a week.
         """
         with self._translated(container):
             folder = self._container(container)
@@ -130,10 +128,6 @@ class Uploads:
         """Turn the SDK's errors into ours. Theirs hold URLs, which may bear a signature: only codes are passed on."""
         try:
             yield
-        except KeyboardInterrupt:
-            raise Interrupted(
-                "The upload was stopped; nothing was submitted.", remedy="The same command starts it again."
-            ) from None
         except (ServiceRequestError, ServiceResponseError) as exc:
             raise Unreachable(
                 f"Blob Storage at {self._account} cannot be reached.",

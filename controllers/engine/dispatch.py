@@ -22,7 +22,7 @@ from repositories.storage.queues import Queues
 from schema.errors import GeostageError, Unavailable
 from schema.jobs import JobStatus, Json
 from schema.jsonb import to_jsonb
-from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
+from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage, content_of
 from schema.settings import RESULTS, Settings
 
 MAX_RESULT_BYTES = 256 * 1024
@@ -109,7 +109,7 @@ class Dispatcher:
     def send_back(self, queue: str, body: bytes) -> None:
         """Send a message to a queue again, after a minute, because it could not be handled now."""
         try:
-            self._queues.send(queue, [body.decode(errors="replace")], delay_seconds=SEND_BACK_SECONDS)
+            self._queues.send(queue, [content_of(body).decode(errors="replace")], delay_seconds=SEND_BACK_SECONDS)
         except Unavailable as exc:
             log.event("send_failed", queue=queue, level=logging.ERROR, reason=log.describe(exc), **log.trace_of(body))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from schema.jobs import Job, Task
+from schema.messages import content_of
 
 _logger = logging.getLogger("geostage")
 _ROOT = Path(__file__).parents[2]
@@ -86,7 +87,8 @@ def trace_of(body: bytes) -> dict[str, Any]:
     Its text is not logged: a message of others may hold anything, keys too. Who has a function key reads it in
     GET /api/monitor/poison.
     """
-    return {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()[:16]}
+    content = content_of(body)
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()[:16]}
 
 
 def where(error: BaseException) -> str:

@@ -17,6 +17,10 @@ from schema.jobs import JobStatus, Json, TaskStatus
 
 PAGE = 50
 MAX_PAGE = 500
+FOREIGN_MESSAGE = (
+    "Geostage did not write this message, so it cannot be sent again. Drop it, and find out which program writes to "
+    "this queue."
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Queries:
         with self.database.connection() as conn:
             found = poison.page(conn, before=before, limit=limit + 1)
             counts = poison.count(conn)
-        kept = found[:limit]
+        kept = [{**row, "note": None if row["job_id"] else FOREIGN_MESSAGE} for row in found[:limit]]
         cursor = views.encode_cursor(kept[-1]["poison_id"]) if len(found) > limit else None
         links = views.next_link("/api/monitor/poison", query, cursor)
         return schemas.PoisonPage.model_validate({"counts": counts, "messages": kept, "links": links}).as_json()

@@ -23,8 +23,10 @@ STATUS_OF = {
     errors.InvalidRequest: 400,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.BlobBlocked: 409,
     errors.TooLarge: 413,
     errors.Unavailable: 503,
+    errors.StorageDenied: 503,
 }
 """The HTTP status of each class of error; of the others 503 where another try may help, else 500."""
 RETRY_AFTER = {"Retry-After": "10"}

@@ -262,6 +262,7 @@ class PoisonedMessage(Answer):
     job_status: str | None = Field(description="Status of that job.")
     task_status: str | None = Field(description="Status of that task.")
     error: Object | None = Field(description="What the job or task failed with.")
+    note: str | None = Field(description="What to do about a message that Geostage did not write; null for its own.")
 
 
 class PoisonPage(Answer):

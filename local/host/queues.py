@@ -1,7 +1,6 @@
 """Queue triggers, with host.json's settings and the real host's way of receiving, hiding, retrying and poisoning."""
 
 import base64
-import binascii
 import json
 import logging
 import random
@@ -174,8 +173,9 @@ class Listener:
         if message.dequeue_count > self.settings.max_dequeue_count:
             return self._to_poison
         try:
-            body = base64.b64decode(message.text, validate=True)
-        except binascii.Error:
+            body = self._body_of(message)
+        except ValueError:
+            # binascii.Error is one; text beyond ASCII raises ValueError itself.
             logger.error("A message of %s is not base64 and goes to the poison queue", self.queue.name)
             return self._to_poison
         try:
@@ -196,6 +196,11 @@ class Listener:
             logger.exception("%s failed, try %d", self.function.name, message.dequeue_count)
             return self._failed
         return self.queue.delete
+
+    def _body_of(self, message: Message) -> bytes:
+        if self.settings.message_encoding == "none":
+            return message.text.encode()
+        return base64.b64decode(message.text, validate=True)
 
     def _failed(self, message: Message) -> None:
         if self.poison is None:

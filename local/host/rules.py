@@ -149,8 +149,8 @@ def _host_json(raw: Mapping[str, Any]) -> Iterator[str]:
     yield from _time_span(
         "extensions.queues.maxPollingInterval", queues.get("maxPollingInterval", "00:01:00"), 0.1, 3600
     )
-    if queues.get("messageEncoding", "base64") != "base64":
-        yield "host.json: extensions.queues.messageEncoding must be 'base64', the form in which messages are sent."
+    if queues.get("messageEncoding", "base64") not in ("base64", "none"):
+        yield "host.json: extensions.queues.messageEncoding must be 'base64' or 'none'."
 
 
 def _time_span(key: str, text: object, lowest: float, highest: float) -> Iterator[str]:

@@ -6,7 +6,7 @@ from psycopg.rows import DictRow
 
 from repositories.postgres import Connection, Statements
 from schema.jobs import job_id_of
-from schema.messages import TaskMessage, decode
+from schema.messages import TaskMessage, content_of, decode
 
 _sql = Statements("jobs/poison")
 
@@ -17,7 +17,7 @@ def insert(conn: Connection, queue: str, body: bytes) -> int | None:
     task_id = message.task_id if isinstance(message, TaskMessage) else None
     job_id = job_id_of(task_id) if task_id else getattr(message, "job_id", None)
     # A foreign message may hold any bytes; text in PostgreSQL holds no NUL.
-    content = body.decode(errors="replace").replace("\0", "\ufffd")
+    content = content_of(body).decode(errors="replace").replace("\0", "\ufffd")
     row = _sql.first(conn, "insert_poison", queue=queue, content=content, job_id=job_id, task_id=task_id)
     return row["poison_id"] if row else None
 

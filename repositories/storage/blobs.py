@@ -33,6 +33,8 @@ QUICK_BACKOFF = {"initial_backoff": 1, "increment_base": 2, "random_jitter_range
 """Seconds between tries of the SDK; its own default of 15 would keep a POST waiting that could answer 503."""
 LISTED = ["metadata"]
 """The mark of an output is metadata, which a listing brings only when it is asked for."""
+DIRECTORY_MARK = "hdi_isfolder"
+"""https://hadoop.apache.org/docs/stable/hadoop-azure/index.html"""
 RANGE_BYTES = 8 * 2**20
 """Bytes that one request of a download asks for: a file of 100 MB is a dozen requests, and four at once hold 32 MB."""
 RANGES_AT_ONCE = 4
@@ -62,7 +64,10 @@ class BlobFolder:
 
 
 class Blobs(Protocol):
-    """The seam to blob storage. Every method raises StorageUnavailable when the service cannot be reached.
+    """The seam to blob storage.
+
+    Every method raises StorageUnavailable when the service cannot be reached, StorageDenied when it refuses the app,
+    and BlobBlocked for a blob that is archived, immutable or leased. Markers of directories are not listed.
 
     Whatever a blob's Content-Encoding says, bytes are read as they are stored, and all of them or DownloadIncomplete.
     """
@@ -261,14 +266,18 @@ class AzureBlobs:
 
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         with storage_errors(container, prefix):
-            for facts in self._service.get_container_client(container).list_blobs(prefix or None, LISTED):
-                yield _facts_of(facts)
+            for found in self._service.get_container_client(container).list_blobs(prefix or None, LISTED):
+                if not _is_directory(found):
+                    yield _facts_of(found)
 
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
         client = self._service.get_container_client(container)
         with storage_errors(container, prefix):
             for found in client.walk_blobs(prefix or None, LISTED, "/"):
-                yield _facts_of(found) if isinstance(found, BlobProperties) else BlobFolder(found.name)
+                if not isinstance(found, BlobProperties):
+                    yield BlobFolder(found.name)
+                elif not _is_directory(found):
+                    yield _facts_of(found)
 
     def delete(self, container: str, blob: str, *, etag: str | None = None) -> None:
         only: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
@@ -300,6 +309,13 @@ class AzureBlobs:
                 # Another worker made it between the two calls.
                 return act()
             return act()
+
+
+def _is_directory(found: BlobProperties) -> bool:
+    """Whether a blob only marks a directory, as HDFS drivers, azcopy and accounts with a namespace write them."""
+    # Names of metadata keep the case in which they were written: Hdi_isfolder is as common.
+    metadata = {key.lower(): value for key, value in (found.metadata or {}).items()}
+    return found.name.endswith("/") or metadata.get(DIRECTORY_MARK, "").lower() == "true"
 
 
 def _facts_of(found: BlobProperties) -> BlobFacts:

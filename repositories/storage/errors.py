@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError, ServiceResponseError
 
-from schema.errors import NotFound, SourceChanged, TransientError, Unavailable
+from repositories.storage.refusals import code_of, passing_reason, refusal
+from schema.errors import GeostageError, NotFound, SourceChanged, TransientError, Unavailable
 from schema.jobs import Source
 
 _NO_NAME = ("InvalidResourceName", "OutOfRangeInput", "InvalidUri")
@@ -67,7 +68,7 @@ def storage_errors(container: str, blob: str, *, accepted: Source | None = None)
     try:
         yield
     except HttpResponseError as exc:
-        if getattr(exc, "error_code", None) in _NO_NAME:
+        if code_of(exc) in _NO_NAME:
             raise container_not_found(container) from exc
         # 412: the condition that it still has the ETag of the accepted blob does not hold.
         missing = isinstance(exc, ResourceNotFoundError)
@@ -75,15 +76,25 @@ def storage_errors(container: str, blob: str, *, accepted: Source | None = None)
             raise source_changed(accepted) from exc
         if missing:
             # A HEAD has no body, so the code may be missing; the reason phrase then says which of the two it is.
-            lost_container = getattr(exc, "error_code", None) == "ContainerNotFound" or "ontainer" in str(exc.reason)
+            lost_container = code_of(exc) == "ContainerNotFound" or "ontainer" in str(exc.reason)
             raise (container_not_found(container) if lost_container else blob_not_found(container, blob)) from exc
         # A body that broke off, three times: without a body the SDK raises ServiceResponseError by itself.
         if isinstance(exc.inner_exception, ServiceResponseError):
             raise download_incomplete(container, blob) from exc
-        raise _unavailable() from exc
+        raise http_error(exc, f"{container}/{blob}" if blob else f"container {container!r}") from exc
     except AzureError as exc:
-        raise _unavailable() from exc
+        raise unavailable() from exc
 
 
-def _unavailable() -> StorageUnavailable:
-    return StorageUnavailable("Blob storage cannot be reached.", remediation="Try again in a few seconds.")
+def http_error(error: HttpResponseError, what: str, service: str = "Blob") -> GeostageError:
+    """Make the error for an answer of storage: an outage, or a refusal that names what is missing or in the way."""
+    reason = passing_reason(error)
+    return refusal(error, what, service) if reason is None else unavailable(service, reason)
+
+
+def unavailable(service: str = "Blob", reason: str = "") -> StorageUnavailable:
+    """Make the error for a service that cannot be reached, or not now for a known reason."""
+    return StorageUnavailable(
+        f"{service} storage cannot be reached{f': {reason}' if reason else ''}.",
+        remediation="Try again in a few seconds.",
+    )

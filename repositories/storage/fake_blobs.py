@@ -69,7 +69,7 @@ class FakeBlobs:
     def list_blobs(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         self.check_container(container)
         blobs = self.containers[container]
-        return (blobs[name][1] for name in sorted(blobs) if name.startswith(prefix))
+        return (blobs[name][1] for name in sorted(blobs) if name.startswith(prefix) and not name.endswith("/"))
 
     def list_level(self, container: str, prefix: str = "") -> Iterator[BlobFacts | BlobFolder]:
         folder = None

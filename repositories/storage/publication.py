@@ -12,6 +12,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
 from repositories.storage.provenance import MARK, check_mark, mark_of, output_contested
+from repositories.storage.refusals import is_blocked
 
 BLOCK_BYTES = 16 * 1024 * 1024
 """A blob has at most 50,000 blocks, so the largest has 800 GB."""
@@ -42,6 +43,9 @@ def publish(
     try:
         in_container(lambda: client.commit_block_list(blocks, content_settings=settings, **unless_changed))
     except (ResourceExistsError, ResourceModifiedError) as exc:
+        # The SDK makes both of any 409 and 412, among them those of a lease or an immutability policy.
+        if is_blocked(exc):
+            raise
         if not _is_committed(client, ids):
             raise output_contested(f"{client.container_name}/{client.blob_name}") from exc
 

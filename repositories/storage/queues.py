@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Protocol
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from repositories.storage.blobs import QUICK_BACKOFF
-from repositories.storage.errors import StorageUnavailable
+from repositories.storage.errors import StorageUnavailable, http_error, unavailable
 from schema.settings import Settings
 
 SENDERS = 8
@@ -22,7 +22,7 @@ SENDERS = 8
 
 
 class Queues(Protocol):
-    """The seam to queue storage. Every method raises StorageUnavailable when the service cannot be reached."""
+    """The seam to queue storage. Every method raises StorageUnavailable when the service cannot be reached or used."""
 
     def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
         """Send texts to a queue, base64 encoded, visible after the delay; the queue is made if it is missing."""
@@ -64,7 +64,7 @@ class AzureQueues:
         def send_one(message: str) -> None:
             client.send_message(message, visibility_timeout=delay or None)
 
-        with _errors():
+        with _errors(queue):
             # One alone first: it shows whether the queue is there, and a service that is down costs one timeout.
             try:
                 self._each(send_one, messages[:1])
@@ -76,7 +76,7 @@ class AzureQueues:
             self._each(send_one, messages[1:])
 
     def count(self, queue: str) -> int:
-        with _errors():
+        with _errors(queue):
             try:
                 # Azure documents it as an upper bound: never lower than the number of messages.
                 return self._client(queue).get_queue_properties().approximate_message_count or 0
@@ -84,7 +84,7 @@ class AzureQueues:
                 return 0
 
     def has_waiting(self, queue: str) -> bool:
-        with _errors():
+        with _errors(queue):
             try:
                 return bool(self._client(queue).peek_messages(max_messages=1))
             except ResourceNotFoundError:
@@ -119,13 +119,13 @@ class FakeQueues:
     def send(self, queue: str, messages: Sequence[str], *, delay_seconds: float = 0) -> None:
         del delay_seconds
         if self.down:
-            raise _unavailable()
+            raise unavailable("Queue")
         with self._lock:
             self.queues.setdefault(queue, []).extend(messages)
 
     def count(self, queue: str) -> int:
         if self.down:
-            raise _unavailable()
+            raise unavailable("Queue")
         return len(self.queues.get(queue, []))
 
     def has_waiting(self, queue: str) -> bool:
@@ -138,12 +138,12 @@ class FakeQueues:
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def _errors(queue: str) -> Iterator[None]:
     try:
         yield
+    except HttpResponseError as exc:
+        error = http_error(exc, f"queue {queue!r}", "Queue")
+        # Whatever keeps a message from being sent, its row is written and the sweep sends it later: one class for all.
+        raise StorageUnavailable(error.message, remediation=error.remediation, code=error.error_code) from exc
     except AzureError as exc:
-        raise _unavailable() from exc
-
-
-def _unavailable() -> StorageUnavailable:
-    return StorageUnavailable("The message queue cannot be reached.", remediation="Try again in a few seconds.")
+        raise unavailable("Queue") from exc

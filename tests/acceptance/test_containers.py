@@ -282,3 +282,27 @@ def test_parameters_that_make_no_sense_are_a_400_that_names_them(
     del container
     problem = problem_of(api.post(f"jobs/{job_type}", json=given), 400, "invalid_parameters")
     assert [fault["field"] for fault in problem["errors"]] == [field]
+
+
+def test_a_file_that_storage_keeps_back_is_an_entry_and_a_marker_of_a_directory_is_no_file(
+    stack: Stack, api: Api
+) -> None:
+    name = "keptback"
+    with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
+        client = service.create_container(name)
+        client.upload_blob("places.csv", POINTS)
+        client.upload_blob("archived.csv", POINTS)
+        client.get_blob_client("archived.csv").set_standard_blob_tier("Archive")
+        client.upload_blob("2026.csv", b"", metadata={"Hdi_IsFolder": "true"})
+        client.upload_blob("2026/", b"")
+    job = api.run("sync_container", {"dataset_id": name})
+    assert job["status"] == "completed", job["error"]
+    result = job["result_data"]
+    assert (result["summary"]["blobs"], result["summary"]["catalogued"]) == (2, 1)
+    (failed,) = result["failed_files"]
+    assert (failed["name"], failed["code"]) == ("archived.csv", "blob_archived")
+    assert "set-tier" in failed["remediation"]
+    listed = api.run("list_container", {"dataset_id": name})["result_data"]
+    assert [file["name"] for file in listed["files"]] == ["archived.csv", "places.csv"]
+    loaded = api.run("process_vector", {"dataset_id": name, "resource_id": "archived.csv"})
+    assert (loaded["error"]["code"], loaded["error"]["attempt"]) == ("blob_archived", 1)

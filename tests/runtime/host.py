@@ -132,7 +132,8 @@ class RuntimeHost:
 
     def queue_message(self, function: str, message: Message) -> None:
         """Give a message to a function. Raises InvocationError."""
-        text = base64.b64decode(message.text, validate=True).decode()
+        # host.json has messageEncoding none: the host hands on what is stored.
+        text = message.text
         metadata: Json = {
             "Id": {"string": message.id},
             "DequeueCount": {"json": message.dequeue_count},

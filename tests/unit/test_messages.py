@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.messages import RESERVED_KEYS, JobMessage, MessageError, TaskMessage, decode
+from schema.messages import RESERVED_KEYS, JobMessage, MessageError, TaskMessage, content_of, decode
 
 JOB_ID = "0123456789abcdef" * 2
 TASK_ID = f"{JOB_ID}-2-0017"
@@ -20,7 +21,13 @@ def test_a_message_is_read_as_it_was_written(message: JobMessage | TaskMessage) 
     assert type(message).decode(text) == message
     assert type(message).decode(text.encode()) == message
     assert decode(text) == message
+    assert decode(base64.b64encode(text.encode())) == message
     assert not set(json.loads(text)) & RESERVED_KEYS
+
+
+@pytest.mark.parametrize("text", ["who wrote this?", "\N{SATELLITE}", "{}", "", "größer"])
+def test_a_message_says_the_same_packed_and_as_it_is(text: str) -> None:
+    assert content_of(text) == content_of(base64.b64encode(text.encode())) == text.encode()
 
 
 def test_the_bodies_are_as_documented() -> None:

@@ -114,10 +114,18 @@ def _send(session: Session, uploads: Uploads, one: Load, kind: Kind, parameters:
     """Upload and submit one file; that the API refuses it concerns this file alone."""
     if one.source.warning:
         session.output.warning(one.source.warning)
-    with steps(session.output) as shown:
-        name, size = one.source.path.name, one.source.size
-        show_upload(shown, name, 0, size)
-        replaced = uploads.send(one.source, one.container, one.blob, lambda sent: show_upload(shown, name, sent, size))
+    name, size = one.source.path.name, one.source.size
+    try:
+        with steps(session.output) as shown:
+            show_upload(shown, name, 0, size)
+            replaced = uploads.send(
+                one.source, one.container, one.blob, lambda sent: show_upload(shown, name, sent, size)
+            )
+    except KeyboardInterrupt:
+        # Blocks that were sent already do not make a blob; storage drops them after a week.
+        raise Interrupted(
+            "The upload was stopped; nothing was submitted.", remedy="The same command starts it again."
+        ) from None
     which = ", which replaces an older one" if replaced else ""
     session.output.field("uploaded", f"{one.container}/{one.blob}, {size_of(one.source.size)}{which}")
     try:

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import BlobServiceClient
 
+from local.stack import Stack
 from repositories.storage.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs
-from schema.errors import NotFound, SourceChanged, Unavailable
+from schema.errors import BlobBlocked, NotFound, SourceChanged, Unavailable
 from schema.jobs import Source
 from schema.settings import Settings
 from tests.integration.protocol.world import at_once
@@ -65,6 +67,39 @@ def test_blobs_are_listed_by_name_below_a_prefix(blobs: Blobs, name: str) -> Non
         blobs.write(name, blob, b"")
     assert [facts.name for facts in blobs.list_blobs(name)] == ["a/1", "b/1", "b/2", "bb"]
     assert [facts.name for facts in blobs.list_blobs(name, "b/")] == ["b/1", "b/2"]
+
+
+def test_a_marker_of_a_directory_is_not_listed(stack: Stack, settings: Settings, name: str) -> None:
+    blobs = AzureBlobs(settings)
+    blobs.write(name, "data/a", b"1")
+    with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
+        client = service.get_container_client(name)
+        for marker, mark in (("data", "hdi_isfolder"), ("Data", "Hdi_isfolder"), ("other", "HDI_ISFOLDER")):
+            client.upload_blob(marker, b"", metadata={mark: "true"})
+        client.upload_blob("data/empty/", b"")
+        client.upload_blob("plain", b"", metadata={"hdi_isfolder": "false"})
+    assert [facts.name for facts in blobs.list_blobs(name)] == ["data/a", "plain"]
+    assert [found.name for found in blobs.list_level(name)] == ["data/", "plain"]
+    assert {found.name for found in blobs.list_level(name, "data/")} == {"data/a", "data/empty/"}
+
+
+def test_a_blob_under_a_lease_is_read_and_not_replaced(
+    stack: Stack, settings: Settings, name: str, tmp_path: Path
+) -> None:
+    blobs = AzureBlobs(settings)
+    blobs.write(name, "a", b"1")
+    (tmp_path / "new").write_bytes(b"2")
+    with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
+        service.get_blob_client(name, "a").acquire_lease()
+    for act in (
+        lambda: blobs.write(name, "a", b"2"),
+        lambda: blobs.publish(name, "a", tmp_path / "new", attempt=1),
+        lambda: blobs.delete(name, "a"),
+    ):
+        with pytest.raises(BlobBlocked) as refused:
+            act()
+        assert refused.value.error_code == "blob_leased"
+    assert blobs.read(name, "a") == b"1"
 
 
 def test_an_accepted_source_is_fetched(blobs: Blobs, name: str, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def top(**values: Any) -> Callable[[dict[str, Any]], None]:
         (queues(newBatchTreshold=4), "'newBatchTreshold', which the host ignores"),
         (queues(visibilityTimeout="10"), "visibilityTimeout: '10' is not a time span"),
         (queues(maxPollingInterval="00:00:00"), "maxPollingInterval is 00:00:00"),
-        (queues(messageEncoding="none"), "must be 'base64'"),
+        (queues(messageEncoding="gzip"), "must be 'base64' or 'none'"),
     ],
 )
 def test_a_faulty_host_json_is_refused(change: Callable[[dict[str, Any]], None], said: str) -> None:
