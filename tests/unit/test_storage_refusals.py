@@ -67,7 +67,7 @@ def answer() -> Iterator[tuple[Answer, Settings]]:
             del format, args
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         base = f"http://127.0.0.1:{server.server_port}/account"
         account = f"AccountName=account;AccountKey=a2V5;BlobEndpoint={base};QueueEndpoint={base}"
         yield chosen, Settings(postgres_dsn=SecretStr("-"), storage_connection_string=SecretStr(account))
@@ -152,11 +152,9 @@ def test_a_blob_that_cannot_be_replaced_is_named_with_its_state(
     assert "data/a.csv" in error.message
 
 
-@pytest.mark.parametrize(
-    ("status", "code"), [(408, None), (429, None), (500, "InternalError"), (503, "ServerBusy"), (504, None)]
-)
+@pytest.mark.parametrize(("status", "code"), [(408, None), (503, "ServerBusy")])
 def test_an_outage_is_worth_another_try(answer: tuple[Answer, Settings], status: int, code: str | None) -> None:
-    assert status in OUTAGES
+    assert {408, 429, 500, 502, 503, 504} <= set(OUTAGES)
     chosen, settings = answer
     chosen.status, chosen.code = status, code
     error = error_of(READS["head"], settings)

@@ -1,5 +1,6 @@
 """Blobs: what holds for those in memory holds for those of a storage account."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,13 +92,14 @@ def test_a_blob_under_a_lease_is_read_and_not_replaced(
     (tmp_path / "new").write_bytes(b"2")
     with BlobServiceClient.from_connection_string(stack.storage_connection_string) as service:
         service.get_blob_client(name, "a").acquire_lease()
-    for act in (
+    changes: list[Callable[[], object]] = [
         lambda: blobs.write(name, "a", b"2"),
         lambda: blobs.publish(name, "a", tmp_path / "new", attempt=1),
         lambda: blobs.delete(name, "a"),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(BlobBlocked) as refused:
-            act()
+            change()
         assert refused.value.error_code == "blob_leased"
     assert blobs.read(name, "a") == b"1"
 
