@@ -90,7 +90,7 @@ class Stack:
             self.state.processes["owner"] = owner
         self._write()
         reading, writing = os.pipe()
-        command = [sys.executable, "-m", "local.servers.leash", str(reading), str(self.state_file)]
+        command = [sys.executable, "-m", "local.leash", str(reading), str(self.state_file)]
         process = spawn(command, self.log_folder / "leash.log", cwd=PROJECT, pass_fds=(reading,))
         os.close(reading)
         self._leash = process, writing

@@ -9,7 +9,7 @@ NOWHERE: Json = {"type": "Polygon", "coordinates": []}
 
 
 def get_item(conn: Connection, collection_id: str, item_id: str) -> Json | None:
-    """Give an item; its geometry is None where its place is not known."""
+    """Return an item; its geometry is None where its place is not known."""
     row = conn.execute("SELECT pgstac.get_item(%s, %s) AS item", [item_id, collection_id]).fetchone()
     item: Json | None = row["item"] if row else None
     return {**item, "geometry": None} if item and item["geometry"] == NOWHERE else item

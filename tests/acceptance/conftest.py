@@ -11,7 +11,7 @@ import pystac_client
 import pytest
 
 from local.hosts import Host
-from local.servers.readers import PYTHON, stac_api
+from local.readers import PYTHON, stac_api
 from local.stack import Stack
 from repositories.postgres import Database
 from tests.acceptance.client import Api

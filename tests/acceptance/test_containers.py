@@ -36,7 +36,7 @@ def write_raster(path: Path, driver: str = "GTiff", crs: str | None = "EPSG:3263
 
 
 def write_vectors(folder: Path) -> dict[str, bytes]:
-    """Give the same squares in every format that GeoPandas writes."""
+    """Write the same squares in every format that GeoPandas writes."""
     squares = geopandas.GeoDataFrame(
         {"name": ["a", "b"]}, geometry=[box(7, 51, 7.1, 51.1), box(7.2, 51.2, 7.3, 51.3)], crs="EPSG:4326"
     )

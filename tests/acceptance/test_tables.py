@@ -10,7 +10,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from shapely.geometry import Point
 
-from local.servers.readers import PYTHON, feature_api
+from local.readers import PYTHON, feature_api
 from local.stack import Stack
 from tests.acceptance.client import Api
 from tests.conftest import must_run

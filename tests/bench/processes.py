@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def watching(pids: Callable[[], list[int]]) -> Iterator[list[float]]:
-    """Give the largest VmHWM, in megabytes, of processes that come and go while the block runs."""
+    """Yield the largest VmHWM, in megabytes, of processes that come and go while the block runs."""
     peak, done = [0.0], threading.Event()
 
     def look() -> None:

@@ -132,7 +132,7 @@ class Bench:
 
     @contextmanager
     def host(self, workers: int = 2) -> Iterator[Host]:
-        """Give a host whose workers have loaded a small file each."""
+        """Yield a host whose workers have loaded a small file each."""
         host = self.stack.start_host(workers=workers)
         warm = self.make("warm.gpkg", 2_000, "EPSG:32632")
         for _ in range(3):

@@ -114,7 +114,7 @@ class RuntimeHost:
         return job
 
     def deliver(self) -> int:
-        """Give every waiting message to its function, and return how many there were. A failed one stays hidden."""
+        """Hand every waiting message to its function, and return how many there were. A failed one stays hidden."""
         delivered = 0
         for function in self.of_type("queueTrigger").values():
             queue = self.queue(function.trigger["queueName"])
@@ -131,7 +131,7 @@ class RuntimeHost:
         return queue
 
     def queue_message(self, function: str, message: Message) -> None:
-        """Give a message to a function. Raises InvocationError."""
+        """Hand a message to a function. Raises InvocationError."""
         # host.json has messageEncoding none: the host hands on what is stored.
         text = message.text
         metadata: Json = {

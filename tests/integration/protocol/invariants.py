@@ -42,7 +42,7 @@ EVERY_EFFECT = """
 
 
 def broken(conn: Connection) -> list[str]:
-    """Give the rules that do not hold, each with a row that shows it."""
+    """Return the rules that do not hold, each with a row that shows it."""
     found = []
     for rule, statement in RULES.items():
         row = conn.execute(statement.encode()).fetchone()

@@ -39,7 +39,7 @@ def world(raster_dsn: str, raster_database: Database, tmp_path: Path) -> World:
 
 @pytest.fixture
 def no_context_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """See that a folder of a task is gone when the task is."""
+    """Check that a folder of a task is gone when the task is."""
     leave = TaskContext.__exit__
 
     def left(self: TaskContext, *exc: Any) -> bool | None:

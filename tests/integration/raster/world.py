@@ -69,7 +69,7 @@ class World:
         return TaskResult(task.task_id, number, TaskStatus.COMPLETED, result, None, spec.parameters)
 
     def output(self, result: Json) -> Path:
-        """Give the COG of a result as a local file."""
+        """Return the COG of a result as a local file."""
         container, _, blob = result["cog_path"].partition("/")
         path = self.folder / "output.tif"
         path.write_bytes(self.blobs.read(container, blob))

@@ -1,6 +1,6 @@
 """The measures of the source: folders, modules, functions, comments, docstrings.
 
-`python -m tests.unit.conventions.measures` prints them with their aims. test_measures.py holds the limits; comment
+`python -m tests.unit.conventions.measures` prints them with their aims. test_limits.py holds the limits; comment
 density and private functions that are used once have aims only, because a limit on them would be met with filler.
 """
 
@@ -24,6 +24,7 @@ PERCENTILE = 0.9
 COMMENTED = ("controllers", "repositories", "services")
 """Layers whose comments are counted."""
 DIRECTIVE = re.compile(r"#\s*(noqa|type:|fmt:|pragma|mypy)")
+DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 UNCLEAR_STARTS = ("Give", "Tell", "Say", "See")
 """Docstrings start with what is returned or done: Return, Whether, Check, Raise, Write."""
 
@@ -68,7 +69,9 @@ def unclear_docstrings(known: Iterable[Module]) -> Iterator[str]:
     """Name the docstrings that start with one of UNCLEAR_STARTS, with their lines."""
     for module in known:
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and (text := ast.get_docstring(node)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and (
+                text := ast.get_docstring(node)
+            ):
                 first = text.split(maxsplit=1)[0].rstrip(".,:")
                 if first in UNCLEAR_STARTS:
                     yield f"{module.name}:{node.lineno} {node.name}: {first}"

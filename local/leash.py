@@ -1,6 +1,6 @@
 """The leash of a stack: a small process that ends the stack's servers when their owner is gone, even by SIGKILL.
 
-Run as `python -m local.servers.leash FD STATE_FILE`; FD is the reading end of a pipe whose other end only the owner
+Run as `python -m local.leash FD STATE_FILE`; FD is the reading end of a pipe whose other end only the owner
 holds.
 """
 
