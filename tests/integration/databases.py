@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from local.stack import Stack
+from repositories.postgres import Database
 
 
 def new_database(stack: Stack, name: str, *prepare: Callable[[str], object]) -> str:
@@ -25,3 +26,10 @@ def add_effects(dsn: str) -> None:
     """Make the table that the protocol's handler `leave_effect` writes to."""
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("CREATE TABLE IF NOT EXISTS geo.effects (task_id text, attempt integer)")
+
+
+def forget_jobs(database: Database) -> None:
+    """Remove all jobs and their tasks."""
+    with database.connection() as conn:
+        conn.execute("TRUNCATE app.jobs, app.tasks, app.poison")
+        conn.execute("UPDATE app.sweep SET swept_at = 'epoch'")

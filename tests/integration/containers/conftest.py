@@ -12,7 +12,7 @@ from local.stack import Stack
 from repositories.migrate import migrate_all
 from repositories.postgres import Database
 from tests.integration.containers.world import Containers, world_settings
-from tests.integration.databases import new_database
+from tests.integration.databases import forget_jobs, new_database
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +31,8 @@ def containers_database(containers_dsn: str) -> Iterator[Database]:
 @pytest.fixture
 def world(containers_dsn: str, containers_database: Database, tmp_path: Path) -> Containers:
     """A deployment with an empty container and an empty catalogue."""
+    forget_jobs(containers_database)
     with containers_database.transaction() as conn:
-        conn.execute("TRUNCATE app.jobs, app.tasks, app.poison")
         conn.execute("SELECT set_config('search_path', 'pgstac, public', true)")
         conn.execute("DELETE FROM pgstac.collections")
     return Containers(world_settings(containers_dsn), containers_database, folder=tmp_path)

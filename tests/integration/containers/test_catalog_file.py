@@ -16,7 +16,8 @@ from schema.jobs import Json
 from services.containers import details
 from services.stac.ids import source_item_id
 from tests.fixtures import vector
-from tests.integration.containers.world import CONTAINER, POINT, Containers
+from tests.fixtures.world import CONTAINER
+from tests.integration.containers.world import POINT, Containers
 from tests.unit.stac.schemas import validate
 
 

@@ -12,7 +12,8 @@ from repositories.storage.blobs import BlobFacts
 from schema.errors import InvalidRequest, NotFound
 from schema.jobs import Json
 from services.handlers import containers
-from tests.integration.containers.world import CONTAINER, Containers
+from tests.fixtures.world import CONTAINER
+from tests.integration.containers.world import Containers
 
 MANY = 100_000
 

@@ -22,7 +22,8 @@ from services.vector.gdal import pyogrio
 from tests.fixtures import vector
 from tests.fixtures.crs import BOUND, GEOGCS
 from tests.fixtures.job_types import FILE_JOBS, RASTER_JOBS
-from tests.integration.containers.world import CONTAINER, Containers
+from tests.fixtures.world import CONTAINER
+from tests.integration.containers.world import Containers
 from tests.listener import Listener, listening
 from tests.unit.raster.rasters import write_bytes, write_raster
 

@@ -11,8 +11,9 @@ from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Json
 from services.handlers import sync
 from services.stac.ids import source_item_id
+from tests.fixtures.world import CONTAINER
 from tests.integration.containers.syncing import figures, happens_before, point
-from tests.integration.containers.world import CONTAINER, Containers
+from tests.integration.containers.world import Containers
 from tests.unit.stac.schemas import validate
 
 

@@ -1,10 +1,10 @@
-"""A deployment for tests: the real engine and PostgreSQL, queues and blobs in memory, job types made to measure."""
+"""The engine on job types made to measure."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,19 +15,15 @@ from controllers.base import Controller, JobOutcome
 from controllers.engine.engine import Engine
 from repositories.jobs import jobs, tasks
 from repositories.jobs.tasks import Claim
-from repositories.postgres import Connection, Database
-from repositories.storage.fake_blobs import FakeBlobs
+from repositories.postgres import Connection
 from repositories.storage.queues import FakeQueues
 from schema.jobs import FailurePolicy, Job, JobStatus, Json, Stage, Task, TaskResult, TaskSpec, TaskStatus
-from schema.messages import JOB_QUEUE, QUEUES, TASK_QUEUES, JobMessage, TaskMessage
-from schema.settings import Settings
+from schema.messages import JOB_QUEUE, TASK_QUEUES, JobMessage, TaskMessage
 from services import Handler
 from services.context import TaskContext
+from tests.fixtures.world import KIND_OF, EngineWorld
 
 _numbers = itertools.count(1)
-KIND_OF = {name: kind for kind, name in TASK_QUEUES.items()}
-Message = tuple[str, str]
-"""Queue and text."""
 
 
 class Shape(Controller):
@@ -100,24 +96,12 @@ class NotedQueues(FakeQueues):
 
 
 @dataclass
-class World:
-    """One deployment and what a test does to it."""
+class World(EngineWorld):
+    """A deployment whose only task is `work`, and what a test does to it."""
 
-    settings: Settings
-    database: Database
     queues: NotedQueues = field(default_factory=NotedQueues)
-    blobs: FakeBlobs = field(default_factory=FakeBlobs)
     controllers: dict[str, Controller] = field(default_factory=dict)
     handlers: dict[str, Handler] = field(default_factory=lambda: {"work": leave_effect})
-
-    def __post_init__(self) -> None:
-        self.engine = self.new_engine(self.settings)
-
-    def new_engine(self, settings: Settings) -> Engine:
-        """Another worker of the same deployment."""
-        return Engine(
-            settings, self.database, self.queues, self.blobs, self.controllers, lambda name: self.handlers[name]
-        )
 
     def shape(self, *sizes: int, queue: str = "light", on_failure: FailurePolicy = "fail_fast") -> Shape:
         """Register a job type."""
@@ -169,24 +153,6 @@ class World:
         task_id = task if isinstance(task, str) else task.task_id
         self.engine.run_task(TaskMessage(task_id), "light")
 
-    def deliver(self, message: Message) -> None:
-        """Hand a message to its trigger."""
-        queue, text = message
-        if queue == JOB_QUEUE:
-            self.engine.start_stage(JobMessage.decode(text))
-        else:
-            self.engine.run_task(TaskMessage.decode(text), KIND_OF[queue])
-
-    def drain(self) -> list[Message]:
-        """Take all messages out of all queues."""
-        return [(queue, text) for queue in QUEUES for text in self.queues.drain(queue)]
-
-    def run_all(self, *, copies: int = 1) -> None:
-        """Deliver messages until none is left."""
-        while messages := self.drain():
-            for message in messages * copies:
-                self.deliver(message)
-
     def lose_messages(self) -> int:
         """Drop what the queues hold."""
         return len(self.drain())
@@ -207,20 +173,6 @@ class World:
         self.sql(f"UPDATE app.tasks SET lease_until = {past} WHERE lease_until IS NOT NULL AND task_id = ANY(%s)",
                  [list(task_ids)])  # fmt: skip
 
-    def job(self, job: Job) -> Job:
-        """The job as it is now."""
-        with self.database.connection() as conn:
-            found = jobs.get_job(conn, job.job_id)
-        assert found is not None
-        return found
-
-    def tasks(self, job: Job, stage_n: int | None = None) -> list[Task]:
-        """The tasks of a stage, by default of the current one."""
-        wanted = stage_n or self.job(job).current_stage_n
-        with self.database.connection() as conn:
-            found = tasks.list_tasks(conn, job.job_id, after=(0, 0), limit=100_000)
-        return [task for task in found if task.stage_n == wanted]
-
     def statuses(self, job: Job, stage_n: int | None = None) -> list[str]:
         """The states of a stage's tasks."""
         return [task.status.value for task in self.tasks(job, stage_n)]
@@ -231,12 +183,6 @@ class World:
             "SELECT task_id, attempt FROM geo.effects WHERE task_id LIKE %s || '%%' ORDER BY 1", [job.job_id]
         )
         return [(row["task_id"], row["attempt"]) for row in rows]
-
-    def sql(self, statement: str, params: Iterable[Any] = ()) -> list[dict[str, Any]]:
-        """Run a statement."""
-        with self.database.connection() as conn:
-            cursor = conn.execute(statement.encode(), list(params))
-            return cursor.fetchall() if cursor.description else []
 
     @contextmanager
     def locked_job(self, job: Job) -> Iterator[Connection]:

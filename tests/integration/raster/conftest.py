@@ -14,7 +14,7 @@ from repositories.migrate import migrate_all
 from repositories.postgres import Database
 from schema.settings import Settings
 from services.context import TaskContext
-from tests.integration.databases import new_database
+from tests.integration.databases import forget_jobs, new_database
 from tests.integration.raster.world import World
 
 
@@ -33,8 +33,9 @@ def raster_database(raster_dsn: str) -> Iterator[Database]:
 
 @pytest.fixture
 def world(raster_dsn: str, raster_database: Database, tmp_path: Path) -> World:
-    """A deployment without blobs."""
-    return World(raster_database, Settings(postgres_dsn=raster_dsn), tmp_path)
+    """A deployment without blobs and jobs. Tries follow one another at once."""
+    forget_jobs(raster_database)
+    return World(Settings(postgres_dsn=raster_dsn, retry_base_seconds=0), raster_database, tmp_path)
 
 
 @pytest.fixture

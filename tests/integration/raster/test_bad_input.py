@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from rasterio.transform import from_origin
 
 from repositories.storage.fake_blobs import FakeBlobs
-from schema.errors import PermanentError, SourceChanged, TaskInterrupted, TransientError
+from schema.errors import InvalidRequest, PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Source
 from services.raster import errors
 from tests.integration.raster import gdal
@@ -52,7 +51,7 @@ def test_a_tiff_that_is_nothing_but_its_first_bytes(world: World, job_type: str)
     "name", ["/vsicurl/http://example.org/a.tif", "http://example.org/a.tif", "a.vrt", "/vsimem/a"]
 )
 def test_a_virtual_path_or_a_vrt_as_resource_id_is_refused_at_the_post(world: World, name: str) -> None:
-    with pytest.raises(ValidationError, match="must be the name of a GeoTIFF blob"):
+    with pytest.raises(InvalidRequest, match="must be the name of a GeoTIFF blob"):
         world.run("process_raster", name)
 
 
@@ -212,7 +211,7 @@ def test_a_source_that_is_replaced_between_the_look_and_the_download(
 
 def test_a_cancelled_task_stops_at_the_next_block_and_leaves_nothing(world: World) -> None:
     looks = iter([False] * 3)
-    world.lost = lambda: next(looks, True)
+    world.before_task = lambda ctx: setattr(ctx, "lost", lambda: next(looks, True))
     name = world.put_raster("a.tif", pixels=ramp(2000, 2000))
     with pytest.raises(TaskInterrupted):
         world.run("process_raster", name, collection_id="cancelled")

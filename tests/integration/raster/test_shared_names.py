@@ -97,7 +97,7 @@ def test_two_versions_whose_names_make_one_id(world: World) -> None:
 def test_an_item_stays_its_own_when_the_base_of_links_changes(world: World) -> None:
     name = world.put_raster("w.tif")
     world.run("process_raster", name, collection_id="moved")
-    world.settings = world.settings.model_copy(update={"asset_base_url": "https://example.test/data"})
+    world.configure(asset_base_url="https://example.test/data")
     for _ in range(2):
         assert world.run("process_raster", name, collection_id="moved")["stac_id"] == "w-v1"
 

@@ -177,7 +177,7 @@ def test_a_mosaic_names_tiles_as_gdal_finds_them_in_the_account_or_below_its_pub
     name = world.put_raster("ä b.tif")
     found = []
     for base in ("", "https://example.org/data"):
-        world.settings = world.settings.model_copy(update={"asset_base_url": base})
+        world.configure(asset_base_url=base)
         result = world.run("tile_raster", name, **SMALL)
         text = world.blobs.read("silver", result["mosaic_path"].removeprefix("silver/"))
         found.append(MosaicJSON.model_validate_json(text).asset_prefix)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from psycopg.types.json import Jsonb
-from pydantic import ValidationError
 
 from repositories.storage.fake_blobs import FakeBlobs
-from schema.errors import PermanentError, SourceChanged, TaskInterrupted, TransientError
-from schema.jobs import Source, new_job_id
+from schema.errors import InvalidRequest, PermanentError, SourceChanged, TaskInterrupted, TransientError
+from schema.jobs import Json, Source, new_job_id
+from services import resolve_handler
+from services.context import TaskContext
 from services.raster import errors
 from tests.integration.raster.tiling import SMALL, nominal, rows
 from tests.integration.raster.world import World
@@ -60,7 +61,7 @@ def test_a_large_raster_is_what_process_raster_refuses(world: World) -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 1001, "nan"])
 def test_a_target_of_no_size_is_refused_at_the_post(world: World, size: Any) -> None:
-    with pytest.raises(ValidationError, match="target_tile_size_gb"):
+    with pytest.raises(InvalidRequest, match="target_tile_size_gb"):
         world.run("tile_raster", world.put_raster("a.tif"), target_tile_size_gb=size)
 
 
@@ -136,32 +137,29 @@ def test_a_task_of_a_job_that_lost_its_plan_writes_nothing(world: World, monkeyp
 
 @pytest.mark.parametrize("more", [{"target_crs": "EPSG:3857"}, {"target_tile_size_gb": 1}, {"resampling": "cubic"}])
 def test_what_a_plan_decides_cannot_be_asked_for_beside_it(world: World, more: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=f"plan_id decides {next(iter(more))}"):
+    with pytest.raises(InvalidRequest, match=f"plan_id decides {next(iter(more))}"):
         world.run("tile_raster", world.put_raster("a.tif"), plan_id=new_job_id(), **more)
 
 
 def test_lossless_is_refused_because_all_tiles_have_one_type(world: World) -> None:
-    with pytest.raises(ValidationError, match="optimize"):
+    with pytest.raises(InvalidRequest, match="optimize"):
         world.run("tile_raster", world.put_raster("a.tif"), optimize="lossless")
 
 
 @pytest.mark.parametrize("fate", ["replaced", "removed"])
 @pytest.mark.parametrize("after", ["raster_plan_tiles", "raster_tile"])
-def test_a_source_that_disappears_on_the_way(
-    world: World, monkeypatch: pytest.MonkeyPatch, fate: str, after: str
-) -> None:
+def test_a_source_that_disappears_on_the_way(world: World, fate: str, after: str) -> None:
     name = world.put_raster("a.tif", nodata=0)
-    run_task = World.run_task
+    handler = resolve_handler(after)
 
-    def then_gone(self: World, job: Any, number: int, spec: Any, source: Source) -> Any:
-        result = run_task(self, job, number, spec, source)
-        if spec.task_type == after:
-            world.blobs.containers["bronze"].pop(name, None)
-            if fate == "replaced":
-                world.put_raster(name, pixels=ramp(20, 20))
+    def then_gone(ctx: TaskContext) -> Json:
+        result = handler(ctx)
+        world.blobs.containers["bronze"].pop(name, None)
+        if fate == "replaced":
+            world.put_raster(name, pixels=ramp(20, 20))
         return result
 
-    monkeypatch.setattr(World, "run_task", then_gone)
+    world.handlers[after] = then_gone
     with pytest.raises(PermanentError) as raised:
         world.run("tile_raster", name, collection_id=f"{fate}-{after}", **SMALL)
     assert raised.value.error_code == "source_changed"
@@ -199,7 +197,7 @@ def test_a_damaged_block_fails_the_tile_that_needs_it(world: World) -> None:
 
 def test_a_cancelled_tile_stops_at_the_next_block_and_leaves_nothing(world: World) -> None:
     looks = iter([False] * 2)
-    world.lost = lambda: next(looks, True)
+    world.before_task = lambda ctx: setattr(ctx, "lost", lambda: next(looks, True))
     name = world.put_raster("a.tif", pixels=ramp(1500, 1500))
     with pytest.raises(TaskInterrupted):
         world.run("tile_raster", name)

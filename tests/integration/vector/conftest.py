@@ -12,7 +12,7 @@ from local.stack import Stack
 from repositories.migrate import migrate
 from repositories.postgres import Database
 from schema.settings import Settings
-from tests.integration.databases import new_database
+from tests.integration.databases import forget_jobs, new_database
 from tests.integration.vector.loading import Loader
 
 
@@ -38,7 +38,8 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def loader(vector_dsn: str, vector_database: Database, tmp_path: Path) -> Loader:
+    forget_jobs(vector_database)
     with vector_database.transaction() as conn:
         conn.execute("DROP SCHEMA IF EXISTS geo CASCADE")
         conn.execute("CREATE SCHEMA geo")
-    return Loader(vector_database, Settings(postgres_dsn=vector_dsn), tmp_path)
+    return Loader(Settings(postgres_dsn=vector_dsn, retry_base_seconds=0), vector_database, tmp_path)

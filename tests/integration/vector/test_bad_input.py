@@ -22,7 +22,8 @@ from services.vector.gdal import pyogrio
 from services.vector.readers import gdal_layer
 from services.vector.source import archive
 from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile, shapefile_parts, zipped
-from tests.integration.vector.loading import CONTAINER, Loader
+from tests.fixtures.world import CONTAINER
+from tests.integration.vector.loading import Loader
 from tests.integration.vector.refusals import VRT, fails
 
 

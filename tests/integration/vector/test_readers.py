@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import TransientError
 from services.vector.load import publish
 from tests.fixtures.vector import boxes, gpkg
@@ -80,15 +79,11 @@ def test_readers_see_the_old_rows_or_the_new_ones(loader: Loader, vector_dsn: st
 
 def test_two_appends_at_once_are_both_whole(loader: Loader) -> None:
     load_boxes(loader, 1)
-    loaders = [Loader(loader.database, loader.settings, loader.folder, FakeBlobs()) for _ in range(4)]
     data = gpkg(boxes(300), loader.folder)
-
-    def load(one: Loader) -> None:
-        one.put("a.gpkg", data)
-        one.load("a.gpkg", load_method="append", chunk_size=50)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(load, loaders))
+    more = {"target_table": "a", "load_method": "append", "chunk_size": 50}
+    jobs = [loader.start_job("process_vector", resource_id=loader.put(f"{n}.gpkg", data), **more) for n in range(4)]
+    loader.run_side_by_side()
+    assert {loader.job(job).status for job in jobs} == {"completed"}
     assert loader.rows("SELECT count(*), count(DISTINCT id) FROM geo.a") == [(1201, 1201)]
 
 
@@ -96,11 +91,13 @@ def test_a_replace_and_an_append_at_once_do_not_deadlock(loader: Loader) -> None
     load_boxes(loader, 10)
     data = gpkg(boxes(200), loader.folder)
 
-    def load(method: str) -> None:
-        one = Loader(loader.database, loader.settings, loader.folder, FakeBlobs())
-        one.put("a.gpkg", data)
-        one.load("a.gpkg", load_method=method)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(load, ["replace", "append", "replace", "append"]))
+    methods = ["replace", "append", "replace", "append"]
+    jobs = [
+        loader.start_job(
+            "process_vector", resource_id=loader.put(f"{n}.gpkg", data), target_table="a", load_method=method
+        )
+        for n, method in enumerate(methods)
+    ]
+    loader.run_side_by_side()
+    assert {loader.job(job).status for job in jobs} == {"completed"}
     assert loader.value("SELECT count(*) FROM geo.a") in (200, 400, 600)
