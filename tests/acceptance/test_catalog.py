@@ -11,7 +11,7 @@ from pyproj import Geod
 from repositories.postgres import Database
 from tests.acceptance.client import Api, Json, answer
 from tests.fixtures.items import COG, around, make_collection, make_item, write_items
-from tests.stored import get_item
+from tests.fixtures.stored import get_item
 
 pytestmark = pytest.mark.usefixtures("filled_catalog")
 

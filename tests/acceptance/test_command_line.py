@@ -29,7 +29,7 @@ from local.samples import elevation
 from local.stack import Stack
 from tests.acceptance.client import Api
 from tests.fixtures.vector import boxes, frame
-from tests.waiting import eventually
+from tests.fixtures.waiting import eventually
 
 COMMAND = [str(Path(sys.executable).with_name("geostage"))]
 JOB_ID = re.compile(r"[0-9a-f]{32}")

@@ -20,7 +20,7 @@ from repositories.postgres import Database
 from tests.acceptance.client import Api, Json, problem_of
 from tests.acceptance.conftest import client_of
 from tests.fixtures.items import make_item, write_items
-from tests.waiting import eventually
+from tests.fixtures.waiting import eventually
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

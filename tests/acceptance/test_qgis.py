@@ -16,8 +16,8 @@ from local.hosts import Host
 from local.samples import elevation
 from local.stack import Stack
 from tests.acceptance.client import Api
+from tests.fixtures.network import NETWORK
 from tests.fixtures.vector import boxes, gpkg
-from tests.network import NETWORK
 
 COG = "silver/qgis/dem%20%C3%A9/v1.tif"
 

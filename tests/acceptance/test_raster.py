@@ -17,7 +17,7 @@ from rio_cogeo.cogeo import cog_validate
 from local.samples import elevation
 from local.stack import Stack
 from tests.acceptance.client import Api, problem_of
-from tests.network import NETWORK
+from tests.fixtures.network import NETWORK
 
 CONTAINER = "rasters"
 

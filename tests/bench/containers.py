@@ -15,7 +15,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local.stack import Stack
 from tests.fixtures import vector
-from tests.unit.raster.rasters import ramp, write_bytes
+from tests.fixtures.rasters import ramp, write_bytes
 
 CONTAINER = "many"
 BLOBS = 5_000

@@ -24,7 +24,7 @@ from services.raster.planning.plan import Options, plan_process
 from services.raster.source.facts import facts_of
 from services.raster.source.gdal import gdal_environment, open_tiff
 from tests.bench.processes import cpu_seconds, tree
-from tests.network import NETWORK
+from tests.fixtures.network import NETWORK
 
 if TYPE_CHECKING:
     from tests.bench.raster import Bench

@@ -11,7 +11,7 @@ from repositories.migrate import migrate
 from repositories.postgres import Database
 from schema.settings import Settings
 from tests.chaos.deployment import Deployment
-from tests.integration.databases import add_effects, new_database
+from tests.fixtures.databases import add_effects, new_database
 
 APP = Path(__file__).parent / "app"
 QUICK = {

@@ -20,8 +20,8 @@ from schema.errors import GeostageError
 from schema.settings import Settings
 from services import resolve_handler
 from tests.chaos.app.slow import Slow
+from tests.fixtures.waiting import eventually
 from tests.integration.protocol import invariants
-from tests.waiting import eventually
 
 ENDED = ("completed", "completed_with_errors", "failed", "cancelled")
 

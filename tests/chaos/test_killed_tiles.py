@@ -12,7 +12,7 @@ from repositories.storage.blobs import AzureBlobs
 from schema.settings import Settings
 from tests.chaos.deployment import Deployment
 from tests.fixtures.mosaics import download_mosaic
-from tests.unit.raster.rasters import Array, write_bytes
+from tests.fixtures.rasters import Array, write_bytes
 
 SIDE = 3000
 TILES = 2

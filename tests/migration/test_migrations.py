@@ -12,7 +12,7 @@ from local.stack import Stack
 from repositories import migrate as migrations
 from repositories.migrate import migrate, migration_files
 from repositories.postgres import Database
-from tests.integration.databases import new_database
+from tests.fixtures.databases import new_database
 from tests.integration.protocol.world import at_once
 
 SCHEMA = Path(migrations.__file__).parent.parent / "schema" / "schema.sql"

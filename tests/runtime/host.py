@@ -22,7 +22,7 @@ from local.host.functions import HostedFunction
 from local.host.routes import find, in_order
 from local.host.storage import Message, StorageQueue
 from local.paths import LOCAL, PROJECT
-from tests.waiting import eventually
+from tests.fixtures.waiting import eventually
 
 Json = dict[str, Any]
 RUNTIME = LOCAL / "runtime"

@@ -11,7 +11,7 @@ import pytest
 from controllers.http.explain import SHOWN_TASKS, explain_job
 from schema.errors import PermanentError
 from schema.jobs import JobStatus, TaskStatus
-from tests.unit.factories import JOB_ID, NOW, make_job, make_task
+from tests.fixtures.factories import JOB_ID, NOW, make_job, make_task
 
 ERROR = PermanentError("The layer has no CRS.", remediation="Add a .prj file.").info().as_json()
 

@@ -12,7 +12,7 @@ import pytest
 
 from services.gdal import NO_NETWORK
 from services.raster.source import gdal as raster_gdal
-from tests.listener import listening
+from tests.fixtures.listener import listening
 from tests.unit.conventions.source import PROJECT
 
 _DRIVERS = "import {first}, rasterio\nwith rasterio.Env() as env: print(*env.drivers(), sep=',')"

@@ -8,7 +8,7 @@ import pytest
 
 from controllers.jobs.hello import HelloWorld, HelloWorldSequential, percent
 from schema.jobs import Job, JobStatus, Json, TaskResult, TaskStatus, task_id_of
-from tests.unit.factories import JOB_ID, make_job
+from tests.fixtures.factories import JOB_ID, make_job
 
 HELLO, SEQUENTIAL = HelloWorld(), HelloWorldSequential()
 

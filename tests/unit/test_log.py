@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers.engine.log import describe, event, quiet_libraries, redact, where
-from tests.unit.factories import JOB_ID, make_job, make_task
+from tests.fixtures.factories import JOB_ID, make_job, make_task
 
 HOST = "geodb-prod.postgres.database.azure.com"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq"

@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import controllers
 from controllers.http import openapi, views
 from schema.jobs import JobStatus
-from tests.unit.factories import make_job
+from tests.fixtures.factories import make_job
 
 DOCUMENT = openapi.document(controllers.CONTROLLERS)
 

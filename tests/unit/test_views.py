@@ -15,7 +15,7 @@ from controllers.engine.progress import progress_of
 from controllers.http import views
 from schema.errors import InvalidRequest
 from schema.jobs import JobStatus, TaskStatus
-from tests.unit.factories import JOB_ID, NOW, make_job, make_task
+from tests.fixtures.factories import JOB_ID, NOW, make_job, make_task
 
 JOB_KEYS = {
     *("job_id", "job_type", "status", "parameters", "stages", "current_stage_n", "current_stage", "stage_sequence"),

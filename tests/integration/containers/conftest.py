@@ -11,8 +11,8 @@ import pytest
 from local.stack import Stack
 from repositories.migrate import migrate_all
 from repositories.postgres import Database
+from tests.fixtures.databases import forget_jobs, new_database
 from tests.integration.containers.world import Containers, world_settings
-from tests.integration.databases import forget_jobs, new_database
 
 
 @pytest.fixture(scope="session")

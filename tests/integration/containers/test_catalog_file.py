@@ -16,9 +16,9 @@ from schema.jobs import Json
 from services.containers import details
 from services.stac.ids import source_item_id
 from tests.fixtures import vector
+from tests.fixtures.stac_schemas import validate
 from tests.fixtures.world import CONTAINER
 from tests.integration.containers.world import POINT, Containers
-from tests.unit.stac.schemas import validate
 
 
 def catalogue(world: Containers, name: str, form: str = "catalog_file") -> Json:

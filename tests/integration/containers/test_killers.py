@@ -20,10 +20,10 @@ from schema.jobs import Job, Json
 from schema.messages import JobMessage, TaskMessage
 from schema.settings import POSTGRES_DSN_VARIABLE, get_settings
 from services import resolve_handler
+from tests.fixtures.factories import make_task
 from tests.fixtures.world import KIND_OF
 from tests.integration.containers.deadly import BUILDER
 from tests.integration.containers.world import POINT, Containers, world_settings
-from tests.unit.factories import make_task
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from services.vector.gdal import pyogrio
 from tests.fixtures import vector
 from tests.fixtures.job_types import FILE_JOBS, RASTER_JOBS
 from tests.fixtures.packed import TEXT_FORMATS, raster_file, upload_packed, vector_file
+from tests.fixtures.proxy import Proxy, proxied
 from tests.integration.containers.world import Containers
-from tests.proxy import Proxy, proxied
 
 SMALL_RANGES = 64 * 1024
 ROWS = 500

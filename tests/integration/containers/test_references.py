@@ -22,10 +22,10 @@ from services.vector.gdal import pyogrio
 from tests.fixtures import vector
 from tests.fixtures.crs import BOUND, GEOGCS
 from tests.fixtures.job_types import FILE_JOBS, RASTER_JOBS
+from tests.fixtures.listener import Listener, listening
+from tests.fixtures.rasters import write_bytes, write_raster
 from tests.fixtures.world import CONTAINER
 from tests.integration.containers.world import Containers
-from tests.listener import Listener, listening
-from tests.unit.raster.rasters import write_bytes, write_raster
 
 POINT: Json = {"type": "Point", "coordinates": [7, 51]}
 MORE: dict[str, Json] = {

@@ -11,10 +11,10 @@ from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Json
 from services.handlers import sync
 from services.stac.ids import source_item_id
+from tests.fixtures.stac_schemas import validate
 from tests.fixtures.world import CONTAINER
 from tests.integration.containers.syncing import figures, happens_before, point
 from tests.integration.containers.world import Containers
-from tests.unit.stac.schemas import validate
 
 
 def test_items_whose_blob_has_gone_are_reported_and_removed_on_request(world: Containers) -> None:

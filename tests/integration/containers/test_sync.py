@@ -15,10 +15,10 @@ from services.containers import batches
 from services.handlers import catalog as handlers
 from services.handlers import items, sync
 from services.stac.ids import source_item_id
+from tests.fixtures.stac_schemas import validate
 from tests.fixtures.world import CONTAINER
 from tests.integration.containers.syncing import failures, figures, happens_before, point
 from tests.integration.containers.world import POINT, Containers
-from tests.unit.stac.schemas import validate
 
 MANY = 100_000
 

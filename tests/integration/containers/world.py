@@ -8,8 +8,8 @@ from typing import Any
 from schema.jobs import Job, Json
 from schema.messages import JobMessage
 from schema.settings import Settings
+from tests.fixtures.stored import get_item
 from tests.fixtures.world import CONTAINER, EngineWorld
-from tests.stored import get_item
 
 POINT = b'{"type": "Feature", "properties": {"name": "a"}, "geometry": {"type": "Point", "coordinates": [7, 51]}}'
 

@@ -12,7 +12,7 @@ from repositories.postgres import Database
 from repositories.storage.blobs import AzureBlobs, Blobs
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.settings import Settings
-from tests.integration.databases import add_effects, new_database
+from tests.fixtures.databases import add_effects, new_database
 from tests.integration.protocol import invariants
 from tests.integration.protocol.world import World
 

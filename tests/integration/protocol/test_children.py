@@ -15,9 +15,9 @@ from repositories.postgres import Database, DatabaseUnavailable
 from schema.jobs import Job, JobStatus, Stage, Task, TaskSpec
 from schema.messages import TaskMessage
 from schema.settings import POSTGRES_DSN_VARIABLE
+from tests.fixtures.waiting import eventually
 from tests.integration.protocol.misbehaving import BUILDER, JOB_TYPE, resolve
 from tests.integration.protocol.world import Shape, World
-from tests.waiting import eventually
 
 
 class Misbehaving(Shape):

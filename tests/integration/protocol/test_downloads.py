@@ -15,7 +15,7 @@ from local.stack import Stack
 from repositories.storage.blobs import AzureBlobs
 from repositories.storage.errors import DownloadIncomplete
 from schema.settings import Settings
-from tests.proxy import Proxy, proxied
+from tests.fixtures.proxy import Proxy, proxied
 
 SMALL_RANGES = 4_096
 PACKED = gzip.compress(os.urandom(50_000))

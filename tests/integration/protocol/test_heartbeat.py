@@ -8,8 +8,8 @@ import pytest
 from controllers.engine.heartbeat import Heartbeat
 from repositories.jobs import tasks
 from schema.jobs import Job
+from tests.fixtures.waiting import eventually
 from tests.integration.protocol.world import World
-from tests.waiting import eventually
 
 LEASE = timedelta(seconds=60)
 

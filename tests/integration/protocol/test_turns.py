@@ -9,8 +9,8 @@ from repositories.jobs import tasks
 from schema.jobs import Job, JobStatus, Json, Stage, TaskSpec
 from schema.messages import TASK_QUEUES, TaskMessage
 from services.context import TaskContext
+from tests.fixtures.waiting import eventually
 from tests.integration.protocol.world import World
-from tests.waiting import eventually
 
 
 def note_order(world: World) -> list[str]:

@@ -14,7 +14,7 @@ from repositories.migrate import migrate_all
 from repositories.postgres import Database
 from schema.settings import Settings
 from services.context import TaskContext
-from tests.integration.databases import forget_jobs, new_database
+from tests.fixtures.databases import forget_jobs, new_database
 from tests.integration.raster.world import World
 
 

@@ -15,11 +15,11 @@ from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import InvalidRequest, PermanentError, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Source
 from services.raster import errors
+from tests.fixtures.rasters import ramp, write_bytes
+from tests.fixtures.stored import get_item
 from tests.integration.raster import gdal
 from tests.integration.raster.refusals import refused
 from tests.integration.raster.world import World
-from tests.stored import get_item
-from tests.unit.raster.rasters import ramp, write_bytes
 
 JOB_TYPES = ["validate_raster", "cog_conversion", "process_raster"]
 VRT = (

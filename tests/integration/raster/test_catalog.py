@@ -14,11 +14,11 @@ import rasterio
 
 from repositories.catalog import catalog
 from schema.errors import Unavailable
+from tests.fixtures.rasters import ramp
+from tests.fixtures.stac_schemas import validate
+from tests.fixtures.stored import get_item
 from tests.integration.raster.items import extent_of, item, stored, upsert
 from tests.integration.raster.world import World
-from tests.stored import get_item
-from tests.unit.raster.rasters import ramp
-from tests.unit.stac.schemas import validate
 
 
 def test_the_item_of_a_real_raster_is_valid_as_it_is_stored(world: World) -> None:

@@ -13,10 +13,10 @@ from repositories.catalog import catalog
 from repositories.postgres import Connection, Database
 from services.stac.boxes import enclose
 from services.stac.collections.extent import EXTENTS
+from tests.fixtures.stac_schemas import validate
+from tests.fixtures.stored import get_item
 from tests.integration.raster.items import extent_of, item, stored, upsert
 from tests.integration.raster.world import World
-from tests.stored import get_item
-from tests.unit.stac.schemas import validate
 
 
 def test_the_extent_covers_every_item_across_the_antimeridian(world: World) -> None:

@@ -11,9 +11,9 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
+from tests.fixtures.rasters import ramp
 from tests.integration.raster import gdal
 from tests.integration.raster.world import World
-from tests.unit.raster.rasters import ramp
 
 PALETTE = {0: (0, 0, 0, 255), 1: (255, 0, 0, 255), 2: (0, 255, 0, 255), 3: (0, 0, 255, 255)}
 TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]

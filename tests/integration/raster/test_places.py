@@ -10,11 +10,11 @@ from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine, from_origin
 
 from schema.errors import PermanentError
+from tests.fixtures.rasters import ramp
+from tests.fixtures.stored import get_item
 from tests.integration.raster import gdal
 from tests.integration.raster.refusals import refused
 from tests.integration.raster.world import World
-from tests.stored import get_item
-from tests.unit.raster.rasters import ramp
 
 LOCAL = 'ENGCRS["site",EDATUM["here"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
 

@@ -13,10 +13,10 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 from rasterio.windows import Window
 
+from tests.fixtures.rasters import ramp
 from tests.integration.raster import gdal
 from tests.integration.raster.mosaics import BLOCK_GB, download, tiled_and_whole
 from tests.integration.raster.world import World
-from tests.unit.raster.rasters import ramp
 
 UTM = {"crs": "EPSG:32632", "transform": from_origin(500_000, 5_200_000, 10, 10)}
 POLAR = {"crs": "EPSG:3031", "transform": from_origin(-800_000, 900_000, 5000, 5000)}

@@ -12,13 +12,13 @@ from rasterio.transform import from_origin
 from repositories import tiles
 from repositories.catalog import catalog
 from schema.jobs import Json
+from tests.fixtures.rasters import ramp
+from tests.fixtures.stac_schemas import validate
+from tests.fixtures.stored import get_item
 from tests.integration.raster import gdal
 from tests.integration.raster.mosaics import download, tiled_and_whole
 from tests.integration.raster.tiling import SMALL, nominal, rows
 from tests.integration.raster.world import World
-from tests.stored import get_item
-from tests.unit.raster.rasters import ramp
-from tests.unit.stac.schemas import validate
 
 pytestmark = pytest.mark.usefixtures("no_context_is_left_open")
 

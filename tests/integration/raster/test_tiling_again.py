@@ -13,9 +13,9 @@ from repositories.postgres import Connection
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import TransientError
 from schema.jobs import Json
+from tests.fixtures.rasters import ramp
 from tests.integration.raster.tiling import SMALL, rows
 from tests.integration.raster.world import World
-from tests.unit.raster.rasters import ramp
 
 pytestmark = pytest.mark.usefixtures("no_context_is_left_open")
 

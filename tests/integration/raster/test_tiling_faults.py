@@ -14,9 +14,9 @@ from schema.jobs import Json, Source, new_job_id
 from services import resolve_handler
 from services.context import TaskContext
 from services.raster import errors
+from tests.fixtures.rasters import ramp
 from tests.integration.raster.tiling import SMALL, nominal, rows
 from tests.integration.raster.world import World
-from tests.unit.raster.rasters import ramp
 
 pytestmark = pytest.mark.usefixtures("no_context_is_left_open")
 

@@ -12,7 +12,7 @@ from local.stack import Stack
 from repositories.migrate import migrate
 from repositories.postgres import Database
 from schema.settings import Settings
-from tests.integration.databases import forget_jobs, new_database
+from tests.fixtures.databases import forget_jobs, new_database
 from tests.integration.vector.loading import Loader
 
 

@@ -11,9 +11,9 @@ import pytest
 from schema.errors import TransientError
 from services.vector.load import publish
 from tests.fixtures.vector import boxes, gpkg
+from tests.fixtures.waiting import eventually
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.tables import load_boxes
-from tests.waiting import eventually
 
 
 def test_a_reader_who_never_ends_fails_the_swap_and_is_named(

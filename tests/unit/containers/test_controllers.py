@@ -12,7 +12,7 @@ from controllers.jobs.catalog import FileParameters
 from controllers.jobs.containers import ListContainer, ListContainerParameters, SyncContainer, SyncContainerParameters
 from controllers.jobs.raster import ReprojectParameters
 from schema.jobs import Json, TaskResult, TaskStatus
-from tests.unit.factories import make_job
+from tests.fixtures.factories import make_job
 
 LIST = ListContainerParameters(dataset_id="bronze").model_dump(mode="json")
 SYNC = SyncContainerParameters(dataset_id="Bronze").model_dump(mode="json")

@@ -14,7 +14,7 @@ from azure.storage.queue import QueueServiceClient
 from local.errors import StackError
 from local.hosts import Host
 from local.stack import Stack
-from tests.waiting import eventually
+from tests.fixtures.waiting import eventually
 
 APP = Path(__file__).parent / "tiny_app"
 

@@ -21,8 +21,8 @@ from local.host.queues import Backoff, Listener, Outage, refuse_metadata_keys
 from local.host.running import Running
 from local.host.storage import Message, StorageError
 from local.paths import PROJECT
+from tests.fixtures.waiting import eventually
 from tests.unit.local.apps import queue_app
-from tests.waiting import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = QueueSettings(batch_size=4, new_batch_threshold=2, max_dequeue_count=3, max_polling_interval=0.2)

@@ -34,8 +34,8 @@ from services.raster.tiling.spool import pieces, runs, spooled
 from services.raster.tiling.tile_sizes import MAX_TILES, OutputSize, smallest_target, tile_shape
 from services.stac.ids import tile_item_id
 from services.stac.mosaic import MosaicTile, make_mosaic
-from tests.unit.raster.facts import facts
-from tests.unit.raster.rasters import UTM_PLACE, ramp, write_raster
+from tests.fixtures.raster_facts import facts
+from tests.fixtures.rasters import UTM_PLACE, ramp, write_raster
 
 SIZES = st.builds(
     OutputSize,

@@ -19,7 +19,7 @@ from services.raster.planning.resampling import kind_of, overview_method, warp_m
 from services.raster.source.blocks import CHUNK_BYTES, block_side, chunk_shape, chunks, strip_side, windows
 from services.raster.source.statistics import BandStatistics, RasterStatistics, validity_of
 from services.stac.ids import collection_id, item_id, slug
-from tests.unit.raster.facts import BAND, facts
+from tests.fixtures.raster_facts import BAND, facts
 
 
 def seen(*values: float, dtype: str = "float64") -> BandStatistics:

@@ -20,8 +20,8 @@ from services.raster.planning.georeference import Grid, plan_grid, source_crs
 from services.raster.planning.plan import Options, RasterPlan, needs_tiles, plan_process
 from services.raster.source.facts import facts_of
 from services.raster.source.gdal import gdal_environment
-from tests.unit.raster.facts import facts
-from tests.unit.raster.rasters import ramp, write_raster
+from tests.fixtures.raster_facts import facts
+from tests.fixtures.rasters import ramp, write_raster
 
 WGS84 = CRS("EPSG:4326")
 

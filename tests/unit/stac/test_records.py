@@ -31,8 +31,8 @@ from services.stac.items.raster_item import (
     make_raster_item,
 )
 from services.stac.items.vector_item import LayerContent, make_vector_item
-from tests.unit.raster.facts import facts
-from tests.unit.stac.schemas import EXTENSIONS, validate
+from tests.fixtures.raster_facts import facts
+from tests.fixtures.stac_schemas import EXTENSIONS, validate
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 DEGREES: dict[str, Any] = {"crs_wkt": CRS("EPSG:4326").to_wkt(), "transform": (0.01, 0.0, 9.0, 0.0, -0.01, 47.0)}

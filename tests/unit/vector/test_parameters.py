@@ -12,7 +12,7 @@ from controllers.jobs.vector import ProcessVector, ProcessVectorParameters
 from schema.errors import InvalidRequest, PermanentError
 from schema.jobs import TaskResult, TaskStatus
 from schema.settings import Settings
-from tests.unit.factories import make_job
+from tests.fixtures.factories import make_job
 
 
 def faults(**parameters: Any) -> list[tuple[tuple[int | str, ...], str]]:
