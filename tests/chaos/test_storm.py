@@ -18,9 +18,10 @@ from schema.jobs import Job, Json
 from schema.messages import JOB_QUEUE, TaskMessage
 from schema.settings import Settings
 from services.context import TaskContext
+from tests.fixtures.waiting import at_once
 from tests.fixtures.world import KIND_OF, Message
 from tests.integration.protocol import invariants
-from tests.integration.protocol.world import Shape, World, at_once, leave_effect
+from tests.integration.protocol.world import Shape, World, leave_effect
 
 STORM_SECONDS = 16
 CALM_SECONDS = 20

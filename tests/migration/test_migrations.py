@@ -13,7 +13,7 @@ from repositories import migrate as migrations
 from repositories.migrate import migrate, migration_files
 from repositories.postgres import Database
 from tests.fixtures.databases import new_database
-from tests.integration.protocol.world import at_once
+from tests.fixtures.waiting import at_once
 
 SCHEMA = Path(migrations.__file__).parent.parent / "schema" / "schema.sql"
 OURS = "('app', 'geo', 'geostage_work')"

@@ -15,8 +15,8 @@ from repositories.postgres import DatabaseUnavailable
 from schema.errors import PermanentError
 from schema.settings import POSTGRES_DSN_VARIABLE, get_settings
 from tests.fixtures.databases import new_database
+from tests.fixtures.waiting import at_once
 from tests.integration.containers.world import Containers
-from tests.integration.protocol.world import at_once
 
 ROLE = "geostage_reader"
 

@@ -12,7 +12,7 @@ from repositories.storage.blobs import AzureBlobs, BlobFacts, BlobFolder, Blobs
 from schema.errors import BlobBlocked, NotFound, SourceChanged, Unavailable
 from schema.jobs import Source
 from schema.settings import Settings
-from tests.integration.protocol.world import at_once
+from tests.fixtures.waiting import at_once
 
 
 def test_a_blob_is_read_as_it_was_written(blobs: Blobs, name: str) -> None:

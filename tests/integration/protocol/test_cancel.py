@@ -7,8 +7,8 @@ import pytest
 from schema.errors import Conflict, NotFound, PermanentError
 from schema.jobs import JobStatus, Json
 from services.context import TaskContext
-from tests.fixtures.waiting import eventually
-from tests.integration.protocol.world import World, at_once, broken, leave_effect
+from tests.fixtures.waiting import at_once, eventually
+from tests.integration.protocol.world import World, broken, leave_effect
 
 
 def test_cancel_ends_queued_and_running_tasks(world: World) -> None:

@@ -12,8 +12,8 @@ from repositories.postgres import DatabaseUnavailable
 from schema.jobs import JobStatus, Json, TaskStatus
 from schema.messages import JOB_QUEUE, TASK_QUEUES, TaskMessage
 from services.context import TaskContext
-from tests.fixtures.waiting import eventually
-from tests.integration.protocol.world import World, at_once, broken, leave_effect
+from tests.fixtures.waiting import at_once, eventually
+from tests.integration.protocol.world import World, broken, leave_effect
 
 ROUNDS = 100
 FINISHERS = 6

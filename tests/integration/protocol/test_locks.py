@@ -16,7 +16,8 @@ from schema.jobs import Job, JobStatus, Json
 from schema.messages import JobMessage, TaskMessage
 from schema.settings import Settings
 from services.context import TaskContext
-from tests.integration.protocol.world import Shape, World, at_once, broken, leave_effect
+from tests.fixtures.waiting import at_once
+from tests.integration.protocol.world import Shape, World, broken, leave_effect
 
 SECONDS = 6
 TASKS = 30

@@ -13,7 +13,7 @@ from repositories.storage.errors import StorageUnavailable
 from repositories.storage.provenance import OutputContested, mark_of
 from schema.errors import PermanentError
 from schema.settings import Settings
-from tests.integration.protocol.world import at_once
+from tests.fixtures.waiting import at_once
 
 
 def test_a_file_is_published_whole_over_an_older_one(blobs: Blobs, name: str, tmp_path: Path) -> None:

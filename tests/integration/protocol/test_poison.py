@@ -11,7 +11,8 @@ from repositories.jobs import poison, tasks
 from schema.errors import Conflict, NotFound, Unavailable
 from schema.jobs import Job, JobStatus
 from schema.messages import JobMessage, TaskMessage
-from tests.integration.protocol.world import World, at_once
+from tests.fixtures.waiting import at_once
+from tests.integration.protocol.world import World
 
 LIGHT = "geo-light-tasks"
 

@@ -10,8 +10,8 @@ from local.stack import Stack
 from repositories.storage.queues import AzureQueues, FakeQueues, Queues
 from schema.errors import Unavailable
 from schema.settings import Settings
+from tests.fixtures.waiting import at_once
 from tests.integration.protocol.conftest import KINDS
-from tests.integration.protocol.world import at_once
 
 
 @pytest.fixture(params=KINDS)

@@ -6,7 +6,8 @@ import pytest
 
 from schema.jobs import JobStatus, TaskSpec
 from schema.messages import JobMessage
-from tests.integration.protocol.world import World, at_once
+from tests.fixtures.waiting import at_once
+from tests.integration.protocol.world import World
 
 EMPTY = {"first": (0, 2), "middle": (2, 0, 2), "last": (2, 0), "only": (0,), "several": (0, 0, 1, 0, 0)}
 

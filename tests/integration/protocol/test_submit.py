@@ -8,7 +8,8 @@ import pytest
 from repositories.postgres import Database, DatabaseUnavailable
 from schema.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from schema.jobs import JobStatus
-from tests.integration.protocol.world import World, at_once
+from tests.fixtures.waiting import at_once
+from tests.integration.protocol.world import World
 
 
 def test_sixteen_posts_at_once_make_one_live_job(world: World) -> None:

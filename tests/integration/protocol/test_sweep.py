@@ -8,7 +8,8 @@ import pytest
 from repositories.jobs import sweep
 from schema.errors import PermanentError, Unavailable
 from schema.jobs import JobStatus, TaskStatus
-from tests.integration.protocol.world import World, at_once
+from tests.fixtures.waiting import at_once
+from tests.integration.protocol.world import World
 
 
 def test_one_of_two_sweeps_at_once_runs(world: World) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -190,9 +189,3 @@ class World(EngineWorld):
         with self.database.transaction() as conn:
             jobs.lock_job(conn, job.job_id)
             yield conn
-
-
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    """Run calls in threads of their own, side by side; raises what one of them raised."""
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(60) for future in [pool.submit(call) for call in calls]]

@@ -168,4 +168,4 @@ def test_a_target_crs_without_plane_coordinates(world: World, crs: str) -> None:
 
 def test_degrees_that_lie_nowhere_on_earth(world: World) -> None:
     name = world.put_raster("a.tif", crs="EPSG:4326", transform=from_origin(1000, 1010, 1, 1))
-    assert "does not lie on Earth" in refused(world, "process_raster", name, "not_on_earth")
+    assert "does not lie on Earth" in refused(world, "process_raster", name, "not_on_earth").message
