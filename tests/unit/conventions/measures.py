@@ -81,7 +81,7 @@ def comments_per_100(known: Iterable[Module]) -> float:
     """Return the comments for each 100 lines that are neither blank nor a comment; directives to tools do not count."""
     lines = comments = 0
     for module in known:
-        text = module.path.read_text(encoding="utf-8")
+        text = module.text
         lines += sum(1 for line in text.splitlines() if line.strip() and not line.strip().startswith("#"))
         tokens = tokenize.generate_tokens(io.StringIO(text).readline)
         comments += sum(1 for t in tokens if t.type == tokenize.COMMENT and not DIRECTIVE.match(t.string))
@@ -92,14 +92,14 @@ def privates_used_once(known: Sequence[Module]) -> float:
     """Return the share of private functions whose name stands once in its module besides its definition."""
     uses: Counter[tuple[str, str]] = Counter()
     for module in known:
-        uses.update((module.name, word) for word in re.findall(r"\b_\w+", module.path.read_text(encoding="utf-8")))
+        uses.update((module.name, word) for word in re.findall(r"\b_\w+", module.text))
     private = [function for function in functions(known) if function.is_private]
     return sum(uses[f.module, f.name] <= 2 for f in private) / len(private)
 
 
 def lines_of(known: Iterable[Module]) -> list[int]:
     """Return the lines of each module."""
-    return [len(module.path.read_text(encoding="utf-8").splitlines()) for module in known]
+    return [len(module.text.splitlines()) for module in known]
 
 
 def report() -> Iterator[str]:

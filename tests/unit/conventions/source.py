@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[3]
@@ -25,19 +25,27 @@ class Module:
         """Path from the project's folder."""
         return self.path.relative_to(PROJECT).as_posix()
 
+    @cached_property
+    def text(self) -> str:
+        """What is in the file."""
+        return self.path.read_text(encoding="utf-8")
+
     @property
     def layer(self) -> str:
         """First part of the path, without extension."""
         return self.name.removesuffix(".py").partition("/")[0]
 
-    def imported(self) -> Iterator[str]:
+    @cached_property
+    def imported(self) -> list[str]:
         """Names of the modules that are imported anywhere in the file."""
+        found: list[str] = []
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
+                found += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{self.name}:{node.lineno} imports relatively"
-                yield node.module or ""
+                found.append(node.module or "")
+        return found
 
     def imported_modules(self, known: Container[str]) -> Iterator[str]:
         """Those of the known modules that are imported: `from a import b` names a.b if that is a module, else a."""
@@ -61,4 +69,4 @@ def modules(*folders: str) -> list[Module]:
 
 def imports(module: Module, *packages: str) -> list[str]:
     """Those of the packages, or of their parts, that a module imports."""
-    return [name for name in module.imported() if any(name == p or name.startswith(f"{p}.") for p in packages)]
+    return [name for name in module.imported if any(name == p or name.startswith(f"{p}.") for p in packages)]

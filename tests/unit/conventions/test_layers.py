@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-
-import pytest
+from collections.abc import Callable, Iterable
 
 from tests.unit.conventions.source import LAYERS, Module, imports, modules
 
@@ -35,76 +34,75 @@ PURE_VECTOR_MODULES = {
 }
 
 
-def names(module: Module) -> str:
-    return module.name
+def test_imports_only_point_right() -> None:
+    assert breaking(PRODUCT, lambda m: imports(m, *LAYERS[: LAYERS.index(m.layer)], "local", "tests")) == {}
 
 
-@pytest.mark.parametrize("module", PRODUCT, ids=names)
-def test_imports_only_point_right(module: Module) -> None:
-    left = LAYERS[: LAYERS.index(module.layer)]
-    assert not imports(module, *left, "local", "tests")
+def test_the_command_line_imports_nothing_of_the_app() -> None:
+    assert breaking(modules("client"), lambda m: imports(m, *LAYERS, "local", "tests")) == {}
 
 
-@pytest.mark.parametrize("module", modules("client"), ids=names)
-def test_the_command_line_imports_nothing_of_the_app(module: Module) -> None:
-    assert not imports(module, *LAYERS, "local", "tests")
+def test_azure_functions_is_imported_only_by_the_triggers_and_the_local_host() -> None:
+    others = [m for m in (*PRODUCT, *HOSTED) if m.name != "function_app.py" and not m.name.startswith("local/host/")]
+    assert breaking(others, lambda m: imports(m, "azure.functions")) == {}
+    assert breaking(others, lambda m: "functions" in names_from(m, "azure")) == {}
 
 
-@pytest.mark.parametrize("module", [*PRODUCT, *HOSTED], ids=names)
-def test_azure_functions_is_imported_only_by_the_triggers_and_the_local_host(module: Module) -> None:
-    if module.name != "function_app.py" and not module.name.startswith("local/host/"):
-        assert not imports(module, "azure.functions")
-        assert "functions" not in {alias.name for node in ast.walk(module.tree)
-                                   if isinstance(node, ast.ImportFrom) and node.module == "azure"
-                                   for alias in node.names}  # fmt: skip
+def test_servers_are_talked_to_only_by_repositories() -> None:
+    clients = ("azure.storage", "azure.identity", "azure.core", "psycopg", "psycopg_pool")
+    assert breaking([m for m in PRODUCT if m.layer != "repositories"], lambda m: imports(m, *clients)) == {}
 
 
-@pytest.mark.parametrize("module", PRODUCT, ids=names)
-def test_servers_are_talked_to_only_by_repositories(module: Module) -> None:
-    if module.layer == "repositories":
-        return
-    assert not imports(module, "azure.storage", "azure.identity", "azure.core", "psycopg", "psycopg_pool")
+def test_statements_are_taken_from_their_files_in_one_way() -> None:
+    others = [m for m in PRODUCT if m.name != "repositories/postgres.py"]
+    assert breaking(others, lambda m: "load_queries" in m.text) == {}
 
 
-@pytest.mark.parametrize("module", PRODUCT, ids=names)
-def test_statements_are_taken_from_their_files_in_one_way(module: Module) -> None:
-    if module.name != "repositories/postgres.py":
-        assert "load_queries" not in module.path.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("module", PRODUCT, ids=names)
-def test_vectors_are_read_only_by_the_gdal_whose_drivers_are_named(module: Module) -> None:
+def test_vectors_are_read_only_by_the_gdal_whose_drivers_are_named() -> None:
     # Whoever imports pyogrio first loads GDAL: without that module it would have every driver.
-    if module.name != "services/vector/gdal.py":
-        assert not imports(module, "pyogrio")
+    others = [m for m in PRODUCT if m.name != "services/vector/gdal.py"]
+    assert breaking(others, lambda m: imports(m, "pyogrio")) == {}
 
 
-@pytest.mark.parametrize("module", PRODUCT, ids=names)
-def test_the_environment_is_read_only_by_the_settings(module: Module) -> None:
-    if module.name == "schema/settings.py":
-        return
-    read = [
-        node.lineno
-        for node in ast.walk(module.tree)
-        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"))
-        or (
-            isinstance(node, ast.ImportFrom)
-            and node.module == "os"
-            and {a.name for a in node.names} & {"environ", "getenv"}
-        )
-    ]
-    assert not read
+def test_the_environment_is_read_only_by_the_settings() -> None:
+    assert breaking([m for m in PRODUCT if m.name != "schema/settings.py"], environment_reads) == {}
 
 
-@pytest.mark.parametrize("module", PRODUCT, ids=names)
-def test_no_module_is_longer_than_400_lines(module: Module) -> None:
-    assert len(module.path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_no_module_is_longer_than_400_lines() -> None:
+    assert breaking(PRODUCT, lambda m: len(m.text.splitlines()) > 400) == {}
 
 
-@pytest.mark.parametrize("module", PRODUCT, ids=names)
-def test_broad_excepts_stand_only_where_foreign_code_is_called(module: Module) -> None:
-    broad = [node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler) and _swallows(node)]
-    assert not broad or module.name in BROAD_EXCEPTS
+def test_broad_excepts_stand_only_where_foreign_code_is_called() -> None:
+    assert set(breaking(PRODUCT, broad_excepts)) == set(BROAD_EXCEPTS)
+
+
+def test_controllers_know_no_sql_and_no_gdal() -> None:
+    heavy = ("rasterio", "pyogrio", "geopandas", "shapely", "pyarrow", "services.vector")
+    assert breaking(modules("controllers"), lambda m: set(imports(m, *heavy)) - PURE_VECTOR_MODULES) == {}
+
+
+def breaking(known: Iterable[Module], rule: Callable[[Module], object]) -> dict[str, object]:
+    """Return what a rule finds in the modules that break it, by their names."""
+    return {module.name: found for module in known if (found := rule(module))}
+
+
+def names_from(module: Module, package: str) -> set[str]:
+    """Names that are imported from a package."""
+    froms = (node for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom) and node.module == package)
+    return {alias.name for node in froms for alias in node.names}
+
+
+def environment_reads(module: Module) -> list[int]:
+    """Lines that read the environment."""
+    if names_from(module, "os") & {"environ", "getenv"}:
+        return [1]
+    attributes = (node for node in ast.walk(module.tree) if isinstance(node, ast.Attribute))
+    return [node.lineno for node in attributes if node.attr in ("environ", "getenv", "environb")]
+
+
+def broad_excepts(module: Module) -> list[int]:
+    """Lines that catch every error and do not raise it again."""
+    return [node.lineno for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler) and _swallows(node)]
 
 
 def _swallows(handler: ast.ExceptHandler) -> bool:
@@ -117,9 +115,3 @@ def _is_broad(kind: ast.expr | None) -> bool:
     if isinstance(kind, ast.Tuple):
         return any(_is_broad(part) for part in kind.elts)
     return kind is None or (isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException"))
-
-
-@pytest.mark.parametrize("module", modules("controllers"), ids=names)
-def test_controllers_know_no_sql_and_no_gdal(module: Module) -> None:
-    heavy = set(imports(module, "rasterio", "pyogrio", "geopandas", "shapely", "pyarrow", "services.vector"))
-    assert not heavy - PURE_VECTOR_MODULES

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.unit.conventions.graph import circles, folder_graph, package_graph
 from tests.unit.conventions.measures import (
     MAX_FUNCTION_P90,
@@ -14,16 +12,12 @@ from tests.unit.conventions.measures import (
     percentile,
     unclear_docstrings,
 )
-from tests.unit.conventions.source import Module, imports, modules
+from tests.unit.conventions.source import imports, modules
 
 TOOLS = ("client", "local", "tests")
 """What stands beside the layers: the command line, the stack of a laptop, and the tests."""
 WITH_CONTEXT = ("services/handlers/", "services/__init__.py", "services/context.py")
 """Only handlers know a task; libraries are passed a source, blobs, a folder and a check."""
-
-
-def names(module: Module) -> str:
-    return module.name
 
 
 def test_no_folder_has_more_modules_than_a_reader_can_take_in() -> None:
@@ -51,7 +45,6 @@ def test_folders_of_tests_do_not_import_each_other_in_a_circle() -> None:
     assert circles(folder_graph(modules("tests"))) == []
 
 
-@pytest.mark.parametrize("module", modules("services"), ids=names)
-def test_libraries_of_services_know_no_task(module: Module) -> None:
-    if not module.name.startswith(WITH_CONTEXT):
-        assert not imports(module, "services.context", "services.handlers")
+def test_libraries_of_services_know_no_task() -> None:
+    libraries = [module for module in modules("services") if not module.name.startswith(WITH_CONTEXT)]
+    assert [m.name for m in libraries if imports(m, "services.context", "services.handlers")] == []

@@ -9,7 +9,7 @@ import pytest
 
 from services.vector import gdal
 from services.vector.formats import FORMATS
-from tests.unit.conventions.source import PROJECT, Module, imports, modules
+from tests.unit.conventions.source import PROJECT
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,6 @@ def test_no_other_driver_is_loaded_whatever_is_imported_first(first: str) -> Non
     program = f"import {first}, sys; print(*sys.modules['pyogrio'].list_drivers(), sep=',')"
     found = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert set(found.stdout.strip().split(",")) == gdal.ALLOWED_DRIVERS
-
-
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
-def test_pyogrio_is_imported_in_one_place(module: Module) -> None:
-    assert module.name == "services/vector/gdal.py" or not imports(module, "pyogrio")
 
 
 def test_every_format_that_gdal_reads_has_its_driver() -> None:
