@@ -60,8 +60,8 @@ class TooManyMessages(TransientError):
 class Child:
     """One process, and the JSON lines to and from it; controllers/engine/child.py is its other end."""
 
-    def __init__(self, builder: str, kind: str, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, builder: str, kind: str, settings: Settings, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._settings, self._grace_seconds = settings, grace_seconds
         # The child finds packages where this process does, wherever the Functions host has put them.
         start = "; ".join(
             [
@@ -143,7 +143,7 @@ class Child:
     def died(self) -> ChildDied:
         """Return the error that says how the process ended."""
         # subprocess gives the number of a signal as a negative code.
-        code = self._process.wait(GRACE_SECONDS)
+        code = self._process.wait(self._grace_seconds)
         how = f"was ended by signal {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return ChildDied(
             f"The process of the task {how}.",
@@ -201,9 +201,9 @@ class Child:
                 )
             if stop_by == float("inf") and lost():
                 self.send(lost=True)
-                stop_by = time.monotonic() + GRACE_SECONDS
+                stop_by = time.monotonic() + self._grace_seconds
             # A handler stops at its next look at the lease; one that is inside of GDAL or GEOS does not look.
-            if time.monotonic() > min(stop_by, deadline + GRACE_SECONDS):
+            if time.monotonic() > min(stop_by, deadline + self._grace_seconds):
                 raise ChildDied(
                     f"The task ran past its deadline of {self._settings.task_deadline_seconds:g} s and did not stop.",
                     remediation="Raise GEOSTAGE_TASK_DEADLINE_SECONDS (below functionTimeout), or split the file.",
@@ -223,8 +223,8 @@ class Child:
 class Children:
     """The children of this process: made when first needed, kept warm, replaced when they grew or served enough."""
 
-    def __init__(self, settings: Settings, *, builder: str = BUILDER) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, builder: str = BUILDER, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._settings, self._grace_seconds = settings, grace_seconds
         self._builder = builder
         self._idle: list[Child] = []
         self._places: dict[str, threading.BoundedSemaphore] = {
@@ -285,7 +285,7 @@ class Children:
             if child.alive:
                 return child
             child.kill()
-        child = Child(self._builder, queue, self._settings)
+        child = Child(self._builder, queue, self._settings, self._grace_seconds)
         try:
             child.wait_until_ready()
         except ChildDied as exc:

@@ -76,7 +76,7 @@ class Runner:
             "deadline": timedelta(seconds=settings.task_deadline_seconds),
         }
 
-    def process_task(self, task_id: str, queue: str) -> None:
+    def process_task(self, task_id: str, queue: str, *, go_on_seconds: float = GO_ON_SECONDS) -> None:
         """Run a task, then others that wait in its queue, for a while; do nothing if the task cannot be claimed.
 
         A task need not wait for its own message where a worker is free; a message that comes later finds it claimed.
@@ -88,7 +88,7 @@ class Runner:
         TooManyMessages
             As many tasks of this queue as the worker has processes for run already; likewise.
         """
-        until = time.monotonic() + GO_ON_SECONDS
+        until = time.monotonic() + go_on_seconds
         children = None if queue == TaskQueue.LIGHT else self._children
         # The child comes before the claim: a task that waits for one to start stays free for other workers.
         with self._dispatcher.sending() as send, children.take(queue) if children else nullcontext() as child:

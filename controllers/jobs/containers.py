@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from dataclasses import asdict
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StrictBool, StrictInt
 
@@ -11,8 +12,17 @@ from controllers.base import Container, Controller, JobOutcome, JobParameters
 from controllers.jobs.raster import CollectionName
 from schema.jobs import Job, JobStatus, Json, Stage, TaskResult, TaskSpec, TaskStatus
 from services.containers.batches import batch_blob
-from services.containers.listing import Summary
-from services.containers.sync import BatchResult, Comparison, FailedBatch
+from services.containers.listing import Folders, FoldersTask, Listing, ListTask, Summary
+from services.containers.sync import (
+    BatchResult,
+    BatchTask,
+    CatalogedBatches,
+    CompareTask,
+    Comparison,
+    FailedBatch,
+    Report,
+    ReportTask,
+)
 from services.stac.ids import collection_id
 
 INLINE_BYTES = 120_000
@@ -56,29 +66,28 @@ class ListContainer(Controller):
 
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
         """Look for folders; then go through the root and each folder, or through all at once."""
-        wanted = job.parameters
-        named = {"container": wanted["dataset_id"], "prefix": wanted["prefix"], "limit": wanted["limit"]}
+        container, prefix, limit = (job.parameters[key] for key in ("dataset_id", "prefix", "limit"))
         if stage.name == "prefixes":
-            return [TaskSpec("container_prefixes", named)]
+            return [TaskSpec("container_prefixes", FoldersTask(container, prefix, limit).as_json())]
         # None: too many folders, or a limit, which only one task that lists all of them in order can keep.
-        folders = (previous[0].result or {})["folders"]
-        shares = [(wanted["prefix"], folders is None), *((folder, True) for folder in folders or ())]
-        given = {"suffix": wanted["suffix"], "inline_bytes": INLINE_BYTES // len(shares)}
-        return [
-            TaskSpec("container_list", {**named, **given, "prefix": prefix, "deep": deep}) for prefix, deep in shares
+        folders = Folders.from_json(previous[0].result).folders
+        shares = [(prefix, folders is None), *((folder, True) for folder in folders or ())]
+        tasks = [
+            ListTask(container, share, job.parameters["suffix"], limit, deep, INLINE_BYTES // len(shares))
+            for share, deep in shares
         ]
+        return [TaskSpec("container_list", task.as_json()) for task in tasks]
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """Add the shares up. `files` and the lists in the blobs of `more_files` are the whole list together."""
-        summary, files, more = Summary(), [], []
-        for result in results:
-            found: Json = result.result or {}
-            summary.join(Summary.from_json(found["summary"]))
-            files += found["files"]
-            more += found["more_files"]
+        whole = Listing(Summary(), [], [])
+        for share in (Listing.from_json(result.result or {}) for result in results):
+            whole.summary.join(share.summary)
+            whole.files.extend(share.files)
+            whole.more_files.extend(share.more_files)
+        whole.files.sort(key=lambda file: str(file["name"]))
         asked = {key: job.parameters[key] for key in ("dataset_id", "prefix", "suffix", "limit")}
-        files.sort(key=lambda file: str(file["name"]))
-        return JobOutcome({**asked, "summary": summary.as_json(), "files": files, "more_files": more})
+        return JobOutcome({**asked, **whole.as_json()})
 
 
 EVERYTHING = "all"
@@ -132,60 +141,65 @@ class SyncContainer(Controller):
 
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
         """Compare; catalogue what is new or changed; then report, and remove what is gone."""
-        named = _named(job.parameters)
+        scope = _scope(job.parameters)
         if stage.name == "list":
-            return [TaskSpec("sync_list", named)]
+            return [TaskSpec("sync_list", scope.as_json())]
         listed = Comparison.from_json(job.stage_data["list"])
         if stage.name == "catalog":
-            blobs = (batch_blob(listed.prefix, number) for number in range(1, listed.batches + 1))
-            return [TaskSpec("sync_catalog", {**named, "batch": blob}) for blob in blobs]
+            blobs = [batch_blob(listed.prefix, number) for number in range(1, listed.batches + 1)]
+            return [TaskSpec("sync_catalog", BatchTask(blob, scope.collection_id).as_json()) for blob in blobs]
         done = [BatchResult.from_json(result.result) for result in previous if result.result]
-        failed = []
-        for result in previous:
-            if result.status is not TaskStatus.COMPLETED:
-                error = {key: (result.error or {}).get(key, "") for key in ("code", "message", "remediation")}
-                failed.append(FailedBatch(batch=result.parameters["batch"], **error).as_json())
-        report = {
-            "failed_blobs": [found.failed_blob for found in done if found.failed_blob],
-            "failed_batches": failed,
-            "remove_missing": job.parameters["remove_missing"],
-        }
-        return [TaskSpec("sync_summarise", {**named, **report, "prefix": listed.prefix, "missing": listed.missing})]
+        report = ReportTask(
+            container=scope.container,
+            collection_id=scope.collection_id,
+            prefix=listed.prefix,
+            missing_parts=listed.missing_parts,
+            failed_blobs=tuple(found.failed_blob for found in done if found.failed_blob),
+            failed_batches=tuple(_failed(result) for result in previous if result.status is not TaskStatus.COMPLETED),
+            remove_missing=job.parameters["remove_missing"],
+        )
+        return [TaskSpec("sync_summarise", report.as_json())]
 
     def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
         """Hand on what was found, then what was done."""
         del job
         if stage.name == "list":
-            return {"list": dict(results[0].result or {})}
+            return {"list": Comparison.from_json(results[0].result).as_json()}
         if stage.name != "catalog":
             return {}
         catalogued = sum(BatchResult.from_json(result.result).catalogued for result in results if result.result)
         failed = sum(result.status is not TaskStatus.COMPLETED for result in results)
-        return {"catalog": {"catalogued": catalogued, "batches": len(results), "failed_batches": failed}}
+        return {"catalog": CatalogedBatches(catalogued, len(results), failed).as_json()}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """Put the figures of all stages together. Files that cannot be read are entries; only a batch is a failure."""
-        listed, done = job.stage_data["list"], job.stage_data["catalog"]
-        report: dict[str, Any] = dict(results[0].result or {})
+        listed = Comparison.from_json(job.stage_data["list"])
+        done = CatalogedBatches.from_json(job.stage_data["catalog"])
+        report = Report.from_json(results[0].result)
         summary = {
-            **listed["found"],
-            **done,
-            "failed": report.pop("failed"),
-            "missing": listed["missing"],
-            "removed": report.pop("removed"),
+            **asdict(listed.found),
+            **done.as_json(),
+            "failed": report.failed,
+            "missing": listed.missing,
+            "removed": report.removed,
         }
         asked = {key: job.parameters[key] for key in ("dataset_id", "resource_id")}
-        collection = _named(job.parameters)["collection_id"]
-        status = JobStatus.COMPLETED_WITH_ERRORS if done["failed_batches"] else JobStatus.COMPLETED
-        left = {"failed": summary["failed"], "missing": summary["missing"] - summary["removed"]}
+        left = {"failed": report.failed, "missing": listed.missing - report.removed}
         warnings = [{**WARNINGS[key], "count": count} for key, count in left.items() if count]
-        return JobOutcome({**asked, "collection_id": collection, "summary": summary, **report}, status, warnings)
+        shown = {key: getattr(report, key) for key in ("failed_files", "missing_items", "report_path")}
+        status = JobStatus.COMPLETED_WITH_ERRORS if done.failed_batches else JobStatus.COMPLETED
+        result = {**asked, "collection_id": _scope(job.parameters).collection_id, "summary": summary, **shown}
+        return JobOutcome(result, status, warnings)
 
 
-def _named(parameters: Json) -> Json:
+def _scope(parameters: Json) -> CompareTask:
     wanted = parameters["resource_id"]
-    return {
-        "container": parameters["dataset_id"],
-        "prefix": "" if wanted == EVERYTHING else wanted,
-        "collection_id": collection_id(parameters["dataset_id"], parameters["collection_id"]),
-    }
+    return CompareTask(
+        container=parameters["dataset_id"],
+        prefix="" if wanted == EVERYTHING else wanted,
+        collection_id=collection_id(parameters["dataset_id"], parameters["collection_id"]),
+    )
+
+
+def _failed(result: TaskResult) -> FailedBatch:
+    return FailedBatch.from_json({**(result.error or {}), "batch": BatchTask.from_json(result.parameters).batch})

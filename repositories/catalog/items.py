@@ -66,25 +66,32 @@ class After:
 
 @contextmanager
 def reading(
-    database: Database, seconds: float, *, snapshot: bool = False, fail_on_lock: bool = False
+    database: Database,
+    seconds: float,
+    *,
+    snapshot: bool = False,
+    fail_on_lock: bool = False,
+    lock_seconds: float | None = None,
 ) -> Iterator[Connection]:
     """Open a read-only transaction whose statements run no longer than `seconds`.
 
-    With `snapshot` all of its statements see the database as it was at the first. With `fail_on_lock` a lock is waited
-    for LOCK_SECONDS and its absence is the answer, for requests about the tables themselves; otherwise the request is
-    retried, because whoever locks a partition of the catalogue is mostly a job that ends soon.
+    With `snapshot` all of its statements see the database as it was at the first. With `fail_on_lock` the absence of a
+    lock is the answer, for requests about the tables themselves; otherwise the request is retried, because whoever
+    locks a partition of the catalogue is mostly a job that ends soon. `lock_seconds` is how long a lock is waited for:
+    by default LOCK_SECONDS with `fail_on_lock`, else PATIENT_LOCK_SECONDS.
 
     Raises
     ------
     SlowQuestion
         A statement ran longer than `seconds`.
     TransientError
-        database_busy: a table stayed locked for PATIENT_LOCK_SECONDS.
+        database_busy: a table stayed locked for `lock_seconds`.
     TableLocked
-        With `fail_on_lock`: a table stayed locked for LOCK_SECONDS.
+        With `fail_on_lock`: likewise.
     """
     # Whoever locks a user's table may hold it for long; a partition of the catalogue is mostly free again soon.
-    lock_seconds = LOCK_SECONDS if fail_on_lock else PATIENT_LOCK_SECONDS
+    if lock_seconds is None:
+        lock_seconds = LOCK_SECONDS if fail_on_lock else PATIENT_LOCK_SECONDS
     with database.transaction() as conn:
         if snapshot:
             _sql.run(conn, "use_snapshot")
@@ -101,7 +108,7 @@ def reading(
             if not fail_on_lock:
                 raise
             raise TableLocked(
-                f"A table that was to be read could not be locked within {LOCK_SECONDS} s.",
+                f"A table that was to be read could not be locked within {lock_seconds:g} s.",
                 remediation="Submit the job again when the transaction that locks it has ended; database_health shows "
                 "the longest one.",
             ) from exc

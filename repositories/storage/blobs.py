@@ -136,20 +136,20 @@ class Blobs(Protocol):
 class AzureBlobs:
     """Blobs of a storage account, by connection string or with an identity."""
 
-    def __init__(self, settings: Settings, *, range_bytes: int = RANGE_BYTES) -> None:
-        self._range_bytes = range_bytes
+    def __init__(self, settings: Settings, *, range_bytes: int = RANGE_BYTES, block_bytes: int = BLOCK_BYTES) -> None:
+        self._range_bytes, self._block_bytes = range_bytes, block_bytes
         # The rows own the retries; the SDK's own only ride out a dropped connection.
         options: dict[str, Any] = {"retry_total": 2, "retry_connect": 1, "connection_timeout": 5, "read_timeout": 60}
         options |= QUICK_BACKOFF
         options |= {"max_single_get_size": range_bytes, "max_chunk_get_size": range_bytes}
         if settings.storage_connection_string:
             secret = settings.storage_connection_string.get_secret_value()
-            self._service = BlobServiceClient.from_connection_string(secret, max_block_size=BLOCK_BYTES, **options)
+            self._service = BlobServiceClient.from_connection_string(secret, max_block_size=block_bytes, **options)
         else:
             self._service = BlobServiceClient(
                 settings.service_uri("blob"),
                 DefaultAzureCredential(managed_identity_client_id=settings.storage_client_id),
-                max_block_size=BLOCK_BYTES,
+                max_block_size=block_bytes,
                 **options,
             )
 
@@ -254,7 +254,8 @@ class AzureBlobs:
         client = self._service.get_blob_client(container, blob)
         settings = ContentSettings(content_type=content_type)
         with storage_errors(container, blob), path.open("rb") as file:
-            publish(client, partial(self._in_container, container), file, attempt, settings, made_of)
+            in_container = partial(self._in_container, container)
+            publish(client, in_container, file, attempt, settings, made_of, self._block_bytes)
 
     def has_container(self, container: str) -> bool:
         with storage_errors(container, ""):

@@ -25,6 +25,7 @@ def publish(
     attempt: int,
     settings: ContentSettings,
     made_of: str | None,
+    block_bytes: int = BLOCK_BYTES,
 ) -> None:
     """Upload a file as blocks and commit them, see Blobs.publish; `in_container` makes the container if it is missing.
 
@@ -35,7 +36,7 @@ def publish(
     own = f"{uuid4().hex[:8]}-{attempt:08d}"
     unless_changed = _hold(client, made_of) if made_of else {}
     ids = []
-    for number, data in enumerate(iter(lambda: file.read(BLOCK_BYTES), b"")):
+    for number, data in enumerate(iter(lambda: file.read(block_bytes), b"")):
         block_id = base64.b64encode(f"{own}-{number:08d}".encode()).decode()
         in_container(lambda i=block_id, d=data: client.stage_block(i, d))  # type: ignore[misc]
         ids.append(block_id)

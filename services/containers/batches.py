@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
 from repositories.storage.blobs import BlobFacts, Blobs
-from schema.jobs import Json, Source
+from schema.jobs import Source
+from schema.json_data import JsonData
 from services.containers.kinds import kind_of
 
 MAX_FILES = 100
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class SourceFile:
+class SourceFile(JsonData):
     """A blob as a listing showed it."""
 
     source: Source
@@ -33,15 +34,6 @@ class SourceFile:
         source = Source(container, facts.name, facts.etag, facts.size, last_modified, facts.content_encoding)
         return cls(source, facts.content_type)
 
-    def as_json(self) -> Json:
-        """Return the file as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Json) -> SourceFile:
-        """Return the file that as_json wrote."""
-        return cls(Source(**data["source"]), data["content_type"])
-
 
 @dataclass
 class Batches:
@@ -51,6 +43,8 @@ class Batches:
     container: str
     prefix: str
     """Of the blobs' names; includes the attempt."""
+    max_files: int = MAX_FILES
+    max_bytes: int = MAX_BYTES
     count: int = 0
     files: int = 0
     _held: list[SourceFile] = field(default_factory=list)
@@ -59,7 +53,7 @@ class Batches:
     def add(self, file: SourceFile) -> None:
         # Rasters are read by range requests, vector files are downloaded whole.
         size = file.source.size if kind_of(file.source.blob) == "vector" else 0
-        if self._held and (len(self._held) == MAX_FILES or self._bytes + size > MAX_BYTES):
+        if self._held and (len(self._held) == self.max_files or self._bytes + size > self.max_bytes):
             self.close()
         self._held.append(file)
         self._bytes += size

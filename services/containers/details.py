@@ -13,11 +13,11 @@ SMART_BYTES = 64 * 10**6
 """A larger raster is not read as a whole for a smart record."""
 
 
-def effective(detail: Detail, kind: Kind, size: int) -> Detail:
+def effective(detail: Detail, kind: Kind, size: int, smart_bytes: int = SMART_BYTES) -> Detail:
     """Return the detail that a file is read in: for smart by its kind and size, else as asked."""
     if detail != "smart":
         return detail
-    return "header" if kind == "raster" and size > SMART_BYTES else "full"
+    return "header" if kind == "raster" and size > smart_bytes else "full"
 
 
 def rank(detail: str) -> int:

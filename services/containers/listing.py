@@ -9,11 +9,52 @@ from pathlib import PurePosixPath
 
 from repositories.storage.blobs import BlobFacts
 from schema.jobs import Json
+from schema.json_data import JsonData
 from services.containers.kinds import kind_of_blob
 
 MAX_EXTENSIONS = 100
 MAX_EXTENSION_LENGTH = 16
 NO_EXTENSION, OTHER_EXTENSIONS = "(none)", "(other)"
+
+
+@dataclass(frozen=True)
+class FoldersTask(JsonData):
+    """Parameters of the task that divides a listing by folders."""
+
+    container: str
+    prefix: str
+    """Of the blobs' names."""
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class Folders(JsonData):
+    """Result of that task."""
+
+    folders: list[str] | None
+    """Directly below the prefix; None if one task lists everything."""
+
+
+@dataclass(frozen=True)
+class ListTask(JsonData):
+    """Parameters of a task that lists a part of a container."""
+
+    container: str
+    prefix: str
+    suffix: str | None
+    limit: int | None
+    deep: bool
+    """Whether the blobs in folders below the prefix are listed too."""
+    inline_bytes: int
+    """What the list may take of the task's result."""
+
+
+@dataclass(frozen=True)
+class ListPart(JsonData):
+    """A blob that holds a part of the list."""
+
+    path: str
+    files: int
 
 
 def describe(facts: BlobFacts) -> Json:
@@ -88,6 +129,28 @@ class Summary:
             self.largest = largest
         if newest and (self.newest is None or newest["last_modified"] > self.newest["last_modified"]):
             self.newest = newest
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Result of a task that lists: its blobs, and sums over them."""
+
+    summary: Summary
+    files: list[Json]
+    """The beginning of the list, as describe returns each blob."""
+    more_files: list[ListPart]
+    """The rest of it."""
+
+    def as_json(self) -> Json:
+        """Return the listing as JSON."""
+        more = [part.as_json() for part in self.more_files]
+        return {"summary": self.summary.as_json(), "files": self.files, "more_files": more}
+
+    @classmethod
+    def from_json(cls, data: Json) -> Listing:
+        """Return the listing that as_json wrote."""
+        more = [ListPart.from_json(part) for part in data["more_files"]]
+        return cls(Summary.from_json(data["summary"]), data["files"], more)
 
 
 def extension_of(name: str) -> str:

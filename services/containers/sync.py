@@ -1,10 +1,21 @@
-"""What the stages of sync_container hand to each other: frozen, and JSON in between."""
+"""What the stages of sync_container hand to each other. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from schema.jobs import Json
+from schema.json_data import JsonData
+
+
+@dataclass(frozen=True)
+class CompareTask(JsonData):
+    """Which part of a container is compared with which collection: parameters of the first task."""
+
+    container: str
+    prefix: str
+    """Of the blobs' names; empty for the whole container."""
+    collection_id: str
 
 
 # Not frozen: it is counted up blob by blob.
@@ -22,7 +33,7 @@ class BlobCounts:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(JsonData):
     """Result of the task that compares container and catalog."""
 
     prefix: str
@@ -31,52 +42,71 @@ class Comparison:
     """Blobs that hold files to be cataloged."""
     missing: int
     """Items whose blobs are gone."""
+    missing_parts: int
+    """Blobs that list those items."""
     found: BlobCounts
-
-    def as_json(self) -> Json:
-        """Return the comparison as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Json) -> Comparison:
-        """Return the comparison that as_json wrote."""
-        return cls(**{**data, "found": BlobCounts(**data["found"])})
 
 
 @dataclass(frozen=True)
-class BatchResult:
-    """Result of a task that catalogs a batch."""
+class BatchTask(JsonData):
+    """Parameters of a task that catalogs a batch of files."""
+
+    batch: str
+    """The blob of the work container that lists them."""
+    collection_id: str
+
+
+@dataclass(frozen=True)
+class BatchResult(JsonData):
+    """Result of that task."""
 
     catalogued: int
     failed: int
     failed_blob: str | None
     """The blob of the work container that lists the files that failed; None if none did."""
 
-    def as_json(self) -> Json:
-        """Return the result as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Json) -> BatchResult:
-        """Return the result that as_json wrote."""
-        return cls(**data)
-
 
 @dataclass(frozen=True)
-class FailedBatch:
+class FailedBatch(JsonData):
     """A batch whose task failed: all of its files are reported."""
 
     batch: str
     """The blob that lists them."""
-    code: str
-    message: str
-    remediation: str
+    code: str = ""
+    message: str = ""
+    remediation: str = ""
 
-    def as_json(self) -> Json:
-        """Return the batch as JSON."""
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Json) -> FailedBatch:
-        """Return the batch that as_json wrote."""
-        return cls(**data)
+@dataclass(frozen=True)
+class CatalogedBatches(JsonData):
+    """What all batches add up to, which the last stage reports."""
+
+    catalogued: int
+    batches: int
+    failed_batches: int
+
+
+@dataclass(frozen=True)
+class ReportTask(JsonData):
+    """Parameters of the task that reports what failed and what is gone, and removes the latter on request."""
+
+    container: str
+    collection_id: str
+    prefix: str
+    """That of the Comparison."""
+    missing_parts: int
+    failed_blobs: tuple[str, ...]
+    failed_batches: tuple[FailedBatch, ...]
+    remove_missing: bool
+
+
+@dataclass(frozen=True)
+class Report(JsonData):
+    """Result of that task: the number of each kind of entry, and the first of them."""
+
+    failed: int
+    failed_files: list[Json]
+    missing_items: list[Json]
+    removed: int
+    report_path: str | None
+    """The blob that has all entries; None if they all stand here."""

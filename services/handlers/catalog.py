@@ -10,9 +10,9 @@ from repositories.jobs import progress
 from schema.errors import GeostageError, NotFound, PermanentError, TransientError
 from schema.jobs import Json, Source
 from services.containers.batches import SourceFile, read_batch
-from services.containers.details import Detail, effective, rank
+from services.containers.details import SMART_BYTES, Detail, effective, rank
 from services.containers.kinds import kind_of
-from services.containers.sync import BatchResult
+from services.containers.sync import BatchResult, BatchTask
 from services.context import TaskContext
 from services.handlers.items import taken_items, write_items
 from services.raster.errors import DiskFull
@@ -27,7 +27,7 @@ KILLER = "An earlier attempt ended while it read this file: {reason}"
 KILLER_REMEDY = "Check the file with gdalinfo or ogrinfo, repair it, and upload it again."
 
 
-def catalog_file(ctx: TaskContext) -> Json:
+def catalog_file(ctx: TaskContext, *, smart_bytes: int = SMART_BYTES) -> Json:
     """Catalog the job's file, unless the catalog already has a more detailed record of the same bytes."""
     source, collection = ctx.source, ctx.parameters["collection_id"]
     detail: Detail = ctx.parameters["detail"]
@@ -39,10 +39,10 @@ def catalog_file(ctx: TaskContext) -> Json:
     }
     known = _find(ctx, source, collection)
     # A quick record would otherwise take away the statistics of a full one.
-    asked = effective(detail, kind_of(source.blob), source.size)
+    asked = effective(detail, kind_of(source.blob), source.size, smart_bytes)
     if known and known["etag"] == source.etag and rank(known["detail"]) > rank(asked):
         return {"status": "unchanged", **outcome, "detail": known["detail"]}
-    item = _record_maker(ctx).make(SourceFile(source, _content_type(ctx, source)), detail)
+    item = _record_maker(ctx, collection, smart_bytes).make(SourceFile(source, _content_type(ctx, source)), detail)
     record = record_of(item)
     write_items(ctx, [record])
     return {"status": "catalogued", **outcome, "detail": record["properties"]["geostage:detail"], "item": record}
@@ -84,14 +84,15 @@ def _content_type(ctx: TaskContext, source: Source) -> str | None:
     return next((facts.content_type for facts in listed if facts.name == source.blob), None)
 
 
-def _record_maker(ctx: TaskContext) -> RecordMaker:
+def _record_maker(ctx: TaskContext, collection: str, smart_bytes: int = SMART_BYTES) -> RecordMaker:
     return RecordMaker(
         ctx.blobs,
         ctx.work_folder,
         ctx.check,
-        collection_id=ctx.parameters["collection_id"],
+        collection_id=collection,
         asset_base_url=ctx.settings.asset_base_url,
         max_raster_size_gb=ctx.settings.max_raster_size_gb,
+        smart_bytes=smart_bytes,
     )
 
 
@@ -112,9 +113,10 @@ def catalog_batch(ctx: TaskContext) -> Json:
 
     Files during whose reading an earlier attempt's process died are skipped and reported.
     """
-    batch = _make_records(ctx, read_batch(ctx.blobs, ctx.settings.work_container, ctx.parameters["batch"]))
+    task = BatchTask.from_json(ctx.parameters)
+    batch = _make_records(ctx, task, read_batch(ctx.blobs, ctx.settings.work_container, task.batch))
     ctx.check()
-    errors = taken_items(ctx, ctx.parameters["collection_id"], batch.records)
+    errors = taken_items(ctx, task.collection_id, batch.records)
     for record in batch.records:
         if error := errors.get(record["id"]):
             batch.fail(record["properties"]["geostage:blob"], error.error_code, error.message, error.remediation)
@@ -133,8 +135,8 @@ def catalog_batch(ctx: TaskContext) -> Json:
     return BatchResult(len(records), len(batch.failed), failed_blob).as_json()
 
 
-def _make_records(ctx: TaskContext, files: list[SourceFile]) -> _Batch:
-    maker, batch = _record_maker(ctx), _Batch()
+def _make_records(ctx: TaskContext, task: BatchTask, files: list[SourceFile]) -> _Batch:
+    maker, batch = _record_maker(ctx, task.collection_id), _Batch()
     killers = progress.begin(ctx.database, ctx.task)
     for file in files:
         ctx.check()

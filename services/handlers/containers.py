@@ -11,7 +11,7 @@ from repositories.storage.blobs import BlobFacts, BlobFolder
 from schema.jobs import Json
 from schema.settings import RESULTS
 from services.containers.kinds import is_own
-from services.containers.listing import Summary, describe, size_of
+from services.containers.listing import Folders, FoldersTask, Listing, ListPart, ListTask, Summary, describe, size_of
 from services.context import TaskContext
 
 MAX_FOLDERS = 1_000
@@ -24,48 +24,47 @@ PART_FILES = 10_000
 CHECK_EVERY = 1_000
 
 
-def prefixes(ctx: TaskContext) -> Json:
+def prefixes(ctx: TaskContext, *, max_folders: int = MAX_FOLDERS) -> Json:
     """Return the folders directly below the prefix, None if one task lists everything."""
-    container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
+    task = FoldersTask.from_json(ctx.parameters)
     # With a limit one task lists in the order of names: the limit means the first ones.
-    if ctx.parameters["limit"]:
-        return {"folders": None}
+    if task.limit:
+        return Folders(None).as_json()
     folders: list[str] = []
     length = 0
-    for number, found in enumerate(ctx.blobs.list_level(container, prefix)):
+    for number, found in enumerate(ctx.blobs.list_level(task.container, task.prefix)):
         if number % CHECK_EVERY == 0:
             ctx.check()
-        if isinstance(found, BlobFolder) and not _is_hidden(ctx, found.name):
+        if isinstance(found, BlobFolder) and not _is_hidden(ctx, task, found.name):
             folders.append(found.name)
             length += len(found.name.encode())
-        if len(folders) > MAX_FOLDERS or length > MAX_FOLDER_BYTES:
-            return {"folders": None}
-    return {"folders": folders}
+        if len(folders) > max_folders or length > MAX_FOLDER_BYTES:
+            return Folders(None).as_json()
+    return Folders(folders).as_json()
 
 
 def list_files(ctx: TaskContext) -> Json:
     """List a part of the container. What does not fit into the result is written to blobs."""
-    parts = _Parts(ctx, ctx.parameters["inline_bytes"])
-    summary = Summary()
-    list_blobs = ctx.blobs.list_blobs if ctx.parameters["deep"] else ctx.blobs.list_level
-    found: Iterator[BlobFacts | BlobFolder] = list_blobs(ctx.parameters["container"], ctx.parameters["prefix"])
-    suffix = (ctx.parameters["suffix"] or "").lower()
-    blobs = (facts for facts in found if isinstance(facts, BlobFacts) and not _is_hidden(ctx, facts.name))
+    task, summary = ListTask.from_json(ctx.parameters), Summary()
+    parts = _Parts(ctx, task.inline_bytes)
+    list_blobs = ctx.blobs.list_blobs if task.deep else ctx.blobs.list_level
+    found: Iterator[BlobFacts | BlobFolder] = list_blobs(task.container, task.prefix)
+    suffix = (task.suffix or "").lower()
+    blobs = (facts for facts in found if isinstance(facts, BlobFacts) and not _is_hidden(ctx, task, facts.name))
     matching = (facts for facts in blobs if facts.name.lower().endswith(suffix))
-    for number, facts in enumerate(islice(matching, ctx.parameters["limit"])):
+    for number, facts in enumerate(islice(matching, task.limit)):
         if number % CHECK_EVERY == 0:
             ctx.check()
         file = describe(facts)
         summary.add(file)
         parts.add(file)
     parts.close()
-    return {"summary": summary.as_json(), "files": parts.inline, "more_files": parts.written}
+    return Listing(summary, parts.inline, parts.written).as_json()
 
 
-def _is_hidden(ctx: TaskContext, name: str) -> bool:
+def _is_hidden(ctx: TaskContext, task: FoldersTask | ListTask, name: str) -> bool:
     # Large results and exports are listed only when asked for by their prefix: this very list may be among them.
-    container, prefix = ctx.parameters["container"], ctx.parameters["prefix"]
-    return is_own(ctx.settings, container, name) and not is_own(ctx.settings, container, prefix)
+    return is_own(ctx.settings, task.container, name) and not is_own(ctx.settings, task.container, task.prefix)
 
 
 @dataclass
@@ -79,7 +78,7 @@ class _Parts:
     room: int
     """Bytes left in the result; 0 once a blob did not fit, so that the list has one beginning and one rest."""
     inline: list[Json] = field(default_factory=list)
-    written: list[Json] = field(default_factory=list)
+    written: list[ListPart] = field(default_factory=list)
     _held: list[Json] = field(default_factory=list)
 
     def add(self, file: Json) -> None:
@@ -103,5 +102,5 @@ class _Parts:
         container = self.ctx.settings.output_container
         blob = f"{RESULTS}{task.task_id}-{task.attempt}-{len(self.written) + 1}.json"
         self.ctx.blobs.write(container, blob, json.dumps(self._held).encode(), content_type="application/json")
-        self.written.append({"path": f"{container}/{blob}", "files": len(self._held)})
+        self.written.append(ListPart(f"{container}/{blob}", len(self._held)))
         self._held = []

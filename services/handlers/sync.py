@@ -16,10 +16,10 @@ from repositories.jobs import progress
 from repositories.storage.blobs import BlobFacts
 from schema.jobs import Json
 from schema.settings import RESULTS
-from services.containers.batches import Batches, SourceFile, pages, read_batch
+from services.containers.batches import MAX_BYTES, MAX_FILES, Batches, SourceFile, pages, read_batch
 from services.containers.details import rank
 from services.containers.kinds import is_own, kind_of, kind_of_blob
-from services.containers.sync import BlobCounts, Comparison, FailedBatch
+from services.containers.sync import BlobCounts, CompareTask, Comparison, Report, ReportTask
 from services.context import TaskContext
 from services.stac.collections.extent import EXTENTS
 from services.stac.ids import source_item_id
@@ -30,29 +30,31 @@ SHOWN = 100
 BATCH_FAILED = "Its batch failed after several attempts: {message} The next sync_container reads the file again."
 
 
-def compare(ctx: TaskContext) -> Json:
+def compare(ctx: TaskContext, *, page: int = PAGE, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> Json:
     """List the container, and write batches of the files that the catalog does not have as they are now."""
+    task = CompareTask.from_json(ctx.parameters)
     prefix = f"{ctx.work_prefix}{ctx.task.attempt:04d}/"
-    batches = Batches(ctx.blobs, ctx.settings.work_container, prefix)
+    batches = Batches(ctx.blobs, ctx.settings.work_container, prefix, max_files, max_bytes)
     counts, seen = BlobCounts(), _Seen()
-    container = ctx.parameters["container"]
-    blobs = ctx.blobs.list_blobs(container, ctx.parameters["prefix"])
+    blobs = ctx.blobs.list_blobs(task.container, task.prefix)
     # A sync of the output container would otherwise catalog its own exports.
-    listed = (facts for facts in blobs if not is_own(ctx.settings, container, facts.name))
-    for page in pages(listed, PAGE):
+    listed = (facts for facts in blobs if not is_own(ctx.settings, task.container, facts.name))
+    for some in pages(listed, page):
         ctx.check()
-        for file in _new_or_changed(ctx, page, counts, seen):
+        for file in _new_or_changed(ctx, task, some, counts, seen):
             batches.add(file)
     batches.close()
-    missing = _write_missing(ctx, prefix, seen)
+    missing, parts = _write_missing(ctx, task, prefix, seen, page)
     # In the transaction that finishes this task, so the table is there before any task of the next stage starts.
     progress.make(ctx.transaction, ctx.job_id)
-    return Comparison(prefix, batches.count, missing, counts).as_json()
+    return Comparison(prefix, batches.count, missing, parts, counts).as_json()
 
 
-def _new_or_changed(ctx: TaskContext, page: list[BlobFacts], counts: BlobCounts, seen: _Seen) -> Iterator[SourceFile]:
+def _new_or_changed(
+    ctx: TaskContext, task: CompareTask, page: list[BlobFacts], counts: BlobCounts, seen: _Seen
+) -> Iterator[SourceFile]:
     """Count the blobs of a page, and return the files that the catalog does not have as they are now."""
-    container, files = ctx.parameters["container"], {}
+    files = {}
     for facts in page:
         kind = kind_of_blob(facts)
         counts.blobs += 1
@@ -60,10 +62,10 @@ def _new_or_changed(ctx: TaskContext, page: list[BlobFacts], counts: BlobCounts,
         counts.vectors += kind == "vector"
         counts.ignored += kind in ("sidecar", "other")
         if kind in ("raster", "vector"):
-            files[source_item_id(container, facts.name)] = facts
+            files[source_item_id(task.container, facts.name)] = facts
     # Ids follow from the blobs' names: a page of items is found by key, and the container is listed once, in order.
     with ctx.database.connection() as conn:
-        known = catalog.find_sources(conn, ctx.parameters["collection_id"], container, list(files))
+        known = catalog.find_sources(conn, task.collection_id, task.container, list(files))
     for item_id, facts in files.items():
         seen.add(item_id)
         if item_id not in known:
@@ -74,7 +76,7 @@ def _new_or_changed(ctx: TaskContext, page: list[BlobFacts], counts: BlobCounts,
         else:
             counts.unchanged += 1
             continue
-        yield SourceFile.of(container, facts)
+        yield SourceFile.of(task.container, facts)
 
 
 @dataclass
@@ -104,34 +106,35 @@ def _digest(item_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest())
 
 
-def _write_missing(ctx: TaskContext, prefix: str, seen: _Seen) -> int:
-    """Write the items whose blobs are gone to the work container, in parts, and return their number."""
-    given = (ctx.parameters[key] for key in ("collection_id", "container", "prefix"))
-    count = 0
+def _write_missing(ctx: TaskContext, task: CompareTask, prefix: str, seen: _Seen, page: int) -> tuple[int, int]:
+    """Write the items whose blobs are gone to the work container; return their number, and that of the parts."""
+    count = number = 0
     with ctx.database.connection() as conn:
-        gone = (one for one in catalog.sources(conn, *given) if one.item_id not in seen)
-        for number, part in enumerate(pages(gone, PAGE), start=1):
+        sources = catalog.sources(conn, task.collection_id, task.container, task.prefix)
+        gone = (one for one in sources if one.item_id not in seen)
+        for number, part in enumerate(pages(gone, page), start=1):
             ctx.check()
             data = json.dumps([asdict(one) for one in part]).encode()
             ctx.blobs.write(ctx.settings.work_container, _missing_blob(prefix, number), data)
             count += len(part)
-    return count
+    return count, number
 
 
 def _missing_blob(prefix: str, number: int) -> str:
     return f"{prefix}missing-{number:06d}.json"
 
 
-def summarize(ctx: TaskContext) -> Json:
+def summarize(ctx: TaskContext, *, shown: int = SHOWN) -> Json:
     """Write the report, and remove the items whose blobs are gone if that was requested."""
+    task = ReportTask.from_json(ctx.parameters)
     path, gone = ctx.work_folder / "report.ndjson", ctx.work_folder / "gone.ndjson"
-    failed, missing = _Entries(), _Entries()
+    failed, missing = _Entries(shown), _Entries(shown)
     with path.open("w", encoding="utf-8") as report, gone.open("w", encoding="utf-8") as gone_file:
-        for entry in _failed_files(ctx):
+        for entry in _failed_files(ctx, task):
             report.write(failed.add(entry))
-        for number in range(1, -(-ctx.parameters["missing"] // PAGE) + 1):
+        for number in range(1, task.missing_parts + 1):
             ctx.check()
-            part = ctx.blobs.read(ctx.settings.work_container, _missing_blob(ctx.parameters["prefix"], number))
+            part = ctx.blobs.read(ctx.settings.work_container, _missing_blob(task.prefix, number))
             items = json.loads(part)
             # Kept for _remove, which must not ask storage for them.
             gone_file.write(json.dumps(items) + "\n")
@@ -142,20 +145,15 @@ def summarize(ctx: TaskContext) -> Json:
         container, blob = ctx.settings.output_container, f"{RESULTS}{ctx.job_id}-report.ndjson"
         ctx.blobs.publish(container, blob, path, attempt=ctx.task.attempt, content_type="application/x-ndjson")
         report_path = f"{container}/{blob}"
-    removed = _remove(ctx, gone) if ctx.parameters["remove_missing"] else 0
-    return {
-        "failed": failed.count,
-        "failed_files": failed.shown,
-        "missing_items": missing.shown,
-        "removed": removed,
-        "report_path": report_path,
-    }
+    removed = _remove(ctx, task, gone) if task.remove_missing else 0
+    return Report(failed.count, failed.shown, missing.shown, removed, report_path).as_json()
 
 
 @dataclass
 class _Entries:
     """Entries of the report; the first of them are shown in the result."""
 
+    limit: int
     count: int = 0
     shown: list[Json] = field(default_factory=list)
 
@@ -166,17 +164,17 @@ class _Entries:
     def add(self, entry: Json) -> str:
         """Count an entry, and return it as a line of JSON."""
         self.count += 1
-        if len(self.shown) < SHOWN:
+        if len(self.shown) < self.limit:
             self.shown.append(entry)
         return json.dumps(entry) + "\n"
 
 
-def _failed_files(ctx: TaskContext) -> Iterator[Json]:
+def _failed_files(ctx: TaskContext, task: ReportTask) -> Iterator[Json]:
     container = ctx.settings.work_container
-    for blob in ctx.parameters["failed_blobs"]:
+    for blob in task.failed_blobs:
         ctx.check()
         yield from json.loads(ctx.blobs.read(container, blob))
-    for failed in map(FailedBatch.from_json, ctx.parameters["failed_batches"]):
+    for failed in task.failed_batches:
         ctx.check()
         for file in read_batch(ctx.blobs, container, failed.batch):
             yield {
@@ -188,15 +186,14 @@ def _failed_files(ctx: TaskContext) -> Iterator[Json]:
             }
 
 
-def _remove(ctx: TaskContext, gone: Path) -> int:
+def _remove(ctx: TaskContext, task: ReportTask, gone: Path) -> int:
     """Remove the items whose blobs are gone in the transaction that finishes the task, and return their number."""
-    # Read from a local file: the catalog stays locked until the commit, so nothing is fetched from storage meanwhile.
-    collection, container = ctx.parameters["collection_id"], ctx.parameters["container"]
 
+    # Read from a local file: the catalog stays locked until the commit, so nothing is fetched from storage meanwhile.
     def parts() -> Iterator[list[CatalogedBlob]]:
         with gone.open(encoding="utf-8") as lines:
             for line in lines:
                 ctx.check()
                 yield [CatalogedBlob(**row) for row in json.loads(line)]
 
-    return catalog.delete_sources(ctx.transaction, collection, container, parts(), EXTENTS)
+    return catalog.delete_sources(ctx.transaction, task.collection_id, task.container, parts(), EXTENTS)

@@ -16,7 +16,7 @@ from repositories.storage.blobs import Blobs
 from schema.errors import PermanentError
 from schema.jobs import Source
 from services.containers.batches import SourceFile
-from services.containers.details import Detail, effective
+from services.containers.details import SMART_BYTES, Detail, effective
 from services.containers.kinds import kind_of
 from services.crs import WGS84
 from services.raster import errors
@@ -77,6 +77,7 @@ class RecordMaker:
     asset_base_url: str
     max_raster_size_gb: float
     """A raster with more uncompressed pixels is not read as a whole."""
+    smart_bytes: int = SMART_BYTES
 
     def make(self, file: SourceFile, detail: Detail) -> pystac.Item:
         """Return the record of a file.
@@ -90,7 +91,7 @@ class RecordMaker:
         """
         source = file.source
         kind = kind_of(source.blob)
-        chosen = effective(detail, kind, source.size)
+        chosen = effective(detail, kind, source.size, self.smart_bytes)
         with _catalog_remedies():
             if chosen == "quick":
                 return new_item(self._stored(file, chosen), None)

@@ -58,20 +58,17 @@ def test_the_limits_of_a_reader_end_with_it(without_pgstac: Database) -> None:
 def test_a_lock_fails_for_good_only_who_asked_about_the_table_itself(
     stack: Stack,
     without_pgstac: Database,
-    monkeypatch: pytest.MonkeyPatch,
     *,
     fail_on_lock: bool,
     error: type[GeostageError],
     code: str,
 ) -> None:
-    monkeypatch.setattr(items, "LOCK_SECONDS", 0.05)
-    monkeypatch.setattr(items, "PATIENT_LOCK_SECONDS", 0.05)
     dsn = stack.postgres_dsn.rpartition("/")[0] + "/without_pgstac"
     with psycopg.connect(dsn) as holder:
         holder.execute("LOCK TABLE geo.tiles IN ACCESS EXCLUSIVE MODE")
         with (
             pytest.raises(error) as raised,
-            items.reading(without_pgstac, 5, fail_on_lock=fail_on_lock) as conn,
+            items.reading(without_pgstac, 5, fail_on_lock=fail_on_lock, lock_seconds=0.05) as conn,
         ):
             conn.execute("SELECT count(*) FROM geo.tiles")
     assert raised.value.error_code == code

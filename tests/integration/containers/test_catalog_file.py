@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from shapely.geometry import box
 
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.jobs import Json
-from services.containers import details
+from services.handlers.catalog import catalog_file
 from services.stac.ids import source_item_id
 from tests.fixtures import vector
 from tests.fixtures.stac_schemas import validate
@@ -74,7 +75,7 @@ def test_a_raster_without_a_crs_never_becomes_an_item(world: Containers, form: s
 
 def test_a_large_raster_is_not_read_for_a_smart_item(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
     world.put_raster("a.tif")
-    monkeypatch.setattr(details, "SMART_BYTES", 1_000)
+    world.handlers["catalog_file"] = partial(catalog_file, smart_bytes=1_000)
     # It would fail if it was fetched.
     monkeypatch.delattr(FakeBlobs, "download")
     item = catalogue(world, "a.tif", "stac_item_smart")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -19,7 +20,7 @@ from repositories.storage.queues import FakeQueues
 from schema.jobs import Job, Json
 from schema.messages import JobMessage, TaskMessage
 from schema.settings import POSTGRES_DSN_VARIABLE, get_settings
-from services import resolve_handler
+from services.handlers.sync import compare
 from tests.fixtures.factories import make_task
 from tests.fixtures.world import KIND_OF
 from tests.integration.containers.deadly import BUILDER
@@ -41,7 +42,6 @@ def engine(world: Containers, stack: Stack, containers_dsn: str, monkeypatch: py
     """An engine whose vector tasks run in children."""
     monkeypatch.setenv(POSTGRES_DSN_VARIABLE, containers_dsn)
     monkeypatch.setenv("GEOSTAGE_RETRY_BASE_SECONDS", "0")
-    monkeypatch.setattr("controllers.engine.child_pool.GRACE_SECONDS", 1)
     get_settings.cache_clear()
     settings = world_settings(
         containers_dsn,
@@ -49,9 +49,9 @@ def engine(world: Containers, stack: Stack, containers_dsn: str, monkeypatch: py
         heartbeat_seconds=0.5,
         task_deadline_seconds=8,
     )
-    children = Children(settings, builder=BUILDER)
-    blobs = AzureBlobs(settings)
-    yield Engine(settings, world.database, FakeQueues(), blobs, CONTROLLERS, resolve_handler, children=children)
+    children = Children(settings, builder=BUILDER, grace_seconds=1)
+    parts = (world.database, FakeQueues(), AzureBlobs(settings), CONTROLLERS, world.handler_of)
+    yield Engine(settings, *parts, children=children)
     children.close()
     get_settings.cache_clear()
 
@@ -97,9 +97,10 @@ def test_two_of_them_in_one_batch_are_passed_over(world: Containers, engine: Eng
 
 
 def test_a_batch_that_fails_for_good_is_reported_file_by_file_and_the_others_go_on(
-    world: Containers, engine: Engine, container: str, monkeypatch: pytest.MonkeyPatch
+    world: Containers, engine: Engine, container: str
 ) -> None:
-    monkeypatch.setattr("services.containers.batches.MAX_FILES", 4)
+    # The light tasks run in this process.
+    world.handlers["sync_list"] = partial(compare, max_files=4)
     deadly = [f"{number}-abort.geojson" for number in range(3)]
     job = sync(world, engine, container, *deadly, "3.geojson", "4.geojson")
     assert job.status == "completed_with_errors"

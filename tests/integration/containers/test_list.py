@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -107,8 +108,8 @@ def test_a_list_that_is_too_long_for_a_result_is_continued_in_blobs(world: Conta
     assert sum(part["files"] for part in result["more_files"]) == 5_000 - len(result["files"])
 
 
-def test_more_folders_than_tasks_are_listed_by_one(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "MAX_FOLDERS", 10)
+def test_more_folders_than_tasks_are_listed_by_one(world: Containers) -> None:
+    world.handlers["container_prefixes"] = partial(containers.prefixes, max_folders=10)
     names = [f"f{number:02d}/a.tif" for number in range(11)]
     put_many(world, names)
     job = world.run_job("list_container")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,8 +42,8 @@ def extent(world: Containers) -> Json:
     return found
 
 
-def test_the_extent_follows_what_is_removed(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync, "PAGE", 1)
+def test_the_extent_follows_what_is_removed(world: Containers) -> None:
+    world.handlers["sync_list"] = partial(sync.compare, page=1)
     for west in (170, 179, -179, -170, 60):
         world.put(f"{west}.geojson", point(west))
     world.sync()
@@ -131,7 +132,7 @@ def test_what_is_gone_is_not_fetched_from_storage_while_the_catalogue_is_locked(
         done.append("read")
         return read(*args)
 
-    monkeypatch.setattr(sync, "PAGE", 1)
+    world.handlers["sync_list"] = partial(sync.compare, page=1)
     monkeypatch.setattr(catalog, "_delete", note_delete)
     monkeypatch.setattr(FakeBlobs, "read", note_read)
     assert figures(world.sync(remove_missing=True), "removed") == [2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -172,8 +173,8 @@ def test_a_collection_can_be_named(world: Containers) -> None:
     assert world.items() == {}
 
 
-def test_files_go_in_batches_side_by_side(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "MAX_FILES", 3)
+def test_files_go_in_batches_side_by_side(world: Containers) -> None:
+    world.handlers["sync_list"] = partial(sync.compare, max_files=3)
     for number in range(10):
         world.put(f"{number}.geojson")
     job = world.run_job("sync_container")
@@ -181,19 +182,17 @@ def test_files_go_in_batches_side_by_side(world: Containers, monkeypatch: pytest
     assert len(world.items()) == 10
 
 
-def test_large_files_are_batches_by_themselves(world: Containers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "MAX_BYTES", 2 * len(POINT))
+def test_large_files_are_batches_by_themselves(world: Containers) -> None:
+    world.handlers["sync_list"] = partial(sync.compare, max_bytes=2 * len(POINT))
     for number in range(5):
         world.put(f"{number}.geojson")
     job = world.run_job("sync_container")
     assert [entry["task_count"] for entry in job.stage_history] == [1, 3, 1]
 
 
-def test_a_long_report_is_a_blob_whose_beginning_stands_in_the_result(
-    world: Containers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sync, "SHOWN", 2)
-    monkeypatch.setattr(batches, "MAX_FILES", 3)
+def test_a_long_report_is_a_blob_whose_beginning_stands_in_the_result(world: Containers) -> None:
+    world.handlers["sync_list"] = partial(sync.compare, max_files=3)
+    world.handlers["sync_summarise"] = partial(sync.summarize, shown=2)
     for number in range(7):
         world.put(f"{number}.tif", b"no raster")
     result = world.sync()

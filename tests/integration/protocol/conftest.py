@@ -59,6 +59,12 @@ def blobs(request: pytest.FixtureRequest, settings: Settings) -> Blobs:
     return FakeBlobs() if request.param == "in memory" else AzureBlobs(settings)
 
 
+@pytest.fixture(params=KINDS)
+def small_blocks(request: pytest.FixtureRequest, settings: Settings) -> Blobs:
+    """Storage that uploads in blocks of 1 KB."""
+    return FakeBlobs() if request.param == "in memory" else AzureBlobs(settings, block_bytes=1024)
+
+
 @pytest.fixture
 def name() -> str:
     """A queue or container that nobody has used."""

@@ -27,11 +27,13 @@ class Misbehaving(Shape):
 
 
 @pytest.fixture
-def children(world: World, protocol_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
+def children(
+    request: pytest.FixtureRequest, world: World, protocol_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Children]:
+    """Children with little room and time; a test may give further arguments."""
     monkeypatch.setenv(POSTGRES_DSN_VARIABLE, protocol_dsn)
-    children = Children(
-        world.settings.model_copy(update={"task_memory_mb": 400, "task_deadline_seconds": 3}), builder=BUILDER
-    )
+    settings = world.settings.model_copy(update={"task_memory_mb": 400, "task_deadline_seconds": 3})
+    children = Children(settings, builder=BUILDER, **getattr(request, "param", {}))
     yield children
     children.close()
 
@@ -53,6 +55,7 @@ def run(world: World, engine: Engine, behaviours: str) -> Job:
     return world.job(job)
 
 
+@pytest.mark.parametrize("children", [{"grace_seconds": 1}], indirect=True, ids=["little grace"])
 @pytest.mark.parametrize(
     ("behaviour", "said"),
     [("abort", "SIGABRT"), ("exit", "exited with code 3"), ("eat", "its limit is 400 MB"), ("hang", "deadline of 3 s")],
@@ -60,7 +63,6 @@ def run(world: World, engine: Engine, behaviours: str) -> Job:
 def test_a_child_that_dies_is_one_failed_try(
     world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch, behaviour: str, said: str
 ) -> None:
-    monkeypatch.setattr("controllers.engine.child_pool.GRACE_SECONDS", 1)
     lines: list[str] = []
     monkeypatch.setattr("controllers.engine.log.event", lambda action, **say: lines.append(f"{action} {say}"))
     job = run(world, engine, f"{behaviour}+behave")

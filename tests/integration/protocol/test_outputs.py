@@ -103,9 +103,8 @@ def test_a_commit_whose_answer_was_lost_is_done(
 
 
 def test_files_published_under_one_name_at_once_are_one_or_the_other(
-    blobs: Blobs, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_blocks: Blobs, name: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("repositories.storage.blobs.BLOCK_BYTES", 1024)
     written = [letter * 8 * 1024 for letter in (b"a", b"b")]
     for number, data in enumerate(written):
         (tmp_path / str(number)).write_bytes(data)
@@ -113,8 +112,8 @@ def test_files_published_under_one_name_at_once_are_one_or_the_other(
     def publish(number: int) -> None:
         # Whose blocks the other one's commit has thrown away is told so, and its task is tried again.
         with suppress(StorageUnavailable):
-            blobs.publish(name, "out", tmp_path / str(number), attempt=1)
+            small_blocks.publish(name, "out", tmp_path / str(number), attempt=1)
 
     for _ in range(5):
         at_once(partial(publish, 0), partial(publish, 1))
-        assert blobs.read(name, "out") in written
+        assert small_blocks.read(name, "out") in written

@@ -3,8 +3,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from repositories.jobs import tasks
 from schema.jobs import Job, JobStatus, Json, Stage, TaskSpec
 from schema.messages import TASK_QUEUES, TaskMessage
@@ -83,12 +81,10 @@ def test_a_worker_passes_over_a_task_that_another_one_is_claiming(world: World) 
     assert world.job(free).status is JobStatus.COMPLETED
 
 
-def test_a_worker_whose_time_is_up_leaves_the_other_tasks_to_their_messages(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("controllers.engine.runner.GO_ON_SECONDS", 0)
+def test_a_worker_whose_time_is_up_leaves_the_other_tasks_to_their_messages(world: World) -> None:
     job = world.started(3)
-    deliver_first(world, job)
+    world.lose_messages()
+    world.engine.runner.process_task(world.tasks(job)[0].task_id, "light", go_on_seconds=0)
     assert world.statuses(job) == ["completed", "queued", "queued"]
 
 

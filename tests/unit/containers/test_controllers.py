@@ -12,11 +12,12 @@ from controllers.jobs.catalog import FileParameters
 from controllers.jobs.containers import ListContainer, ListContainerParameters, SyncContainer, SyncContainerParameters
 from controllers.jobs.raster import ReprojectParameters
 from schema.jobs import Json, TaskResult, TaskStatus
+from services.containers.sync import BlobCounts, Comparison
 from tests.fixtures.factories import make_job
 
 LIST = ListContainerParameters(dataset_id="bronze").model_dump(mode="json")
 SYNC = SyncContainerParameters(dataset_id="Bronze").model_dump(mode="json")
-FOUND = {"prefix": "job/0001/", "batches": 3, "missing": 5, "found": {"blobs": 9, "new": 7}}
+FOUND = Comparison("job/0001/", batches=3, missing=5, missing_parts=1, found=BlobCounts(blobs=9, new=7)).as_json()
 
 
 def ended(result: Json | None, error: Json | None = None, **parameters: Any) -> TaskResult:
@@ -64,7 +65,7 @@ def test_a_batch_that_failed_is_named_to_the_last_stage_and_ends_the_job_with_er
     outcome = controller.aggregate_results(job, [ended(report)])
     assert outcome.status == "completed_with_errors"
     assert outcome.result_data["summary"] == {
-        "blobs": 9, "new": 7, "catalogued": 4, "batches": 2, "failed_batches": 1, "failed": 2, "missing": 5,
+        **FOUND["found"], "catalogued": 4, "batches": 2, "failed_batches": 1, "failed": 2, "missing": 5,
         "removed": 5,
     }  # fmt: skip
     assert [(warning["code"], warning["count"]) for warning in outcome.warnings] == [("files_not_catalogued", 2)]
