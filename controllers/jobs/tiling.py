@@ -18,7 +18,8 @@ from controllers.jobs.raster import (
 )
 from schema.errors import PermanentError, TransientError
 from schema.jobs import JOB_ID_PATTERN, Job, Json, Stage, TaskResult, TaskSpec, TaskStatus
-from services.raster.tiling.tasks import TileResult, TileTask
+from services.raster.options import Options
+from services.raster.tiling.tasks import CollectTask, PlanResult, PlanTask, TileResult, TileSums, TileTask
 
 
 class TilesFailed(TransientError):
@@ -106,44 +107,42 @@ class TilingController(RasterController):
         """Plan once; make each tile; collect them."""
         del previous
         if stage.name == "plan":
-            return [TaskSpec("raster_plan_tiles", {**self.task_parameters(job), "only_large": self.only_large})]
-        plan = job.stage_data["plan"]
-        kept = {key: job.parameters[key] for key in ("version_id", "collection_id") if job.parameters.get(key)}
-        common = {"plan_id": plan["plan_id"], **kept}
+            return [TaskSpec("raster_plan_tiles", _plan_task(job, only_large=self.only_large).as_json())]
+        plan = PlanResult.from_json(job.stage_data["plan"])
+        version, collection = job.parameters["version_id"], job.parameters["collection_id"]
         if stage.name == "tiles":
-            places = [(row, col) for row in range(plan["rows"]) for col in range(plan["cols"])]
-            tasks = [TileTask(row=row, col=col, **common) for row, col in places]
+            places = [(row, col) for row in range(plan.rows) for col in range(plan.cols)]
+            tasks = [TileTask(plan.plan_id, row, col, version, collection) for row, col in places]
             return [TaskSpec("raster_tile", task.as_json()) for task in tasks]
-        stats = {"plan": plan["processing_stats"], "tiles": job.stage_data["tiles"]["processing_stats"]}
-        return [TaskSpec("raster_collect", {**common, "processing_stats": stats})]
+        sums = TileSums.from_json(job.stage_data["tiles"])
+        stats = {"plan": plan.processing_stats, "tiles": sums.processing_stats}
+        return [TaskSpec("raster_collect", CollectTask(plan.plan_id, stats, version, collection).as_json())]
 
     def stage_data(self, stage: Stage, job: Job, results: Sequence[TaskResult]) -> Json:
         """Hand on the plan, then the sums over all tiles. Raises the error of the tiles, where some failed."""
         del job
         if stage.name == "plan":
-            return {"plan": dict(results[0].result or {})}
+            return {"plan": PlanResult.from_json(results[0].result).as_json()}
         if stage.name != "tiles":
             return {}
         failed = [result for result in results if result.status is not TaskStatus.COMPLETED]
         if failed:
             _fail(failed, len(results))
-        tiles = [TileResult.from_json(result.result or {}) for result in results]
-        seconds: dict[str, float] = {}
-        for tile in tiles:
-            for name, value in tile.processing_stats.items():
-                seconds[name] = round(seconds.get(name, 0.0) + value, 3)
-        skipped = sum(tile.skipped for tile in tiles)
-        stats = {**seconds, "bytes_read": sum(tile.bytes_read for tile in tiles)}
-        return {"tiles": {"created": len(tiles) - skipped, "skipped": skipped, "processing_stats": stats}}
+        return {"tiles": TileSums.of([TileResult.from_json(result.result) for result in results]).as_json()}
 
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """The job's result is the collection's; warnings are those of the plan, and what the tiles show."""
-        plan, sums = job.stage_data["plan"], job.stage_data["tiles"]
-        warnings = list(plan.get("warnings", []))
-        if not sums["created"]:
+        warnings = PlanResult.from_json(job.stage_data["plan"]).warnings
+        if not TileSums.from_json(job.stage_data["tiles"]).created:
             message = "No pixel of the raster is valid: there is no tile."
             warnings.append({"code": "no_valid_pixels", "message": message, "count": 1})
         return JobOutcome(dict(results[0].result or {}), warnings=warnings)
+
+
+def _plan_task(job: Job, *, list_tiles: bool = False, only_large: bool = False) -> PlanTask:
+    own = ("plan_id", "target_tile_size_gb", "version_id", "collection_id")
+    given = {name: job.parameters.get(name) for name in own}
+    return PlanTask(Options.from_json(job.parameters), **given, list_tiles=list_tiles, only_large=only_large)
 
 
 def _fail(failed: Sequence[TaskResult], count: int) -> NoReturn:
@@ -182,7 +181,7 @@ class GenerateTilingPlan(RasterController):
     task_type = "raster_plan_tiles"
 
     def task_parameters(self, job: Job) -> Json:
-        return {**super().task_parameters(job), "list_tiles": True}
+        return _plan_task(job, list_tiles=True).as_json()
 
 
 class TileRaster(TilingController):

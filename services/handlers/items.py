@@ -19,8 +19,13 @@ from services.stac.items.item import href_of
 from services.stac.items.output_item import Output, make_output_item
 
 
-def output_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics, item_id: str) -> pystac.Item:
-    """Return the item of a COG at `path` that is about to be published as `blob`."""
+def output_item(
+    ctx: TaskContext, path: Path, blob: str, statistics: RasterStatistics, item_id: str, collection: str | None
+) -> pystac.Item:
+    """Return the item of a COG at `path` that is about to be published as `blob`.
+
+    Its collection is that of the source's container unless another one is named.
+    """
     return make_output_item(
         Output(
             path=path,
@@ -29,7 +34,7 @@ def output_item(ctx: TaskContext, path: Path, blob: str, statistics: RasterStati
             statistics=statistics,
         ),
         item_id,
-        collection_id(ctx.source.container, ctx.parameters.get("collection_id")),
+        collection_id(ctx.source.container, collection),
     )
 
 

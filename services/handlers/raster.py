@@ -10,6 +10,7 @@ from services.context import TaskContext
 from services.crs import crs_label
 from services.handlers.items import check_items, output_item, write_items
 from services.raster import errors
+from services.raster.options import Options, RasterTask
 from services.raster.output import report
 from services.raster.output.cog import MEDIA_TYPE, CogPlan, check_cog, plan_cog, validate_cog, write_cog
 from services.raster.output.outputs import Outputs
@@ -17,7 +18,6 @@ from services.raster.output.steps import Steps
 from services.raster.output.tiled_file import copy_writer, grid_writer
 from services.raster.output.warp import warp_pixels
 from services.raster.planning.plan import (
-    Options,
     RasterPlan,
     WarpPlan,
     check_blocks,
@@ -51,7 +51,7 @@ class Cog:
 
 def validate_raster(ctx: TaskContext) -> Json:
     """Read every pixel of a raster and report on it; nothing is written."""
-    steps, options = Steps(), Options.from_parameters(ctx.parameters)
+    steps, options = Steps(), Options.from_json(ctx.parameters)
     with gdal_environment():
         with steps.step("look"):
             plan = _plan(ctx, options, process=True, limited=False)
@@ -66,12 +66,12 @@ def validate_raster(ctx: TaskContext) -> Json:
 
 def cog_conversion(ctx: TaskContext) -> Json:
     """Make a COG of a raster with the same pixels in the same place."""
-    steps, options, outputs = Steps(), Options.from_parameters(ctx.parameters), outputs_of(ctx)
+    steps, task, outputs = Steps(), RasterTask.from_json(ctx.parameters), outputs_of(ctx)
     # Whether the name is free is asked before the work, and again by the commit of the blob.
-    blob = outputs.cog(ctx.parameters.get("version_id"))
+    blob = outputs.cog(task.version_id)
     with gdal_environment():
         with steps.step("look"):
-            plan = _plan(ctx, options, process=False, limited=False)
+            plan = _plan(ctx, task, process=False, limited=False)
         with steps.step("fetch"):
             path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
@@ -90,11 +90,11 @@ def cog_conversion(ctx: TaskContext) -> Json:
 
 def process_raster(ctx: TaskContext) -> Json:
     """Validate a raster, reproject it, make its COG, and catalog it."""
-    steps, options, outputs = Steps(), Options.from_parameters(ctx.parameters), outputs_of(ctx)
-    blob = outputs.cog(ctx.parameters.get("version_id"))
+    steps, task, outputs = Steps(), RasterTask.from_json(ctx.parameters), outputs_of(ctx)
+    blob = outputs.cog(task.version_id)
     with gdal_environment():
         with steps.step("validate"):
-            plan = _plan(ctx, options, process=True, limited=True)
+            plan = _plan(ctx, task, process=True, limited=True)
         with steps.step("fetch"):
             path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
@@ -105,8 +105,8 @@ def process_raster(ctx: TaskContext) -> Json:
                 path, statistics = _reproject(ctx, plan, plan.warp, path)
         cog = _make_cog(ctx, steps, plan, path, statistics)
     with steps.step("catalog_stac"):
-        name = item_id(ctx.source.blob, ctx.parameters.get("version_id"))
-        item = output_item(ctx, cog.path, blob, cog.statistics, name)
+        name = item_id(ctx.source.blob, task.version_id)
+        item = output_item(ctx, cog.path, blob, cog.statistics, name, task.collection_id)
         check_items(ctx, item.collection_id or "", {name: blob})
     ctx.check()
     with steps.step("publish"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from pyproj import CRS
 from rasterio.io import DatasetReader
@@ -19,10 +19,11 @@ from services.handlers.items import check_items, output_item
 from services.handlers.raster import outputs_of
 from services.raster import errors
 from services.raster.names import DEFAULT_VERSION, tile_blob, version_folder
+from services.raster.options import Options
 from services.raster.output.cog import MEDIA_TYPE, check_cog, plan_tile_cog, write_cog
 from services.raster.output.steps import Steps
 from services.raster.planning.georeference import Grid
-from services.raster.planning.plan import Options, RasterPlan, check_blocks, needs_tiles, plan_process
+from services.raster.planning.plan import RasterPlan, check_blocks, needs_tiles, plan_process
 from services.raster.source.blocks import block_side
 from services.raster.source.facts import bounds_of, facts_of
 from services.raster.source.gdal import gdal_environment
@@ -30,7 +31,7 @@ from services.raster.source.remote import open_remote
 from services.raster.source.statistics import RasterStatistics
 from services.raster.tiling.cut import Cut, cut_tile, output_grid, plan_cut
 from services.raster.tiling.spool import spooled
-from services.raster.tiling.tasks import TileResult, TileTask
+from services.raster.tiling.tasks import PlanResult, PlanTask, TileResult, TileTask
 from services.raster.tiling.tile_sizes import OutputSize, tile_shape
 from services.stac.ids import collection_id, tile_item_id
 from services.stac.items.item import record_of
@@ -49,29 +50,28 @@ class CutPixels:
 
 def plan_tiles(ctx: TaskContext) -> Json:
     """Plan the tiles of the source from its header alone, or take over the plan that the job names."""
-    steps = Steps()
+    task, steps = PlanTask.from_json(ctx.parameters), Steps()
     with steps.step("plan"):
-        plan_id = ctx.parameters.get("plan_id")
-        tiling, found = (_take_over(ctx, plan_id), {}) if plan_id else _make_plan(ctx)
-    listed = tiles.list_tiles(ctx.transaction, tiling.plan_id) if ctx.parameters.get("list_tiles") else None
-    return {
-        "plan_id": tiling.plan_id,
-        "status": "planned",
-        "source": ctx.source_label,
-        "tile_count": tiling.rows * tiling.cols,
-        "rows": tiling.rows,
-        "cols": tiling.cols,
-        "tile_width": tiling.tile_width,
-        "tile_height": tiling.tile_height,
-        "size_gb": round(tiling.raw_bytes / 1e9, 6),
-        "crs": crs_label(CRS.from_wkt(tiling.crs_wkt)),
-        "transform": tiling.transform,
-        "width": tiling.width,
-        "height": tiling.height,
-        **({"tiles": [tile_json(tile) for tile in listed]} if listed is not None else {}),
+        tiling, found = (_take_over(ctx, task, task.plan_id), {}) if task.plan_id else _make_plan(ctx, task)
+    listed = tiles.list_tiles(ctx.transaction, tiling.plan_id) if task.list_tiles else None
+    result = PlanResult(
+        plan_id=tiling.plan_id,
+        source=ctx.source_label,
+        tile_count=tiling.rows * tiling.cols,
+        rows=tiling.rows,
+        cols=tiling.cols,
+        tile_width=tiling.tile_width,
+        tile_height=tiling.tile_height,
+        size_gb=round(tiling.raw_bytes / 1e9, 6),
+        crs=crs_label(CRS.from_wkt(tiling.crs_wkt)),
+        transform=tiling.transform,
+        width=tiling.width,
+        height=tiling.height,
+        tiles=None if listed is None else [tile_json(tile) for tile in listed],
+        processing_stats=steps.as_json(),
         **found,
-        "processing_stats": steps.as_json(),
-    }
+    )
+    return result.as_json()
 
 
 def make_tile(ctx: TaskContext) -> Json:
@@ -81,7 +81,8 @@ def make_tile(ctx: TaskContext) -> Json:
     and the transaction of each tile would otherwise take the catalog's lock.
     """
     steps = Steps()
-    task, tiling = TileTask.from_json(ctx.parameters), held_plan(ctx)
+    task = TileTask.from_json(ctx.parameters)
+    tiling = held_plan(ctx, task.plan_id)
     with ctx.database.connection() as conn:
         tile = tiles.get_tile(conn, task.plan_id, task.row, task.col)
     if tile is None:
@@ -91,7 +92,7 @@ def make_tile(ctx: TaskContext) -> Json:
             pixels = _cut(ctx, tiling, tile)
         made = MadeTile(0.0)
         if pixels.statistics.covered:
-            made = _publish(ctx, steps, pixels, tile, task.version_id)
+            made = _publish(ctx, steps, pixels, tile, task)
     stats = steps.as_json()
     # The time of all steps is known only now.
     made = replace(made, seconds=stats["total"])
@@ -112,9 +113,8 @@ def make_tile(ctx: TaskContext) -> Json:
     return result.as_json()
 
 
-def held_plan(ctx: TaskContext) -> TilingPlan:
+def held_plan(ctx: TaskContext, plan_id: str) -> TilingPlan:
     """Return the plan that the task's job works on. Raises PermanentError when it is gone or another job's."""
-    plan_id = ctx.parameters["plan_id"]
     with ctx.database.connection() as conn:
         tiling = tiles.get_plan(conn, plan_id)
         if tiling is None:
@@ -137,7 +137,7 @@ def check_held(conn: Connection, tiling: TilingPlan, job_id: str) -> None:
 
 def raster_plan(ctx: TaskContext, tiling: TilingPlan, dataset: DatasetReader) -> RasterPlan:
     """Return the plan of the whole raster, on the stored grid: every tile must be cut from the same one."""
-    plan = plan_process(ctx.source_label, dataset, facts_of(dataset), Options(**tiling.options))
+    plan = plan_process(ctx.source_label, dataset, facts_of(dataset), Options.from_json(tiling.options))
     if plan.warp is None:
         return plan
     a, b, c, d, e, f = tiling.transform
@@ -158,7 +158,7 @@ def tile_json(tile: Tile) -> Json:
     }
 
 
-def _take_over(ctx: TaskContext, plan_id: str) -> TilingPlan:
+def _take_over(ctx: TaskContext, task: PlanTask, plan_id: str) -> TilingPlan:
     source = ctx.source
     tiling = tiles.get_plan(ctx.transaction, plan_id)
     if tiling is None:
@@ -168,8 +168,8 @@ def _take_over(ctx: TaskContext, plan_id: str) -> TilingPlan:
         planned = "the file that it replaced" if planned == source.label else planned
         raise errors.plan_of_another_source(plan_id=plan_id, label=source.label, planned=planned)
     # The folder before the plan: see tiles.take_output.
-    _check_large(ctx, Options(**tiling.options), tiling.raw_bytes / 1e9)
-    _take_output(ctx, tiling)
+    _check_large(ctx, task, Options.from_json(tiling.options), tiling.raw_bytes / 1e9)
+    _take_output(ctx, task, tiling)
     holder = tiles.take_plan(ctx.transaction, plan_id, ctx.job_id)
     if holder is None:
         # It was deleted since it was read above.
@@ -179,10 +179,10 @@ def _take_over(ctx: TaskContext, plan_id: str) -> TilingPlan:
     return tiling
 
 
-def _make_plan(ctx: TaskContext) -> tuple[TilingPlan, Json]:
-    source, parameters, label = ctx.source, ctx.parameters, ctx.source_label
+def _make_plan(ctx: TaskContext, task: PlanTask) -> tuple[TilingPlan, Json]:
+    source, label = ctx.source, ctx.source_label
     # A smaller data type would depend on the pixels of each tile, and the tiles would not fit together.
-    options = replace(Options.from_parameters(parameters), optimize="none")
+    options = replace(task.options, optimize="none")
     with gdal_environment(), open_remote(ctx.blobs, source) as dataset:
         facts = facts_of(dataset)
         check_blocks(label, facts)
@@ -191,8 +191,8 @@ def _make_plan(ctx: TaskContext) -> tuple[TilingPlan, Json]:
     size = OutputSize(grid.width, grid.height, facts.pixel_bytes, side)
     # process_raster refuses by the size of the source, so the larger of source and output counts: otherwise a raster
     # that shrinks in reprojection would be refused by both.
-    _check_large(ctx, options, max(size.gigabytes, facts.raw_bytes / 1e9))
-    target = parameters.get("target_tile_size_gb") or ctx.settings.target_tile_size_gb
+    _check_large(ctx, task, options, max(size.gigabytes, facts.raw_bytes / 1e9))
+    target = task.target_tile_size_gb or ctx.settings.target_tile_size_gb
     shape = tile_shape(label, size, target, wide=needs_tiles(plan))
     tiling = TilingPlan(
         # The job's id, so that a second attempt of the task replaces its own rows.
@@ -200,7 +200,7 @@ def _make_plan(ctx: TaskContext) -> tuple[TilingPlan, Json]:
         container=source.container,
         blob=source.blob,
         etag=source.etag,
-        options=asdict(options),
+        options=options.as_json(),
         crs_wkt=grid.crs_wkt,
         transform=list(grid.transform),
         width=grid.width,
@@ -211,16 +211,16 @@ def _make_plan(ctx: TaskContext) -> tuple[TilingPlan, Json]:
         tile_height=shape.height,
     )
     tiles.insert_plan(ctx.transaction, tiling, authority_of(CRS.from_wkt(grid.crs_wkt)))
-    _take_output(ctx, tiling)
+    _take_output(ctx, task, tiling)
     bounds = bounds_of(grid.affine, grid.width, grid.height)
-    return tiling, {"bounds": bounds, "bands": facts.count, "dtype": facts.dtype, "warnings": list(plan.warnings)}
+    return tiling, {"bounds": list(bounds), "bands": facts.count, "dtype": facts.dtype, "warnings": list(plan.warnings)}
 
 
-def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
+def _take_output(ctx: TaskContext, task: PlanTask, tiling: TilingPlan) -> None:
     # Only generate_tiling_plan lists the tiles, and it makes none.
-    if ctx.parameters.get("list_tiles"):
+    if task.list_tiles:
         return
-    source, version = ctx.source, ctx.parameters.get("version_id")
+    source, version = ctx.source, task.version_id
     folder = version_folder(source.container, source.blob, version)
     holder = tiles.take_output(ctx.transaction, tiling.plan_id, ctx.job_id, folder)
     if holder != ctx.job_id:
@@ -231,12 +231,12 @@ def _take_output(ctx: TaskContext, tiling: TilingPlan) -> None:
     # All ids of a plan at once, before the first tile is made: a taken one would fail the job hours later.
     names = [f"r{row}c{col}" for row, col in places]
     items = {tile_item_id(source.blob, version, name): tile_blob(folder, name) for name in names}
-    check_items(ctx, collection_id(source.container, ctx.parameters.get("collection_id")), items)
+    check_items(ctx, collection_id(source.container, task.collection_id), items)
 
 
-def _check_large(ctx: TaskContext, options: Options, size_gb: float) -> None:
+def _check_large(ctx: TaskContext, task: PlanTask, options: Options, size_gb: float) -> None:
     limit = options.max_raster_size_gb or ctx.settings.max_raster_size_gb
-    if ctx.parameters.get("only_large") and size_gb <= limit:
+    if task.only_large and size_gb <= limit:
         raise errors.raster_too_small(label=ctx.source_label, gigabytes=size_gb, limit=limit)
 
 
@@ -250,9 +250,9 @@ def _cut(ctx: TaskContext, tiling: TilingPlan, tile: Tile) -> CutPixels:
     return CutPixels(plan, cut, statistics, file.transferred)
 
 
-def _publish(ctx: TaskContext, steps: Steps, pixels: CutPixels, tile: Tile, version: str | None) -> MadeTile:
+def _publish(ctx: TaskContext, steps: Steps, pixels: CutPixels, tile: Tile, task: TileTask) -> MadeTile:
     source, outputs = ctx.source, outputs_of(ctx)
-    blob = tile_blob(version_folder(source.container, source.blob, version), tile.tile_id)
+    blob = tile_blob(version_folder(source.container, source.blob, task.version_id), tile.tile_id)
     target, cog = ctx.work_folder / "cog.tif", plan_tile_cog(pixels.plan, pixels.cut.grid)
     with steps.step("create_cog"):
         write_cog(cog, ctx.work_folder / "pixels.tif", target)
@@ -262,6 +262,6 @@ def _publish(ctx: TaskContext, steps: Steps, pixels: CutPixels, tile: Tile, vers
     with steps.step("publish"):
         outputs.publish(blob, target, MEDIA_TYPE)
     with steps.step("describe"):
-        name = tile_item_id(source.blob, version, tile.tile_id)
-        item = output_item(ctx, target, blob, pixels.statistics, name)
+        name = tile_item_id(source.blob, task.version_id, tile.tile_id)
+        item = output_item(ctx, target, blob, pixels.statistics, name, task.collection_id)
     return MadeTile(seconds=0.0, cog_path=outputs.path_of(blob), stac_id=item.id, item=record_of(item))

@@ -26,6 +26,7 @@ from services.raster.output.vrt import OutputHeader, Placed, vrt_parts
 from services.raster.source.gdal import gdal_environment
 from services.raster.source.remote import open_remote
 from services.raster.tiling.cut import output_grid
+from services.raster.tiling.tasks import CollectTask
 from services.stac.collections.extent import EXTENTS
 from services.stac.ids import MAX_SLUG, collection_id, item_id, tile_item_id
 from services.stac.items.item import href_of
@@ -40,12 +41,12 @@ DELETIONS_AT_ONCE = 8
 
 def collect(ctx: TaskContext) -> Json:
     """Publish the mosaics, catalog the tiles, and mark the plan as done: the last two commit with the task."""
-    steps = Steps()
-    tiling = held_plan(ctx)
+    task, steps = CollectTask.from_json(ctx.parameters), Steps()
+    tiling = held_plan(ctx, task.plan_id)
     with ctx.database.connection() as conn:
         listed = tiles.list_tiles(conn, tiling.plan_id)
     made = [tile for tile in listed if tile.skipped is False]
-    folder = version_folder(ctx.source.container, ctx.source.blob, ctx.parameters.get("version_id"))
+    folder = version_folder(ctx.source.container, ctx.source.blob, task.version_id)
     with steps.step("header"), gdal_environment(), open_remote(ctx.blobs, ctx.source) as dataset:
         plan = raster_plan(ctx, tiling, dataset)
         header = plan_tile_cog(plan, output_grid(plan)).header
@@ -53,10 +54,10 @@ def collect(ctx: TaskContext) -> Json:
         _publish_vrt(ctx, tiling, header, made, folder)
     ctx.check()
     with steps.step("mosaic_json"):
-        _publish_mosaic(ctx, tiling, header, made, folder)
+        _publish_mosaic(ctx, task, tiling, header, made, folder)
     _remove_stale_blobs(ctx, made, folder)
     with steps.step("catalog_stac"):
-        stale = _stale_items(ctx, made, folder)
+        stale = _stale_items(ctx, task, made, folder)
         # From here on the catalog is locked until the commit, so all requests to storage came before.
         check_held(ctx.transaction, tiling, ctx.job_id)
         for items in tiles.list_items(ctx.transaction, tiling.plan_id):
@@ -65,7 +66,7 @@ def collect(ctx: TaskContext) -> Json:
         for collection, ids in stale.items():
             catalog.delete_items(ctx.transaction, collection, ids, EXTENTS)
     tiles.finish_plan(ctx.transaction, tiling.plan_id)
-    return _outcome(ctx, tiling, listed, folder, steps)
+    return _outcome(ctx, task, tiling, listed, folder, steps)
 
 
 def _publish_vrt(ctx: TaskContext, tiling: TilingPlan, header: OutputHeader, made: Sequence[Tile], folder: str) -> None:
@@ -78,7 +79,7 @@ def _publish_vrt(ctx: TaskContext, tiling: TilingPlan, header: OutputHeader, mad
 
 
 def _publish_mosaic(
-    ctx: TaskContext, tiling: TilingPlan, header: OutputHeader, made: Sequence[Tile], folder: str
+    ctx: TaskContext, task: CollectTask, tiling: TilingPlan, header: OutputHeader, made: Sequence[Tile], folder: str
 ) -> None:
     with ctx.database.transaction() as conn:
         check_held(conn, tiling, ctx.job_id)
@@ -90,7 +91,7 @@ def _publish_mosaic(
     prefix = href_of(base, output, folder) if base else f"/vsiaz/{output}/{folder}"
     size = abs(tiling.transform[0]) or abs(tiling.transform[1])
     degrees = size if CRS.from_wkt(tiling.crs_wkt).is_geographic else size / METRES_OF_A_DEGREE
-    name = item_id(tiling.blob, ctx.parameters.get("version_id"))
+    name = item_id(tiling.blob, task.version_id)
     side = max(tiling.tile_width, tiling.tile_height)
     document = ctx.work_folder / "mosaic.json"
     document.write_text(make_mosaic(name, f"{prefix}/", listed, degrees, side, header.dtype), encoding="utf-8")
@@ -101,14 +102,14 @@ def _name_of(tile: Tile) -> str:
     return f"tiles/{tile.tile_id}.tif"
 
 
-def _stale_items(ctx: TaskContext, made: Sequence[Tile], folder: str) -> dict[str, list[str]]:
+def _stale_items(ctx: TaskContext, task: CollectTask, made: Sequence[Tile], folder: str) -> dict[str, list[str]]:
     """Return the items of tiles that this version no longer has, or has in another collection now, by collection.
 
     The search goes through all ids (0.1 s for 100,000), so it comes before the catalog is locked. The folder belongs to
     this job alone, so no other adds to the items meanwhile.
     """
-    source, version = ctx.source, ctx.parameters.get("version_id")
-    collection = collection_id(source.container, ctx.parameters.get("collection_id"))
+    source, version = ctx.source, task.version_id
+    collection = collection_id(source.container, task.collection_id)
     kept = {(collection, tile.stac_id) for tile in made}
     start = item_id(source.blob, version)[: MAX_SLUG - LONGEST_TILE_ID - 1]
     with ctx.database.connection() as conn:
@@ -145,7 +146,9 @@ def _remove_stale_blobs(ctx: TaskContext, made: Sequence[Tile], folder: str) -> 
     ctx.after_commit(remove)
 
 
-def _outcome(ctx: TaskContext, tiling: TilingPlan, listed: Sequence[Tile], folder: str, steps: Steps) -> Json:
+def _outcome(
+    ctx: TaskContext, task: CollectTask, tiling: TilingPlan, listed: Sequence[Tile], folder: str, steps: Steps
+) -> Json:
     made = [tile for tile in listed if not tile.skipped]
     vrt, mosaic = (outputs_of(ctx).path_of(blob) for blob in mosaic_blobs(folder))
     shown = [
@@ -168,8 +171,8 @@ def _outcome(ctx: TaskContext, tiling: TilingPlan, listed: Sequence[Tile], folde
         "tiles_created": len(made),
         "tiles_skipped": len(listed) - len(made),
         "tiles": shown,
-        "collection_id": collection_id(tiling.container, ctx.parameters.get("collection_id")) if made else None,
+        "collection_id": collection_id(tiling.container, task.collection_id) if made else None,
         "vrt_path": vrt,
         "mosaic_path": mosaic,
-        "processing_stats": {**ctx.parameters["processing_stats"], "collect": steps.as_json()},
+        "processing_stats": {**task.processing_stats, "collect": steps.as_json()},
     }

@@ -12,10 +12,11 @@ from rio_cogeo.cogeo import cog_validate
 
 from schema.jobs import Json
 from services.raster.errors import OutputFailed, writing
+from services.raster.options import Profile
 from services.raster.output.vrt import OutputHeader, vrt_text
 from services.raster.planning.dtype import smallest_dtype
 from services.raster.planning.georeference import Grid, Transform
-from services.raster.planning.plan import Profile, RasterPlan
+from services.raster.planning.plan import RasterPlan
 from services.raster.source.blocks import block_side
 from services.raster.source.facts import ITEM_BYTES
 from services.raster.source.gdal import WRITE_CACHE_BYTES, gdal_environment, threads

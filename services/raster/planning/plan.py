@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from pyproj import CRS
 from rasterio.io import DatasetReader
@@ -19,6 +18,7 @@ from services.crs import (
     transformer_between,
 )
 from services.raster import errors
+from services.raster.options import Options
 from services.raster.planning.georeference import (
     Grid,
     plan_grid,
@@ -35,25 +35,6 @@ NATIVE = "native"
 OUTPUT_GROWTH = 4.0
 """How many times the limit of a source its output may have. A polar raster in degrees, for example, grows without bound
 and is mostly empty."""
-Profile = Literal["deflate", "zstd", "lerc"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the job asks for; the names are those of its parameters."""
-
-    target_crs: str = "EPSG:4326"
-    source_crs: str | None = None
-    resampling: str | None = None
-    profile: Profile = "deflate"
-    nodata: float | str | None = None
-    optimize: Literal["lossless", "none"] = "lossless"
-    max_raster_size_gb: float | None = None
-
-    @classmethod
-    def from_parameters(cls, parameters: Json) -> Options:
-        """Return the options among a task's parameters; those that are not given keep their defaults."""
-        return cls(**{key: value for key, value in parameters.items() if key in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,13 @@ from controllers.jobs.tiling import TileRaster
 from schema.errors import PermanentError
 from schema.jobs import Job, JobStatus, Json, task_id_of
 from services.context import TaskContext
-from services.raster.tiling.tasks import TileResult
+from services.raster.tiling.tasks import PlanResult, TileResult
 from tests.integration.protocol.world import World
 
-PLAN: Json = {"plan_id": "a" * 32, "rows": 2, "cols": 3, "warnings": [], "processing_stats": {}}
+PLAN = PlanResult(
+    plan_id="a" * 32, source="bronze/a.tif", tile_count=6, rows=2, cols=3, tile_width=4, tile_height=4, size_gb=1e-7,
+    crs="EPSG:4326", transform=[1, 0, 0, 0, -1, 0], width=12, height=8, processing_stats={},
+).as_json()  # fmt: skip
 BAD = 1, 1
 
 

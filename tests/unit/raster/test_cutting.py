@@ -18,12 +18,13 @@ from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged
 from services.crs import parse_crs, transformer_between
 from services.raster.names import tile_blob, version_folder
+from services.raster.options import Options
 from services.raster.output.cog import CogPlan, creation_options, plan_tile_cog
 from services.raster.output.vrt import Placed, vrt_parts
 from services.raster.output.warp import open_warped, read_block
 from services.raster.planning.georeference import Grid
 from services.raster.planning.nodata import NodataPlan
-from services.raster.planning.plan import Options, RasterPlan, plan_process
+from services.raster.planning.plan import RasterPlan, plan_process
 from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment
 from services.raster.tiling import spool

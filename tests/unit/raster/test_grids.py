@@ -15,9 +15,10 @@ from rasterio.windows import Window
 
 from schema.errors import PermanentError
 from services.crs import crs_label, same_crs
+from services.raster.options import Options
 from services.raster.output.warp import open_warped, read_block
 from services.raster.planning.georeference import Grid, plan_grid, source_crs
-from services.raster.planning.plan import Options, RasterPlan, needs_tiles, plan_process
+from services.raster.planning.plan import RasterPlan, needs_tiles, plan_process
 from services.raster.source.facts import facts_of
 from services.raster.source.gdal import gdal_environment
 from tests.fixtures.raster_facts import facts
