@@ -37,7 +37,13 @@ def cache_root() -> Path:
 
 @contextmanager
 def cached(
-    account: str, sources: Sequence[Source], make: Callable[[Path], None], check: Callable[[], None]
+    account: str,
+    sources: Sequence[Source],
+    make: Callable[[Path], None],
+    check: Callable[[], None],
+    *,
+    max_bytes: int = _MAX_BYTES,
+    max_share: float = _MAX_SHARE,
 ) -> Iterator[Path]:
     """Return the folder of a source and its parts; it stays while the block runs. `account` tells storages apart.
 
@@ -56,7 +62,7 @@ def cached(
                 return
         with _locked(folder, fcntl.LOCK_EX, check):
             if not folder.exists():
-                _make_room(root, sum(source.size for source in sources))
+                _make_room(root, sum(source.size for source in sources), max_bytes, max_share)
                 _make(folder, make)
 
 
@@ -72,11 +78,11 @@ def _make(folder: Path, make: Callable[[Path], None]) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _make_room(root: Path, size: int) -> None:
+def _make_room(root: Path, size: int, max_bytes: int, max_share: float) -> None:
     """Remove the sources that were used longest ago, and by nobody now, until the new one fits."""
     found = [(path, *_look_at(path)) for path in root.iterdir() if path.suffix != ".lock"]
     _remove_stray_locks(root, {path.stem for path, _, _ in found})
-    allowed = min(_MAX_BYTES, _MAX_SHARE * (shutil.disk_usage(root).free + sum(size for _, _, size in found)))
+    allowed = min(max_bytes, max_share * (shutil.disk_usage(root).free + sum(size for _, _, size in found)))
     # An archive is kept beside what it unpacks to.
     total = sum(size for _, _, size in found) + 3 * size
     for folder, _, freed in sorted(found, key=lambda one: one[1]):

@@ -97,22 +97,20 @@ def test_a_draft_of_a_process_that_died_is_thrown_away(root: Path) -> None:
         assert [path.name for path in folder.iterdir()] == ["file"]
 
 
-def test_room_is_made_at_the_cost_of_what_nobody_uses(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-    monkeypatch.setattr(cache, "_MAX_SHARE", 0)
+def test_room_is_made_at_the_cost_of_what_nobody_uses(root: Path) -> None:
     with cache.cached(ACCOUNT, [source("used")], fill, nothing) as used:
         with cache.cached(ACCOUNT, [source("old")], fill, nothing) as old:
             pass
-        with cache.cached(ACCOUNT, [source("new")], fill, nothing) as new:
+        with cache.cached(ACCOUNT, [source("new")], fill, nothing, max_share=0) as new:
             assert sorted(path for path in root.iterdir() if path.is_dir()) == sorted((used, new))
         assert not old.exists()
         locks = {path.stem for path in root.glob("*.lock")}
         assert locks == {used.name, new.name}
 
 
-def test_the_oldest_go_when_all_together_are_over_the_limit(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-    monkeypatch.setattr(cache, "_MAX_BYTES", 45)
+def test_the_oldest_go_when_all_together_are_over_the_limit(root: Path) -> None:
     for number, etag in enumerate(("one", "two", "three")):
-        with cache.cached(ACCOUNT, [source(etag)], fill, nothing) as folder:
+        with cache.cached(ACCOUNT, [source(etag)], fill, nothing, max_bytes=45) as folder:
             pass
         os.utime(folder, (number, number))
     assert len([path for path in root.iterdir() if path.is_dir()]) == 2

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,34 +15,26 @@ from hypothesis import strategies as st
 from schema.errors import PermanentError
 from services.vector.chunks import Chunk, FilePart
 from services.vector.read_options import ReadOptions
-from services.vector.readers.csv import split as csv_split
 from services.vector.readers.csv.dialect import Dialect, read_dialect
 from services.vector.readers.csv.layer import open_csv, open_csv_chunk
 from services.vector.readers.csv.rows import rows_of
-from services.vector.readers.csv.split import CsvSplit, is_open_after, split_csv
+from services.vector.readers.csv.split import PART_BYTES, PART_ROWS, CsvSplit, SplitLimits, is_open_after, split_csv
 from services.vector.readers.encodings import Encoding
 
 Rows = list[tuple[Any, ...]]
 
 
-@contextmanager
-def parts_of(size: int, rows: int = 1) -> Iterator[None]:
-    """Have parts of a few bytes, and of a multiple of rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_split, "PART_BYTES", size)
-        patch.setattr(csv_split, "PART_ROWS", rows)
-        yield
-
-
-def look(path: Path, encoding: str = "utf-8", delimiter: str = ",", skip: int = 0) -> tuple[Dialect, CsvSplit]:
-    dialect = Dialect(Encoding(encoding, "parameter"), delimiter, ("a", "b", "c"), skip)
-    return dialect, split_csv(path, dialect)
+def look(
+    path: Path, size: int = PART_BYTES, rows: int = 1, *, encoding: str = "utf-8", skip: int = 0, **limits: int
+) -> tuple[Dialect, CsvSplit]:
+    """Split a file into parts of a size, and of a multiple of rows."""
+    dialect = Dialect(Encoding(encoding, "parameter"), ",", ("a", "b", "c"), skip)
+    return dialect, split_csv(path, dialect, SplitLimits(part_bytes=size, part_rows=rows, **limits))
 
 
 def rows_in(path: Path, size: int, multiple: int = 1) -> tuple[Rows, int]:
     """Read a file of three columns in parts of a size, ragged rows as their text; also return the number of parts."""
-    with parts_of(size, multiple):
-        dialect, found = look(path)
+    dialect, found = look(path, size, multiple)
     rows: Rows = []
     for part in rows_of(path, dialect, found):
         assert part.first == len(rows)
@@ -76,10 +66,11 @@ def test_any_rows_are_read_again_as_they_were_read_first(
     written = "".join(f'{y},{y},"{text}"\n' if whole else f"{y}\n" for y, text, whole in doubled)
     first = data.draw(st.integers(0, len(table) - 1))
     number = data.draw(st.integers(1, len(table) - first))
-    with tempfile.TemporaryDirectory() as folder, parts_of(size, multiple):
+    limits = SplitLimits(part_bytes=size, part_rows=multiple)
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.csv"
         path.write_bytes(f"lat,lon,text\n{written}".encode())
-        with open_csv(path, "a", ReadOptions(), lambda: None) as (layer, batches):
+        with open_csv(path, "a", ReadOptions(), lambda: None, limits=limits) as (layer, batches):
             whole: Rows = []
             parts: dict[int, FilePart] = {}
             for batch in batches:
@@ -109,23 +100,19 @@ def test_a_file_is_parted_where_rows_begin_and_not_within_a_value(tmp_path: Path
 def test_a_part_of_plain_lines_holds_as_many_rows_as_a_chunk(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"sep=,\na,b,c\n" + b"1,2,3\n" * 35)
-    with parts_of(40, rows=10):
-        assert look(path, skip=1)[1].starts == (0, 12 + 60, 12 + 120, 12 + 180)
+    assert look(path, 40, 10, skip=1)[1].starts == (0, 12 + 60, 12 + 120, 12 + 180)
 
 
-def test_a_part_that_has_grown_too_large_ends_with_any_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_has_grown_too_large_ends_with_any_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b,c\n" + b"1,2,3\n" * 35)
-    monkeypatch.setattr(csv_split, "_LARGEST_PART", 60)
-    with parts_of(7, rows=1_000):
-        assert look(path)[1].starts == (0, 60, 120, 180)
+    assert look(path, 7, 1_000, largest_part=60)[1].starts == (0, 60, 120, 180)
 
 
 def test_a_mark_that_is_no_more_than_text_does_not_keep_a_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b,c\n" + b'1,5" pipe,3\n' * 1_000)
-    with parts_of(1_000):
-        assert len(look(path)[1].starts) == 12
+    assert len(look(path, 1_000)[1].starts) == 12
 
 
 @pytest.mark.parametrize(
@@ -149,18 +136,13 @@ def test_a_value_goes_on_behind_a_block_as_pyarrow_reads_it(block: bytes, is_ope
 def test_only_text_whose_bytes_are_characters_is_parted(tmp_path: Path, encoding: str, parts: int) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b,c\n" + "1,2,3\n" * 100, encoding=encoding)
-    with parts_of(1):
-        assert len(look(path, encoding)[1].starts) == parts
+    assert len(look(path, 1, encoding=encoding)[1].starts) == parts
 
 
-def test_lines_are_measured_over_the_pieces_that_they_are_read_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lines_are_measured_over_the_pieces_that_they_are_read_in(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b,c\n1,2,3\n" + b"x" * 1_000 + b"\n1,2,3\n")
-    monkeypatch.setattr(csv_split, "_LARGEST_LINE", 30)
-    with parts_of(10):
-        found = look(path)[1]
+    found = look(path, 10, largest_line=30)[1]
     assert found.longest_line == 1_000
     # Within the long line nobody knows any more where values begin.
     assert found.starts == (0, 12)
@@ -170,7 +152,7 @@ def test_a_long_line_takes_no_more_than_a_few_times_its_size(tmp_path: Path) -> 
     path = tmp_path / "a.csv"
     path.write_bytes(b'a,b,c\n1,2,"' + b"x" * 20_000_000 + b'"\n')
     tracemalloc.start()
-    look(path)
+    look(path, rows=PART_ROWS)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100_000_000
@@ -180,7 +162,7 @@ def test_a_long_line_takes_no_more_than_a_few_times_its_size(tmp_path: Path) -> 
 def test_no_part_begins_before_the_row_of_names_has_ended(tmp_path: Path, head: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(head + "lat;lon;t\n1;2;a\n3;4;b\n")
-    with parts_of(1), open_csv(path, "a", ReadOptions(), lambda: None) as (layer, batches):
+    with open_csv(path, "a", ReadOptions(), lambda: None, limits=SplitLimits(1, 1)) as (layer, batches):
         assert [name for name, _ in layer.fields] == ["lat", "lon", "t"]
         assert [value for batch in batches for value in batch.attributes.column(2).to_pylist()] == ["a", "b"]
 
@@ -190,7 +172,7 @@ def test_no_part_begins_before_the_row_of_names_has_ended(tmp_path: Path, head: 
 def test_ragged_rows_keep_their_place_whatever_stands_before_the_names(tmp_path: Path, head: str, size: int) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(f"{head}lat;lon;t\n1;2\n3;4;b\n5;6\n\n7;8\n9;10;e\n11;12\n".encode())
-    with parts_of(size), open_csv(path, "a", ReadOptions(), lambda: None) as (_, batches):
+    with open_csv(path, "a", ReadOptions(), lambda: None, limits=SplitLimits(size, 1)) as (_, batches):
         rows = [row for batch in batches for row in as_rows(batch)]
     assert [(row[0], row[4], row[5] is not None) for row in rows] == [
         *((0, None, True), (1, "b", False), (2, None, True), (3, None, True), (4, "e", False), (5, None, True)),
@@ -206,8 +188,7 @@ def test_a_file_may_have_nothing_but_ragged_rows(tmp_path: Path) -> None:
 def test_a_file_that_is_cut_off_within_a_value_is_refused_in_parts_too(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"lat,lon,t\n" + b"1,2,a\n" * 50 + b'1,2,"b\n' + b"1,2,c\n" * 50)
-    dialect = read_dialect(path, ReadOptions())
-    with parts_of(20):
-        assert len(split_csv(path, dialect).starts) > 10
-        with pytest.raises(PermanentError, match="row 51 is not closed"):
-            open_csv(path, "a", ReadOptions(), lambda: None).__enter__()
+    limits = SplitLimits(20, 1)
+    assert len(split_csv(path, read_dialect(path, ReadOptions()), limits).starts) > 10
+    with pytest.raises(PermanentError, match="row 51 is not closed"):
+        open_csv(path, "a", ReadOptions(), lambda: None, limits=limits).__enter__()

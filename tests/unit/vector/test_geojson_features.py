@@ -34,10 +34,8 @@ def test_every_element_is_found(
     path = tmp_path / "a.geojson"
     data = json.dumps({**others, "features": features, "z": others}, indent=indent, ensure_ascii=escaped).encode()
     path.write_bytes(data)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(geojson_features, "_BLOCK", block)
-        found = [json.loads(data[start:end]) for start, end in geojson_features.find_features(path, lambda: None)]
-    assert found == features
+    places = geojson_features.find_features(path, lambda: None, block)
+    assert [json.loads(data[start:end]) for start, end in places] == features
 
 
 @pytest.mark.parametrize("data", [b'{"type": "Feature"}', b"[]", b"", b'{"a": {"features": [1]}}', b'{"features": {}}'])

@@ -30,7 +30,7 @@ from services.vector.readers.csv import types as csv_types
 from services.vector.readers.csv.dialect import NO_DELIMITER, SAMPLE_ROWS, Dialect, read_dialect
 from services.vector.readers.csv.geometry import AxisRanges, Floats, GeometryColumns
 from services.vector.readers.csv.rows import MAX_RAW, CsvRows, block_bytes, check_quotes, read_chunk, rows_of
-from services.vector.readers.csv.split import CsvSplit, split_csv
+from services.vector.readers.csv.split import LIMITS, CsvSplit, SplitLimits, split_csv
 from services.vector.readers.csv.types import ColumnType, ColumnTyper
 from services.vector.readers.encodings import Encoding
 from services.vector.readers.source_layer import FAULT_TYPE, SourceBatch, SourceLayer
@@ -90,7 +90,13 @@ class CsvSchema:
 
 @contextmanager
 def open_csv(
-    path: Path, name: str, read_options: ReadOptions, check: Callable[[], None], *, geometry_only: bool = False
+    path: Path,
+    name: str,
+    read_options: ReadOptions,
+    check: Callable[[], None],
+    *,
+    geometry_only: bool = False,
+    limits: SplitLimits = LIMITS,
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a file for one pass over its rows, after a pass that finds its schema.
 
@@ -100,7 +106,7 @@ def open_csv(
         The file cannot be read as text or as CSV, has no coordinates, or nothing says which CRS they are in.
     """
     dialect = read_dialect(path, read_options)
-    split = split_csv(path, dialect)
+    split = split_csv(path, dialect, limits)
     rows = rows_of(path, dialect, split)
     schema, bounds = _find_schema(dialect, split, rows, read_options, check)
     kept = [] if geometry_only else schema.attributes

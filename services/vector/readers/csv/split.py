@@ -30,14 +30,26 @@ PART_BYTES = 2**19
 """A part with quotation marks ends with the line that reaches this size, unless a value is open there."""
 PART_ROWS = 10_000
 """A part of plain lines ends with a multiple of this."""
-# A part of plain lines that reaches this size ends with any of them: rows may be long, and a part is parsed whole.
-_LARGEST_PART = 4 * PART_BYTES
-# A longer line is read in pieces, so that memory has a limit; the file is not split behind it.
-_LARGEST_LINE = 32 * 2**20
 _MULTI_BYTE = frozenset(
     ("cp932", "cp936", "cp949", "cp950", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr")
 )
 _QUOTE, _NEWLINE, _RETURN = b'"'[0], b"\n"[0], b"\r"[0]
+
+
+@dataclass(frozen=True)
+class SplitLimits:
+    """Sizes that decide where a file is split."""
+
+    part_bytes: int = PART_BYTES
+    part_rows: int = PART_ROWS
+    largest_part: int = 4 * PART_BYTES
+    """A part of plain lines that reaches this size ends with any of them: rows may be long, and a part is parsed whole.
+    """
+    largest_line: int = 32 * 2**20
+    """A longer line is read in pieces, so that memory has a limit; the file is not split behind it."""
+
+
+LIMITS = SplitLimits()
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class CsvSplit:
     """The number of quotation marks is odd."""
 
 
-def split_csv(path: Path, dialect: Dialect) -> CsvSplit:
+def split_csv(path: Path, dialect: Dialect, limits: SplitLimits = LIMITS) -> CsvSplit:
     """Find the parts of a file. Memory: about three times a part, or a line of at most 32 MB."""
     starts, offset, longest, line, quotes, is_open = [0], 0, 0, 0, 0, False
     delimiter = ord(dialect.delimiter)
@@ -60,7 +72,7 @@ def split_csv(path: Path, dialect: Dialect) -> CsvSplit:
     # Below 0 in the lines before the first row, of which the header is one.
     rows = -1 - dialect.skip
     with path.open("rb") as file:
-        while block := file.read(PART_BYTES) + file.readline(_LARGEST_LINE):
+        while block := file.read(limits.part_bytes) + file.readline(limits.largest_line):
             ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _NEWLINE)
             line, longest_in_block = _measure_lines(ends, len(block), line)
             longest = max(longest, longest_in_block)
@@ -71,7 +83,7 @@ def split_csv(path: Path, dialect: Dialect) -> CsvSplit:
             if can_split:
                 is_plain = not (marks or is_open)
                 is_open = is_open_after(block, delimiter, is_open=is_open)
-                places = _split_plain(ends, rows, offset - starts[-1]) if is_plain else [len(block)]
+                places = _split_plain(ends, rows, offset - starts[-1], limits) if is_plain else [len(block)]
                 # The header stays in the first part; empty lines may come before it.
                 lines = [] if len(starts) > 1 else block[: sum(places[:1])].splitlines()
                 has_header = len(starts) > 1 or sum(map(bool, map(bytes.strip, lines))) > dialect.skip
@@ -82,7 +94,7 @@ def split_csv(path: Path, dialect: Dialect) -> CsvSplit:
     return CsvSplit(tuple(start for start in starts if start < max(offset, 1)), longest, quotes % 2 == 1)
 
 
-def _split_plain(ends: Integers, rows: int, begun: int) -> list[int]:
+def _split_plain(ends: Integers, rows: int, begun: int, limits: SplitLimits) -> list[int]:
     """Find the places in a block of plain lines at which parts begin.
 
     Parameters
@@ -94,10 +106,10 @@ def _split_plain(ends: Integers, rows: int, begun: int) -> list[int]:
     begun
         Bytes of the current part before the block.
     """
-    first = PART_ROWS - 1 - (rows % PART_ROWS if rows > 0 else rows)
-    places: list[int] = (ends[first::PART_ROWS] + 1).tolist()
+    first = limits.part_rows - 1 - (rows % limits.part_rows if rows > 0 else rows)
+    places: list[int] = (ends[first :: limits.part_rows] + 1).tolist()
     end = int(ends[-1]) + 1
-    return places or ([end] if begun + end >= _LARGEST_PART else [])
+    return places or ([end] if begun + end >= limits.largest_part else [])
 
 
 def is_open_after(block: bytes, delimiter: int, *, is_open: bool) -> bool:

@@ -54,7 +54,7 @@ def type_of(text: bytes) -> object:
     return value.get("type") if isinstance(value, dict) else None
 
 
-def find_features(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, int]]:
+def find_features(path: Path, check: Callable[[], None], block_bytes: int = _BLOCK) -> Iterator[tuple[int, int]]:
     """Yield the offsets at which each element of `features` begins and ends.
 
     They are found by brackets, quotation marks and commas alone, in arrays of one block: parsing would take Python
@@ -62,7 +62,7 @@ def find_features(path: Path, check: Callable[[], None]) -> Iterator[tuple[int, 
     """
     inside, depth, start = 0, 0, -1
     at, tail = 0, b""
-    for block in _blocks(path):
+    for block in _blocks(path, block_bytes):
         check()
         # An escaped quotation mark neither opens nor closes a text.
         data = np.frombuffer(_ESCAPE.sub(b"__", block), np.uint8)
@@ -88,9 +88,9 @@ _TURNS[[ord("{"), ord("[")]] = 1
 _TURNS[[ord("}"), ord("]")]] = -1
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path, block_bytes: int) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
+        while block := file.read(block_bytes):
             # A block must not end within an escape: after an odd number of backslashes it takes one byte more.
             while (len(block) - len(block.rstrip(b"\\"))) % 2 and (more := file.read(1)):
                 block += more
