@@ -212,7 +212,7 @@ def _copy(ctx: TaskContext, plan: LoadPlan, tables: StagingTables, cleaned: list
         staging.copy_rows(ctx.transaction, table, columns, data)
 
 
-def publish(ctx: TaskContext) -> Json:
+def publish(ctx: TaskContext, *, max_wait_seconds: float = publishing.MAX_WAIT_SECONDS) -> Json:
     """Account for all rows, make the staging tables ready, and replace the targets or add the rows to them."""
     task = PublishTask.from_json(ctx.parameters)
     loads = [(_read_plan(ctx, load.plan), load) for load in task.loads]
@@ -225,7 +225,7 @@ def publish(ctx: TaskContext) -> Json:
             row_accounting.check_rejected(plan.rows, load.totals, plan.options.max_rejected)
     geometry_types = [_prepare(ctx, plan, load.totals) for plan, load in loads]
     set_limits(ctx.transaction, ctx.settings.task_deadline_seconds)
-    states = publishing.lock_targets(ctx.transaction, [plan for plan, _ in loads], ctx.check)
+    states = publishing.lock_targets(ctx.transaction, [plan for plan, _ in loads], ctx.check, max_wait_seconds)
     results = []
     for (plan, load), geometry_type, state in zip(loads, geometry_types, states, strict=True):
         check(plan, state)

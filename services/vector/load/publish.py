@@ -79,21 +79,23 @@ def prepare(
     return geometry_type
 
 
-def lock_targets(conn: Connection, plans: Sequence[LoadPlan], check: Callable[[], None]) -> list[TargetState]:
+def lock_targets(
+    conn: Connection, plans: Sequence[LoadPlan], check: Callable[[], None], max_wait_seconds: float = MAX_WAIT_SECONDS
+) -> list[TargetState]:
     """Lock the targets until the transaction ends, and return their states, which no longer change.
 
     The locks are taken in rounds of a few seconds, all or none in each, so that readers never queue for long behind a
     waiting swap. Plans must be in the order of their tables, for every job alike. Raises TableBusy naming who held the
-    table, after two minutes.
+    table, after `max_wait_seconds`.
     """
     requests = [LockRequest(plan.target, plan.rejects, plan.options.appends) for plan in plans]
-    end = time.monotonic() + MAX_WAIT_SECONDS
+    end = time.monotonic() + max_wait_seconds
     while (states := lock(conn, requests)) is None:
         check()
         if time.monotonic() > end:
             holders = list_lock_holders(conn, [table for plan in plans for table in (plan.target, plan.rejects)])
             raise TableBusy(
-                f"{', '.join(str(plan.target) for plan in plans)} could not be locked for {MAX_WAIT_SECONDS:.0f} s. "
+                f"{', '.join(str(plan.target) for plan in plans)} could not be locked for {max_wait_seconds:.0f} s. "
                 f"The lock is held by {'; '.join(holders[:5]) or 'another job that loads the table'}.",
                 remediation="End that transaction, or wait for its end, and retry the job: its rows are still staged.",
             )

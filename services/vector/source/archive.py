@@ -51,13 +51,13 @@ class _Found:
         return Member(self.name, f"{number}/data{self.known.extensions[0]}", entry, self.fault)
 
 
-def unpack(archive: Path, folder: Path) -> list[Member]:
+def unpack(archive: Path, folder: Path, max_bytes: int = MAX_UNPACKED_BYTES) -> list[Member]:
     """Unpack the layers of an archive, each into a folder of its own below the given one.
 
     Raises PermanentError when the archive is damaged, refused, or has no layer.
     """
     with _opened(archive) as opened:
-        found = _choose(_check_entries(opened.infolist()))
+        found = _choose(_check_entries(opened.infolist(), max_bytes))
         for number, one in enumerate(found):
             (folder / str(number)).mkdir()
             for suffix, entry in one.parts.items():
@@ -121,16 +121,16 @@ def _extract(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> Non
         shutil.copyfileobj(packed, file, 1024 * 1024)
 
 
-def _check_entries(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+def _check_entries(entries: list[zipfile.ZipInfo], max_bytes: int = MAX_UNPACKED_BYTES) -> list[zipfile.ZipInfo]:
     """Refuse archives made to do harm; return the entries without folders and without what file managers add."""
     if len(entries) > MAX_ENTRIES:
         raise _refused(f"The archive has {len(entries)} entries; {MAX_ENTRIES} are allowed.", _FEWER)
     # By the directory, which may lie: zipfile stops at the size that it states, and fails on the checksum.
     packed, unpacked = sum(e.compress_size for e in entries), sum(e.file_size for e in entries)
-    if unpacked > MAX_UNPACKED_BYTES or unpacked > max(HARMLESS_BYTES, MAX_RATIO * packed):
+    if unpacked > max_bytes or unpacked > max(HARMLESS_BYTES, MAX_RATIO * packed):
         raise _refused(
             f"The archive would unpack from {packed} to {unpacked} bytes.",
-            f"Leave out files that are not layers, or split the archive: up to {MAX_UNPACKED_BYTES} bytes are allowed, "
+            f"Leave out files that are not layers, or split the archive: up to {max_bytes} bytes are allowed, "
             f"and {MAX_RATIO} times its packed size.",
         )
     for entry in entries:

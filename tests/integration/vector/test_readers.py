@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import psycopg
 import pytest
 
 from schema.errors import TransientError
-from services.vector.load import publish
+from services.handlers.vector import publish
 from tests.fixtures.vector import boxes, gpkg
 from tests.fixtures.waiting import eventually
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.tables import load_boxes
 
 
-def test_a_reader_who_never_ends_fails_the_swap_and_is_named(
-    loader: Loader, vector_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(publish, "MAX_WAIT_SECONDS", 1)
+def test_a_reader_who_never_ends_fails_the_swap_and_is_named(loader: Loader, vector_dsn: str) -> None:
+    loader.handlers["vector_publish"] = partial(publish, max_wait_seconds=1)
     load_boxes(loader, 3)
     with psycopg.connect(vector_dsn, application_name="a slow report") as conn:
         conn.execute("SELECT count(*) FROM geo.a")
