@@ -31,6 +31,9 @@ for _name, _value in NO_NETWORK.items():
     os.putenv(_name, _value)
 
 
+LONGEST_ID = 1_000
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="more examples of every property, for as long as it takes")
 
@@ -51,6 +54,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     shared = [name for name, times in Counter(item.nodeid for item in items).items() if times > 1]
     if shared:
         raise pytest.UsageError(f"Tests share a node id: {', '.join(shared)}.")
+    # Each id goes from process to process several times for every test: one of 2 MB took seconds.
+    long = [item.nodeid[:200] for item in items if len(item.nodeid) > LONGEST_ID]
+    if long:
+        raise pytest.UsageError(f"Give these parameters short ids: {', '.join(long)}.")
 
 
 def must_run() -> bool:

@@ -55,7 +55,10 @@ def test_each_batch_is_a_task_and_without_batches_there_is_none() -> None:
 def test_a_batch_that_failed_is_named_to_the_last_stage_and_ends_the_job_with_errors() -> None:
     controller = SyncContainer()
     error = {"code": "process_died", "message": "It died.", "remediation": "Look."}
-    done = [ended({"catalogued": 4, "failed": 1, "failed_blob": "f"}), ended(None, error, batch="b")]
+    done = [
+        ended({"catalogued": 4, "failed": 1, "failed_blob": "f"}),
+        ended(None, error, batch="b", collection_id="bronze"),
+    ]
     job = make_job(parameters=SYNC, stage_data={"list": FOUND})
     job.stage_data.update(controller.stage_data(controller.stages[1], job, done))
     (spec,) = controller.create_tasks(controller.stages[2], job, done)

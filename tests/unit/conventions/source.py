@@ -39,20 +39,25 @@ class Module:
     def imported(self) -> list[str]:
         """Names of the modules that are imported anywhere in the file."""
         found: list[str] = []
-        for node in ast.walk(self.tree):
+        for node in self.import_nodes:
             if isinstance(node, ast.Import):
                 found += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
+            else:
                 assert node.level == 0, f"{self.name}:{node.lineno} imports relatively"
                 found.append(node.module or "")
         return found
 
+    @cached_property
+    def import_nodes(self) -> list[ast.Import | ast.ImportFrom]:
+        """The import statements anywhere in the file."""
+        return [node for node in ast.walk(self.tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
     def imported_modules(self, known: Container[str]) -> Iterator[str]:
         """Those of the known modules that are imported: `from a import b` names a.b if that is a module, else a."""
-        for node in ast.walk(self.tree):
+        for node in self.import_nodes:
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names if alias.name in known)
-            elif isinstance(node, ast.ImportFrom) and node.module:
+            elif node.module:
                 for alias in node.names:
                     submodule = f"{node.module}.{alias.name}"
                     yield from [name for name in (submodule, node.module) if name in known][:1]
@@ -64,7 +69,12 @@ def modules(*folders: str) -> list[Module]:
     paths: list[Path] = []
     for folder in folders or LAYERS:
         paths += [PROJECT / f"{folder}.py"] if folder == "function_app" else sorted((PROJECT / folder).rglob("*.py"))
-    return [Module(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+    return [_module(path) for path in paths]
+
+
+@cache
+def _module(path: Path) -> Module:
+    return Module(path, ast.parse(path.read_text(encoding="utf-8")))
 
 
 def imports(module: Module, *packages: str) -> list[str]:

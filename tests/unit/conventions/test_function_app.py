@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 import function_app
 from controllers import CONTROLLERS
 from controllers.base import SingleTask
@@ -40,14 +42,23 @@ QUEUE_FUNCTIONS = {
     "on_light_task": "geo-light-tasks",
 }
 LIGHT_TASKS = ("hello", "container_prefixes", "container_list", "sync_list", "sync_summarise")
+LIGHT_QUESTIONS = [
+    job_type
+    for job_type, controller in CONTROLLERS.items()
+    if isinstance(controller, SingleTask) and controller.stages[0].queue == "light"
+]
 HEAVY = ("rasterio", "pyogrio", "geopandas", "shapely", "pyarrow", "pyproj", "pandas")
-IMPORT = """
-import builtins, json, os, socket, sys
+LOAD = """
+import json, os, socket, sys
 def refuse(*args, **kwargs):
-    raise AssertionError("import function_app opens a socket")
+    raise AssertionError("an import opens a socket")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 import function_app
-print(json.dumps(sorted(sys.modules)))
+after_app = sorted(sys.modules)
+from services import resolve_handler
+for task_type in sys.argv[1:]:
+    resolve_handler(task_type)
+print(json.dumps([after_app, sorted(sys.modules)]))
 """
 
 # get_functions may be called once per process.
@@ -82,29 +93,28 @@ def test_the_functions_host_would_load_the_app() -> None:
     assert rules.check(LOADED, hostjson.read(PROJECT), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}) == []
 
 
-def test_importing_the_app_loads_no_gdal_reads_no_setting_and_opens_no_connection() -> None:
+@pytest.fixture(scope="module")
+def loaded() -> list[list[str]]:
+    """The modules of a process that has imported the app, and after it the handlers of all light tasks."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GEOSTAGE_", "AzureWebJobs"))}
-    command = [sys.executable, "-c", IMPORT]
+    command = [sys.executable, "-c", LOAD, *LIGHT_QUESTIONS, *LIGHT_TASKS]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    loaded = set(json.loads(done.stdout))
-    assert not loaded & set(HEAVY)
+    modules_of_both: list[list[str]] = json.loads(done.stdout)
+    return modules_of_both
 
 
-def test_questions_are_answered_without_gdal() -> None:
-    light = [c.job_type for c in CONTROLLERS.values() if isinstance(c, SingleTask) and c.stages[0].queue == "light"]
-    code = f"import json, sys; from services import resolve_handler; [resolve_handler(t) for t in {light}]"
-    command = [sys.executable, "-c", f"{code}; print(json.dumps(sorted(sys.modules)))"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert len(light) == 10
-    assert not set(json.loads(done.stdout)) & set(HEAVY)
+def test_importing_the_app_loads_no_gdal_reads_no_setting_and_opens_no_connection(loaded: list[list[str]]) -> None:
+    after_app, _ = loaded
+    assert "function_app" in after_app
+    assert not set(after_app) & set(HEAVY)
 
 
-def test_light_handlers_load_no_gdal() -> None:
-    imports = "".join(f"import {HANDLERS[task_type].partition(':')[0]}\n" for task_type in LIGHT_TASKS)
-    command = [sys.executable, "-c", f"{imports}import json, sys; print(json.dumps(sorted(sys.modules)))"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert not set(json.loads(done.stdout)) & set(HEAVY)
+def test_questions_and_light_tasks_are_done_without_gdal(loaded: list[list[str]]) -> None:
+    _, after_handlers = loaded
+    assert len(LIGHT_QUESTIONS) == 10
+    assert {HANDLERS[task_type].partition(":")[0] for task_type in LIGHT_TASKS} <= set(after_handlers)
+    assert not set(after_handlers) & set(HEAVY)
 
 
 def test_every_registered_handler_resolves() -> None:

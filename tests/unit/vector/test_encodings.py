@@ -33,6 +33,7 @@ def test_names_of_encodings_are_known_however_they_are_written(written: str, nam
         ("a,Größe\n".encode("cp1252"), "cp1252", "content"),
         ("a,Größe\n".encode() * 90_000, "utf-8", "content"),
     ],
+    ids=["ascii", "letters", "mark of utf-8", "mark of utf-16", "cp1252", "more than a block"],
 )
 def test_the_encoding_of_a_text_is_found(tmp_path: Path, data: bytes, name: str, found_in: str) -> None:
     (tmp_path / "a.csv").write_bytes(data)
