@@ -12,7 +12,7 @@ from controllers.jobs.catalog import FileParameters
 from controllers.jobs.containers import ListContainer, ListContainerParameters, SyncContainer, SyncContainerParameters
 from controllers.jobs.raster import ReprojectParameters
 from schema.jobs import Json, TaskResult, TaskStatus
-from services.containers.sync import BlobCounts, Comparison
+from services.containers.sync import BatchResult, BatchTask, BlobCounts, Comparison
 from tests.fixtures.factories import make_job
 
 LIST = ListContainerParameters(dataset_id="bronze").model_dump(mode="json")
@@ -55,10 +55,8 @@ def test_each_batch_is_a_task_and_without_batches_there_is_none() -> None:
 def test_a_batch_that_failed_is_named_to_the_last_stage_and_ends_the_job_with_errors() -> None:
     controller = SyncContainer()
     error = {"code": "process_died", "message": "It died.", "remediation": "Look."}
-    done = [
-        ended({"catalogued": 4, "failed": 1, "failed_blob": "f"}),
-        ended(None, error, batch="b", collection_id="bronze"),
-    ]
+    failed = ended(None, error, **BatchTask("b", "bronze").as_json())
+    done = [ended(BatchResult(4, 1, "f").as_json()), failed]
     job = make_job(parameters=SYNC, stage_data={"list": FOUND})
     job.stage_data.update(controller.stage_data(controller.stages[1], job, done))
     (spec,) = controller.create_tasks(controller.stages[2], job, done)
