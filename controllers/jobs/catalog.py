@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from controllers.base import BlobName, Container, JobParameters, SingleTask
 from controllers.jobs.raster import CollectionName
 from schema.jobs import Job, Json, Source, Stage
-from services.containers.details import Detail
+from services.containers.details import CatalogTask, Detail, FileTask
 from services.containers.kinds import CATALOGUED, kind_of
 from services.content_encoding import check_encoding
 from services.stac.ids import collection_id
@@ -47,7 +47,11 @@ class FileController(SingleTask):
         check_encoding(source, by_ranges=kind_of(source.blob) == "raster")
 
     def task_parameters(self, job: Job) -> Json:
-        return {"collection_id": collection_id(job.parameters["dataset_id"], job.parameters["collection_id"])}
+        return FileTask(_collection_of(job)).as_json()
+
+
+def _collection_of(job: Job) -> str:
+    return collection_id(job.parameters["dataset_id"], job.parameters["collection_id"])
 
 
 class CatalogFile(FileController):
@@ -61,7 +65,7 @@ class CatalogFile(FileController):
     detail: ClassVar[Detail] = "header"
 
     def task_parameters(self, job: Job) -> Json:
-        return {**super().task_parameters(job), "detail": self.detail}
+        return CatalogTask(_collection_of(job), self.detail).as_json()
 
 
 class StacItemQuick(CatalogFile):

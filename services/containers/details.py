@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
+from schema.json_data import JsonData
 from services.containers.kinds import Kind
 
 Detail = Literal["quick", "header", "smart", "full"]
@@ -11,6 +13,20 @@ Detail = Literal["quick", "header", "smart", "full"]
 _ORDER = ("quick", "header", "full")
 SMART_BYTES = 64 * 10**6
 """A larger raster is not read as a whole for a smart record."""
+
+
+@dataclass(frozen=True)
+class FileTask(JsonData):
+    """The parameters of a task on the job's file."""
+
+    collection_id: str
+
+
+@dataclass(frozen=True)
+class CatalogTask(FileTask):
+    """The parameters of a task that catalogs it."""
+
+    detail: Detail
 
 
 def effective(detail: Detail, kind: Kind, size: int, smart_bytes: int = SMART_BYTES) -> Detail:

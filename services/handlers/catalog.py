@@ -10,7 +10,7 @@ from repositories.jobs import progress
 from schema.errors import GeostageError, NotFound, PermanentError, TransientError
 from schema.jobs import Json, Source
 from services.containers.batches import SourceFile, read_batch
-from services.containers.details import SMART_BYTES, Detail, effective, rank
+from services.containers.details import SMART_BYTES, CatalogTask, FileTask, effective, rank
 from services.containers.kinds import kind_of
 from services.containers.sync import BatchResult, BatchTask
 from services.context import TaskContext
@@ -29,8 +29,8 @@ KILLER_REMEDY = "Check the file with gdalinfo or ogrinfo, repair it, and upload 
 
 def catalog_file(ctx: TaskContext, *, smart_bytes: int = SMART_BYTES) -> Json:
     """Catalog the job's file, unless the catalog already has a more detailed record of the same bytes."""
-    source, collection = ctx.source, ctx.parameters["collection_id"]
-    detail: Detail = ctx.parameters["detail"]
+    source, task = ctx.source, CatalogTask.from_json(ctx.parameters)
+    collection = task.collection_id
     outcome = {
         "stac_id": source_item_id(source.container, source.blob),
         "collection_id": collection,
@@ -39,10 +39,10 @@ def catalog_file(ctx: TaskContext, *, smart_bytes: int = SMART_BYTES) -> Json:
     }
     known = _find(ctx, source, collection)
     # A quick record would otherwise take away the statistics of a full one.
-    asked = effective(detail, kind_of(source.blob), source.size, smart_bytes)
+    asked = effective(task.detail, kind_of(source.blob), source.size, smart_bytes)
     if known and known["etag"] == source.etag and rank(known["detail"]) > rank(asked):
         return {"status": "unchanged", **outcome, "detail": known["detail"]}
-    item = _record_maker(ctx, collection, smart_bytes).make(SourceFile(source, _content_type(ctx, source)), detail)
+    item = _record_maker(ctx, collection, smart_bytes).make(SourceFile(source, _content_type(ctx, source)), task.detail)
     record = record_of(item)
     write_items(ctx, [record])
     return {"status": "catalogued", **outcome, "detail": record["properties"]["geostage:detail"], "item": record}
@@ -50,7 +50,7 @@ def catalog_file(ctx: TaskContext, *, smart_bytes: int = SMART_BYTES) -> Json:
 
 def extract_metadata(ctx: TaskContext) -> Json:
     """Return what the job's file says about itself, and whether the catalog has it."""
-    source, collection = ctx.source, ctx.parameters["collection_id"]
+    source, collection = ctx.source, FileTask.from_json(ctx.parameters).collection_id
     known = _find(ctx, source, collection)
     return {
         "source": source.label,
