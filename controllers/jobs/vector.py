@@ -15,18 +15,12 @@ from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
 from services.vector.formats import EXTENSIONS, format_of
 from services.vector.load import row_accounting
 from services.vector.load.names import MAX_TABLE_BYTES, OWN_TABLES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
-from services.vector.load.stages import PreprocessResult, PublishTask, StagedLoad, UploadResult, UploadTask
-from services.vector.read_options import READ_OPTION_NAMES
+from services.vector.load.stages import Options, PreprocessResult, PublishTask, StagedLoad, UploadResult, UploadTask
 from services.vector.readers.encodings import known_name
 
 PERCENT_PATTERN = r"^(100(\.0+)?|\d{1,2}(\.\d+)?)%$"
 CRS_PATTERN = r"^EPSG:\d{4,6}$"
 DEFAULT_MAX_REJECTED = {"replace": "1%", "append": 0}
-LOAD_PARAMETERS = (
-    *("target_schema", "target_table", "load_method", "chunk_size", "target_crs"),
-    *("geometry_type", "keep_null_geometry", "max_rejected", "dry_run"),
-)
-"""Parameters that the preprocessing task takes as they are; those that only a reader needs travel beside them."""
 
 
 def _check_extension(blob: str) -> str:
@@ -202,9 +196,8 @@ class ProcessVector(Controller):
     def create_tasks(self, stage: Stage, job: Job, previous: Sequence[TaskResult]) -> list[TaskSpec]:
         """Read once; load each chunk that was found; publish what was loaded."""
         if stage.name == "preprocess":
-            parameters = {name: job.parameters[name] for name in LOAD_PARAMETERS}
-            read_options = {name: job.parameters.get(name) for name in READ_OPTION_NAMES}
-            return [TaskSpec("vector_preprocess", {**parameters, "read_options": read_options})]
+            options = Options.from_json({**job.parameters, "read_options": job.parameters})
+            return [TaskSpec("vector_preprocess", options.as_json())]
         if "dry_run" in job.stage_data["preprocess"]:
             return []
         if stage.name == "upload":

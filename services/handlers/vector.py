@@ -40,9 +40,9 @@ from services.vector.load.chunk_blobs import read_batches, writing
 from services.vector.load.decide import decide
 from services.vector.load.encode import encode
 from services.vector.load.names import layer_suffixes
-from services.vector.load.plan import LoadPlan, Options, type_name
+from services.vector.load.plan import LoadPlan, type_name
 from services.vector.load.row_accounting import LoadTotals
-from services.vector.load.stages import PlannedLoad, PreprocessResult, PublishTask, UploadResult, UploadTask
+from services.vector.load.stages import Options, PlannedLoad, PreprocessResult, PublishTask, UploadResult, UploadTask
 from services.vector.load.survey import Survey, survey
 from services.vector.load.target import check, fixed_relation
 from services.vector.origin import Origin

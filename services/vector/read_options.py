@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 ALL_LAYERS = "*"
 
@@ -22,6 +22,3 @@ class ReadOptions:
     longitude_column: str | None = None
     wkt_column: str | None = None
     """WKT, EWKT or WKB in hex."""
-
-
-READ_OPTION_NAMES = tuple(field.name for field in fields(ReadOptions))

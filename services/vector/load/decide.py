@@ -15,8 +15,9 @@ from services.vector.geometry.crs import area_of, choose_operation, wrap_of
 from services.vector.geometry.repair import LINES, POINTS, POLYGONS
 from services.vector.load import pg_types
 from services.vector.load.names import column_names
-from services.vector.load.plan import Column, LoadPlan, Options
+from services.vector.load.plan import Column, LoadPlan
 from services.vector.load.row_accounting import allowed_rejects
+from services.vector.load.stages import Options
 from services.vector.load.survey import Survey
 from services.vector.origin import Origin
 from services.vector.readers.source_layer import SourceLayer

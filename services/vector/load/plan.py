@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Literal
 
-from repositories.identifiers import fit_name
 from repositories.target_table.statements import Table
 from schema.jobs import Json
 from services.vector.geometry import wkb
 from services.vector.geometry.antimeridian import Wrap
 from services.vector.geometry.crs import Area, Operation
 from services.vector.geometry.repair import LINES, POINTS, POLYGONS
-from services.vector.load.names import REJECTS_SUFFIX
+from services.vector.load.stages import Options
 from services.vector.origin import Origin
-from services.vector.read_options import ReadOptions
 
 SINGLE_NAMES = {POINTS: "Point", LINES: "LineString", POLYGONS: "Polygon"}
 
@@ -26,42 +23,6 @@ class Column:
     source: str
     name: str
     pg_type: str
-
-
-@dataclass(frozen=True)
-class Options:
-    """The job's parameters, as far as the tasks need them."""
-
-    target_schema: str
-    target_table: str
-    load_method: Literal["replace", "append"] = "replace"
-    chunk_size: int = 10_000
-    target_crs: str = "EPSG:4326"
-    geometry_type: str | None = None
-    keep_null_geometry: bool = False
-    max_rejected: int | str = "1%"
-    dry_run: bool = False
-    read_options: ReadOptions = field(default_factory=ReadOptions)
-
-    @classmethod
-    def from_json(cls, data: Json) -> Options:
-        """Read the parameters of the preprocess task, or what asdict returned."""
-        return cls(**{**data, "read_options": ReadOptions(**data["read_options"])})
-
-    @property
-    def appends(self) -> bool:
-        """Whether rows are added to the target, if it exists."""
-        return self.load_method == "append"
-
-    @property
-    def target(self) -> Table:
-        """The table that the job loads."""
-        return Table(self.target_schema, self.target_table)
-
-    @property
-    def rejects(self) -> Table:
-        """The table of the rows that were not loaded."""
-        return Table(self.target_schema, fit_name(self.target_table, REJECTS_SUFFIX))
 
 
 @dataclass(frozen=True)

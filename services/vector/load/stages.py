@@ -3,12 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
+from repositories.identifiers import fit_name
+from repositories.target_table.statements import Table
 from schema.jobs import Json
+from schema.json_data import JsonData
 from services.vector import chunks
 from services.vector.chunks import Chunk
+from services.vector.load.names import REJECTS_SUFFIX
 from services.vector.load.row_accounting import LoadTotals
+from services.vector.read_options import ReadOptions
+
+
+@dataclass(frozen=True)
+class Options(JsonData):
+    """The job's parameters, as far as the tasks need them."""
+
+    target_schema: str
+    target_table: str
+    load_method: Literal["replace", "append"] = "replace"
+    chunk_size: int = 10_000
+    target_crs: str = "EPSG:4326"
+    geometry_type: str | None = None
+    keep_null_geometry: bool = False
+    max_rejected: int | str = "1%"
+    dry_run: bool = False
+    read_options: ReadOptions = field(default_factory=ReadOptions)
+
+    @property
+    def appends(self) -> bool:
+        """Whether rows are added to the target, if it exists."""
+        return self.load_method == "append"
+
+    @property
+    def target(self) -> Table:
+        """The table that the job loads."""
+        return Table(self.target_schema, self.target_table)
+
+    @property
+    def rejects(self) -> Table:
+        """The table of the rows that were not loaded."""
+        return Table(self.target_schema, fit_name(self.target_table, REJECTS_SUFFIX))
 
 
 @dataclass(frozen=True)

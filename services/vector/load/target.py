@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from repositories.target_table.inspection import ExistingColumn, Name, Relation, TargetState
 from schema.clipping import listed
 from schema.errors import PermanentError
-from services.vector.load.plan import LoadPlan, Options
+from services.vector.load.plan import LoadPlan
+from services.vector.load.stages import Options
 
 _REJECTS_DEFINITION = [("row_number", "bigint"), ("reason", "text"), ("raw_row", "jsonb")]
 _RELATIONS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "p": "a partitioned table"}

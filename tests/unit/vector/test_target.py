@@ -12,7 +12,8 @@ from repositories.target_table.statements import Table
 from schema.errors import PermanentError
 from services.vector.geometry.crs import Operation
 from services.vector.geometry.repair import POLYGONS
-from services.vector.load.plan import Column, LoadPlan, Options
+from services.vector.load.plan import Column, LoadPlan
+from services.vector.load.stages import Options
 from services.vector.load.target import check, fixed_relation
 from services.vector.origin import Origin
 
