@@ -29,7 +29,7 @@ from services.raster.planning.plan import (
     plan_process,
 )
 from services.raster.source.facts import RasterFacts, describe, facts_of
-from services.raster.source.gdal import gdal_environment, open_tiff
+from services.raster.source.gdal import CACHE_BYTES, gdal_environment, open_tiff
 from services.raster.source.remote import fetch, open_fetched, open_remote
 from services.raster.source.scan import Scan, block_name, check_undamaged, scan
 from services.raster.source.statistics import RasterStatistics
@@ -64,7 +64,7 @@ def validate_raster(ctx: TaskContext) -> Json:
     return _validation(ctx, plan, found, cog, steps)
 
 
-def cog_conversion(ctx: TaskContext) -> Json:
+def cog_conversion(ctx: TaskContext, *, cache_bytes: int = CACHE_BYTES) -> Json:
     """Make a COG of a raster with the same pixels in the same place."""
     steps, task, outputs = Steps(), RasterTask.from_json(ctx.parameters), outputs_of(ctx)
     # Whether the name is free is asked before the work, and again by the commit of the blob.
@@ -75,7 +75,7 @@ def cog_conversion(ctx: TaskContext) -> Json:
         with steps.step("fetch"):
             path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
-            found, path = _read_all(ctx, plan, path)
+            found, path = _read_all(ctx, plan, path, cache_bytes)
         cog = _make_cog(ctx, steps, plan, path, found.statistics)
     ctx.check()
     with steps.step("publish"):
@@ -151,14 +151,14 @@ def _fetch(ctx: TaskContext, needed_bytes: int) -> Path:
     return path
 
 
-def _read_all(ctx: TaskContext, plan: RasterPlan, path: Path) -> tuple[Scan, Path]:
+def _read_all(ctx: TaskContext, plan: RasterPlan, path: Path, cache_bytes: int = CACHE_BYTES) -> tuple[Scan, Path]:
     """Read every block, and return what was found and the file to go on with. Raises PermanentError for damage.
 
     That file is a copy in tiles where the source is in strips: the one pass that reads every block makes it too.
     """
     facts, nodata, tiles = plan.facts, plan.nodata.nodata, ctx.work_folder / "tiles.tif"
     with open_fetched(ctx.source_label, path) as dataset:
-        if needs_tiles(plan):
+        if needs_tiles(plan, cache_bytes):
             with copy_writer(tiles, facts) as writer:
                 found = scan(dataset, facts, nodata, ctx.check, writer.write)
         else:

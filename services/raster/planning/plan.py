@@ -150,16 +150,16 @@ def plan_conversion(label: str, facts: RasterFacts, options: Options) -> RasterP
     return RasterPlan(facts, crs, nodata, kind_of(facts), None, options, warnings)
 
 
-def needs_tiles(plan: RasterPlan) -> bool:
-    """Whether a source must first be copied into tiles, because it is in strips and is not read from top to bottom."""
+def needs_tiles(plan: RasterPlan, cache_bytes: int = CACHE_BYTES) -> bool:
+    """Whether a source must first be copied into tiles: it is in strips, and is not read from top to bottom."""
     facts = plan.facts
-    if facts.tiled or facts.raw_bytes <= CACHE_BYTES // 2:
+    if facts.tiled or facts.raw_bytes <= cache_bytes // 2:
         return False
     # Blocks and overviews of a COG are made from it in different orders, and each would decode the strips again.
     if plan.warp is None:
         return True
     # A warp goes through rows of blocks: it decodes each strip once while those under a row fit in GDAL's cache.
-    return plan.warp.row_span * facts.width * facts.pixel_bytes > CACHE_BYTES * 0.8
+    return plan.warp.row_span * facts.width * facts.pixel_bytes > cache_bytes * 0.8
 
 
 def disk_bytes(plan: RasterPlan, source_bytes: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
+from services.handlers.raster import cog_conversion
 from tests.fixtures.rasters import ramp
 from tests.integration.raster import gdal
 from tests.integration.raster.world import World
@@ -287,10 +289,8 @@ def test_validate_knows_a_cog(world: World) -> None:
     assert world.run("validate_raster", name)["cog"]["valid"]
 
 
-def test_a_source_in_strips_is_cut_into_tiles_first_and_nothing_changes(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.raster.planning.plan.CACHE_BYTES", 1000)
+def test_a_source_in_strips_is_cut_into_tiles_first_and_nothing_changes(world: World) -> None:
+    world.handlers["cog_conversion"] = partial(cog_conversion, cache_bytes=1000)
     name = world.put_raster("a.tif", pixels=ramp(count=3), mask=circle(), compress="lzw")
     path = world.output(world.run("cog_conversion", name))
     assert (gdal.pixels(path) == ramp(count=3)).all()

@@ -141,15 +141,12 @@ def test_pixels_move_only_when_they_must(tmp_path: Path, target: str, what: dict
     assert (plan.warp is not None) is warps
 
 
-def test_a_source_in_strips_is_cut_into_tiles_only_when_its_strips_do_not_fit_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_in_strips_is_cut_into_tiles_only_when_its_strips_do_not_fit_the_cache(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", compress="lzw")
     tiled = write_raster(tmp_path / "t.tif", compress="lzw", tiled=True)
     assert not needs_tiles(plan_of(path))
-    monkeypatch.setattr("services.raster.planning.plan.CACHE_BYTES", 1000)
-    assert needs_tiles(plan_of(path))
-    assert not needs_tiles(plan_of(tiled))
+    assert needs_tiles(plan_of(path), 1000)
+    assert not needs_tiles(plan_of(tiled), 1000)
 
 
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic"])
