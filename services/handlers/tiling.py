@@ -24,13 +24,13 @@ from services.raster.output.cog import MEDIA_TYPE, check_cog, plan_tile_cog, wri
 from services.raster.output.steps import Steps
 from services.raster.planning.georeference import Grid
 from services.raster.planning.plan import RasterPlan, check_blocks, needs_tiles, plan_process
-from services.raster.source.blocks import block_side
+from services.raster.source.blocks import CHUNK_BYTES, block_side
 from services.raster.source.facts import bounds_of, facts_of
-from services.raster.source.gdal import gdal_environment
+from services.raster.source.gdal import CACHE_BYTES, gdal_environment
 from services.raster.source.remote import open_remote
 from services.raster.source.statistics import RasterStatistics
 from services.raster.tiling.cut import Cut, cut_tile, output_grid, plan_cut
-from services.raster.tiling.spool import spooled
+from services.raster.tiling.spool import PIECE_BYTES, spooled
 from services.raster.tiling.tasks import PlanResult, PlanTask, TileResult, TileTask
 from services.raster.tiling.tile_sizes import OutputSize, tile_shape
 from services.stac.ids import collection_id, tile_item_id
@@ -74,7 +74,9 @@ def plan_tiles(ctx: TaskContext) -> Json:
     return result.as_json()
 
 
-def make_tile(ctx: TaskContext) -> Json:
+def make_tile(
+    ctx: TaskContext, *, piece_bytes: int = PIECE_BYTES, cache_bytes: int = CACHE_BYTES, chunk_bytes: int = CHUNK_BYTES
+) -> Json:
     """Make one tile of a plan: its pixels, its COG and its STAC item.
 
     The item waits in geo.tiles until the tiles are collected: the items of 10,000 tiles do not fit into task results,
@@ -89,7 +91,7 @@ def make_tile(ctx: TaskContext) -> Json:
         raise errors.plan_not_found(plan_id=tiling.plan_id)
     with gdal_environment():
         with steps.step("read"):
-            pixels = _cut(ctx, tiling, tile)
+            pixels = _cut(ctx, tiling, tile, piece_bytes, cache_bytes, chunk_bytes)
         made = MadeTile(0.0)
         if pixels.statistics.covered:
             made = _publish(ctx, steps, pixels, tile, task)
@@ -240,12 +242,17 @@ def _check_large(ctx: TaskContext, task: PlanTask, options: Options, size_gb: fl
         raise errors.raster_too_small(label=ctx.source_label, gigabytes=size_gb, limit=limit)
 
 
-def _cut(ctx: TaskContext, tiling: TilingPlan, tile: Tile) -> CutPixels:
+def _cut(
+    ctx: TaskContext, tiling: TilingPlan, tile: Tile, piece_bytes: int, cache_bytes: int, chunk_bytes: int
+) -> CutPixels:
     source, folder = ctx.source, ctx.work_folder
     window = Window(tile.col_off, tile.row_off, tile.width, tile.height)
-    with spooled(ctx.blobs, source, folder / "spool") as file, open_remote(ctx.blobs, source, file) as dataset:
+    spool = spooled(ctx.blobs, source, folder / "spool", piece_bytes)
+    with spool as file, open_remote(ctx.blobs, source, file) as dataset:
         plan = raster_plan(ctx, tiling, dataset)
-        cut = plan_cut(source.label, tile.tile_id, plan, dataset, window, tiling.block_side, folder, ctx.check)
+        limits = {"cache_bytes": cache_bytes, "chunk_bytes": chunk_bytes}
+        place = window, tiling.block_side
+        cut = plan_cut(source.label, tile.tile_id, plan, dataset, *place, folder, ctx.check, **limits)
         statistics = cut_tile(cut, dataset, file, folder / "pixels.tif")
     return CutPixels(plan, cut, statistics, file.transferred)
 

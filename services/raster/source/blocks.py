@@ -35,11 +35,11 @@ def chunks(facts: RasterFacts) -> Iterator[Window]:
     yield from windows_of_shape(facts.width, facts.height, *chunk_shape(facts))
 
 
-def chunk_shape(facts: RasterFacts) -> tuple[int, int]:
-    """Return rows and columns of a chunk: whole blocks, at least one, of about CHUNK_BYTES together."""
+def chunk_shape(facts: RasterFacts, chunk_bytes: int = CHUNK_BYTES) -> tuple[int, int]:
+    """Return rows and columns of a chunk: whole blocks, at least one, of about `chunk_bytes` together."""
     rows, cols = facts.block_shape
     # Several blocks at once give GDAL's threads something to share.
-    across = max(1, CHUNK_BYTES // max(1, rows * cols * facts.pixel_bytes))
+    across = max(1, chunk_bytes // max(1, rows * cols * facts.pixel_bytes))
     if cols >= facts.width:
         return min(rows * across, facts.height), facts.width
     return rows, min(cols * across, facts.width)

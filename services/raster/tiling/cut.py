@@ -23,7 +23,7 @@ from services.raster.output.tiled_file import copy_writer, grid_writer
 from services.raster.output.warp import adds_alpha, block_validity, open_warped, read_block
 from services.raster.planning.georeference import Grid
 from services.raster.planning.plan import RasterPlan
-from services.raster.source.blocks import chunk_shape, windows
+from services.raster.source.blocks import CHUNK_BYTES, chunk_shape, windows
 from services.raster.source.facts import RasterFacts
 from services.raster.source.gdal import CACHE_BYTES, open_tiff
 from services.raster.source.scan import read_mask
@@ -51,6 +51,10 @@ class Cut:
     """On this disk, for files that are needed meanwhile."""
     check: Callable[[], None]
     """Is called before each block, and raises to stop."""
+    cache_bytes: int = CACHE_BYTES
+    """GDAL's cache, which strips must fit or be copied into tiles first."""
+    chunk_bytes: int = CHUNK_BYTES
+    """Pixels that are copied at once."""
 
     @property
     def grid(self) -> Grid:
@@ -85,6 +89,8 @@ def plan_cut(
     side: int,
     folder: Path,
     check: Callable[[], None],
+    cache_bytes: int = CACHE_BYTES,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Cut:
     """Return what a tile needs of a source; only the header of `dataset` is read."""
     facts, warp = plan.facts, plan.warp
@@ -95,7 +101,7 @@ def plan_cut(
         way = transformer_between(label, parse_crs(warp.source_crs_wkt), plan.warp_crs)
     reach = reach_of(facts, grid, way, aligned(window, side, output_grid(plan)), side)
     ranges = read_block_ranges(dataset, facts, reach.whole)
-    return Cut(label, tile_id, plan, window, side, reach, ranges, folder, check)
+    return Cut(label, tile_id, plan, window, side, reach, ranges, folder, check, cache_bytes, chunk_bytes)
 
 
 def aligned(window: Window, side: int, grid: Grid) -> Window:
@@ -134,7 +140,7 @@ def cut_tile(cut: Cut, dataset: DatasetReader, file: SpooledFile, target: Path) 
     check_disk(cut.folder, _disk_bytes(cut, file.source.size, needed))
     file.fetch_ahead(needed)
     with ExitStack() as stack:
-        if needs_copy(facts, cut.reach):
+        if needs_copy(facts, cut.reach, cut.cache_bytes):
             dataset = stack.enter_context(_copied(cut, dataset))
         warped = stack.enter_context(open_warped(dataset, plan, warp)) if warp else None
         writer = stack.enter_context(grid_writer(target, facts, cut.grid, cut.side))
@@ -156,7 +162,7 @@ def cut_tile(cut: Cut, dataset: DatasetReader, file: SpooledFile, target: Path) 
     return statistics
 
 
-def needs_copy(facts: RasterFacts, reach: Reach) -> bool:
+def needs_copy(facts: RasterFacts, reach: Reach, cache_bytes: int) -> bool:
     """Whether strips are copied into tiles first, since those under a row of blocks do not fit in GDAL's cache.
 
     A strip is decoded as a whole, and would be decoded again for every block.
@@ -164,7 +170,7 @@ def needs_copy(facts: RasterFacts, reach: Reach) -> bool:
     # Where the reach is not sure, a copy could lack pixels.
     if facts.tiled or not reach.sure:
         return False
-    return reach.row_span * facts.width * facts.pixel_bytes > CACHE_BYTES * 0.8
+    return reach.row_span * facts.width * facts.pixel_bytes > cache_bytes * 0.8
 
 
 def _needed(cut: Cut, empty: set[tuple[int, int]]) -> list[Range]:
@@ -186,7 +192,7 @@ def _copied(cut: Cut, dataset: DatasetReader) -> Iterator[DatasetReader]:
     """
     facts, path = cut.plan.facts, cut.folder / "copied.tif"
     first_row, last_row, first_col, last_col = cut.reach.whole
-    rows = chunk_shape(facts)[0]
+    rows = chunk_shape(facts, cut.chunk_bytes)[0]
     with copy_writer(path, facts) as writer:
         for top in range(first_row // rows * rows, last_row, rows):
             cut.check()
@@ -231,7 +237,7 @@ def _disk_bytes(cut: Cut, source_bytes: int, needed: list[Range]) -> int:
     facts = cut.plan.facts
     ratio = min(1.0, 1.5 * source_bytes / max(1, facts.raw_bytes))
     raw = 2.7 * cut.grid.width * cut.grid.height * facts.pixel_bytes
-    if needs_copy(facts, cut.reach):
+    if needs_copy(facts, cut.reach, cut.cache_bytes):
         first_row, last_row, first_col, last_col = cut.reach.whole
         raw += (last_row - first_row) * (last_col - first_col) * facts.pixel_bytes
     return sum(end - begin for begin, end in needed) + math.ceil(raw * ratio)

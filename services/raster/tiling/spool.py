@@ -31,8 +31,11 @@ FETCHERS = 2
 class SpooledFile(RangeFile):
     """A blob as a file, whose pieces are downloaded to their own places in a sparse file on disk."""
 
-    def __init__(self, blobs: Blobs, source: Source, path: Path) -> None:
+    def __init__(
+        self, blobs: Blobs, source: Source, path: Path, piece_bytes: int = PIECE_BYTES, at_once: int = PIECES_AT_ONCE
+    ) -> None:
         super().__init__(blobs, source)
+        self._piece_bytes, self._at_once = piece_bytes, at_once
         self._disk = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         # The download of each piece by its number, done or under way. Only the reader's thread changes the dictionary.
         self._pieces: dict[int, Future[None]] = {}
@@ -42,13 +45,13 @@ class SpooledFile(RangeFile):
     @property
     def transferred(self) -> int:
         """Bytes that were requested so far."""
-        return min(len(self._pieces) * PIECE_BYTES, self.source.size)
+        return min(len(self._pieces) * self._piece_bytes, self.source.size)
 
     def fetch_ahead(self, ranges: Iterable[Range]) -> None:
         """Start to download ranges, in this order; what has been requested before is left out."""
         # The index of a damaged file may point beyond its end; GDAL will report that when it reads there.
         inside = ((begin, end) for begin, end in ranges if end <= self.source.size)
-        for first, last in self._missing(piece for begin, end in inside for piece in pieces(begin, end)):
+        for first, last in self._missing(piece for begin, end in inside for piece in self._pieces_of(begin, end)):
             self._pieces |= dict.fromkeys(range(first, last), self._fetchers.submit(self._download, first, last))
 
     def end(self) -> None:
@@ -57,7 +60,7 @@ class SpooledFile(RangeFile):
         os.close(self._disk)
 
     def _read(self, begin: int, end: int) -> bytes:
-        wanted = pieces(begin, end)
+        wanted = self._pieces_of(begin, end)
         # Not through the threads: what was not foreseen would wait behind all that is fetched ahead.
         for first, last in self._missing(wanted):
             self._download(first, last)
@@ -69,24 +72,29 @@ class SpooledFile(RangeFile):
             self._pieces[piece].result()
         return os.pread(self._disk, end - begin, begin)
 
+    def _pieces_of(self, begin: int, end: int) -> range:
+        return pieces(begin, end, self._piece_bytes)
+
     def _missing(self, wanted: Iterable[int]) -> Iterator[Range]:
-        """Yield the pieces that nobody has requested, as first and last + 1 of requests of at most PIECES_AT_ONCE."""
+        """Yield the pieces that nobody has requested, as first and last + 1 of each request."""
         missing = [piece for piece in dict.fromkeys(wanted) if piece not in self._pieces]
         for begin, end in runs(missing):
-            for first in range(begin, end, PIECES_AT_ONCE):
-                yield first, min(first + PIECES_AT_ONCE, end)
+            for first in range(begin, end, self._at_once):
+                yield first, min(first + self._at_once, end)
 
     def _download(self, first: int, last: int) -> None:
-        offset = first * PIECE_BYTES
+        offset = first * self._piece_bytes
         with writing(self._folder):
-            data = self._blobs.read_range(self.source, offset, (last - first) * PIECE_BYTES)
+            data = self._blobs.read_range(self.source, offset, (last - first) * self._piece_bytes)
             os.pwrite(self._disk, data, offset)
 
 
 @contextmanager
-def spooled(blobs: Blobs, source: Source, path: Path) -> Iterator[SpooledFile]:
+def spooled(
+    blobs: Blobs, source: Source, path: Path, piece_bytes: int = PIECE_BYTES, at_once: int = PIECES_AT_ONCE
+) -> Iterator[SpooledFile]:
     """Spool a source into the file `path`, which is removed at the end of the block."""
-    file = SpooledFile(blobs, source, path)
+    file = SpooledFile(blobs, source, path, piece_bytes, at_once)
     try:
         yield file
     finally:
@@ -94,9 +102,9 @@ def spooled(blobs: Blobs, source: Source, path: Path) -> Iterator[SpooledFile]:
         path.unlink()
 
 
-def pieces(begin: int, end: int) -> range:
+def pieces(begin: int, end: int, piece_bytes: int = PIECE_BYTES) -> range:
     """Return the numbers of the pieces that a range of bytes lies in; `end` is the last byte + 1."""
-    return range(begin // PIECE_BYTES, -(-end // PIECE_BYTES))
+    return range(begin // piece_bytes, -(-end // piece_bytes))
 
 
 def runs(numbers: Iterable[int]) -> Iterator[Range]:

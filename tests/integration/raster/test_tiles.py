@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 from rasterio.windows import Window
 
+from services.handlers.tiling import make_tile
 from tests.fixtures.rasters import ramp
 from tests.integration.raster import gdal
 from tests.integration.raster.mosaics import BLOCK_GB, download, tiled_and_whole
@@ -66,10 +68,9 @@ def test_tiles_smaller_than_a_block_are_parts_of_blocks(world: World, target: st
 @pytest.mark.parametrize("target", ["EPSG:4326", "native"])
 @pytest.mark.parametrize("more", [{"nodata": 0}, {"mask": ramp(WIDTH, HEIGHT)[0]}], ids=["nodata", "mask"])
 def test_strips_that_do_not_fit_the_cache_are_cut_first_and_nothing_changes(
-    world: World, monkeypatch: pytest.MonkeyPatch, target: str, more: dict[str, Any]
+    world: World, target: str, more: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("services.raster.tiling.cut.CACHE_BYTES", 1000)
-    monkeypatch.setattr("services.raster.source.blocks.CHUNK_BYTES", 50_000)
+    world.handlers["raster_tile"] = partial(make_tile, cache_bytes=1000, chunk_bytes=50_000)
     name = world.put_raster("a.tif", pixels=ramp(WIDTH, HEIGHT), compress="lzw", **more)
     tiled_and_whole(world, name, target_crs=target, resampling="cubic")
 
@@ -87,8 +88,8 @@ def test_missing_blocks_are_passed_over_and_nothing_changes(world: World, target
     assert tiled["tiles_created"] >= 3
 
 
-def test_a_tile_reads_only_what_it_needs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.raster.tiling.spool.PIECE_BYTES", 16_384)
+def test_a_tile_reads_only_what_it_needs(world: World) -> None:
+    world.handlers["raster_tile"] = partial(make_tile, piece_bytes=16_384)
     name = world.put_raster("a.tif", pixels=ramp(3000, 3000), tiled=True, nodata=0)
     result = world.run("tile_raster", name, target_tile_size_gb=BLOCK_GB * 4)
     assert result["tiles_created"] >= 9

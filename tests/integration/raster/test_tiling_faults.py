@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from schema.errors import InvalidRequest, PermanentError, SourceChanged, TaskInt
 from schema.jobs import Json, Source, new_job_id
 from services import resolve_handler
 from services.context import TaskContext
+from services.handlers.tiling import make_tile
 from services.raster import errors
 from tests.fixtures.rasters import ramp
 from tests.integration.raster.refusals import refused
@@ -154,8 +156,7 @@ def test_a_source_that_disappears_on_the_way(world: World, fate: str, after: str
 
 
 def test_a_source_that_is_replaced_in_the_middle_of_a_tile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.raster.tiling.spool.PIECE_BYTES", 4096)
-    monkeypatch.setattr("services.raster.tiling.spool.PIECES_AT_ONCE", 1)
+    world.handlers["raster_tile"] = partial(make_tile, piece_bytes=256)
     name = world.put_raster("a.tif", pixels=ramp(700, 600), tiled=True, blockxsize=256, blockysize=256)
     read_range, reads = FakeBlobs.read_range, list[int]()
 

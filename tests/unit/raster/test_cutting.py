@@ -27,7 +27,6 @@ from services.raster.planning.nodata import NodataPlan
 from services.raster.planning.plan import RasterPlan, plan_process
 from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment
-from services.raster.tiling import spool
 from services.raster.tiling.block_ranges import missing_is_nodata, read_block_ranges
 from services.raster.tiling.cut import aligned, output_grid
 from services.raster.tiling.reach import reach_of
@@ -198,20 +197,15 @@ def test_runs_hold_the_same_numbers_in_the_same_order(numbers: list[int]) -> Non
 
 
 @pytest.mark.parametrize(("begin", "end", "expected"), [(0, 1, [0]), (0, 10, [0]), (9, 11, [0, 1]), (10, 30, [1, 2])])
-def test_pieces_of_a_range(monkeypatch: pytest.MonkeyPatch, begin: int, end: int, expected: list[int]) -> None:
-    monkeypatch.setattr(spool, "PIECE_BYTES", 10)
-    assert list(pieces(begin, end)) == expected
+def test_pieces_of_a_range(begin: int, end: int, expected: list[int]) -> None:
+    assert list(pieces(begin, end, 10)) == expected
 
 
-def test_a_spool_gives_the_bytes_of_the_blob_and_fetches_each_piece_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spool, "PIECE_BYTES", 100)
-    monkeypatch.setattr(spool, "PIECES_AT_ONCE", 3)
+def test_a_spool_gives_the_bytes_of_the_blob_and_fetches_each_piece_once(tmp_path: Path) -> None:
     data = np.random.default_rng(1).bytes(2345)
     blobs = FakeBlobs()
     blobs.write("bronze", "a", data)
-    with spooled(blobs, blobs.head("bronze", "a"), tmp_path / "spool") as file:
+    with spooled(blobs, blobs.head("bronze", "a"), tmp_path / "spool", piece_bytes=100, at_once=3) as file:
         file.fetch_ahead([(0, 250), (200, 700), (2300, 2345), (150, 160)])
         for begin, end in ((0, 10), (650, 950), (1200, 1201), (2290, 2345), (0, 2345)):
             file.seek(begin)
