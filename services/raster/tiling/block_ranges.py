@@ -69,7 +69,9 @@ class BlockRanges:
         return ranges[max(0, top) : bottom, max(0, left) : right]
 
 
-def read_block_ranges(dataset: DatasetReader, facts: RasterFacts, box: tuple[int, int, int, int]) -> BlockRanges:
+def read_block_ranges(
+    dataset: DatasetReader, facts: RasterFacts, box: tuple[int, int, int, int], max_blocks: int = MAX_BLOCKS
+) -> BlockRanges:
     """Return the index of the blocks under a box from the header of an open raster.
 
     Parameters
@@ -91,7 +93,7 @@ def read_block_ranges(dataset: DatasetReader, facts: RasterFacts, box: tuple[int
     # Pixels that do not compress may grow; nothing doubles them.
     longest = 2 * rows * cols * facts.item_bytes * apart + 1024
     ranges = None
-    if len(tops) * len(lefts) * len(bands) <= MAX_BLOCKS:
+    if len(tops) * len(lefts) * len(bands) <= max_blocks:
         ranges = np.zeros((len(tops), len(lefts), len(bands), 2), np.int64)
         for place in np.ndindex(ranges.shape[:3]):
             col, row, band = lefts[place[1]], tops[place[0]], bands[place[2]]

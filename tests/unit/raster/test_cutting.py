@@ -153,14 +153,11 @@ def test_block_ranges_say_where_pixels_are_stored_and_which_are_missing(tmp_path
     assert found.is_missing(np.array([0, 0, 0, 0]))
 
 
-def test_an_index_that_is_too_long_or_not_to_be_believed_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_that_is_too_long_or_not_to_be_believed_is_left_alone(tmp_path: Path) -> None:
     path, box = write_raster(tmp_path / "a.tif", tiled=True, blockxsize=256, blockysize=256), np.array([0, 9, 0, 9])
     with rasterio.open(path) as dataset:
         found = read_block_ranges(dataset, facts_of(dataset), (0, 600, 0, 700))
-        monkeypatch.setattr("services.raster.tiling.block_ranges.MAX_BLOCKS", 8)
-        unread = read_block_ranges(dataset, facts_of(dataset), (0, 600, 0, 700))
+        unread = read_block_ranges(dataset, facts_of(dataset), (0, 600, 0, 700), max_blocks=8)
     assert len(list(found.bytes_of(box))) == 1
     unlikely = replace(found, longest=1000)
     for ranges in (unlikely, unread):
