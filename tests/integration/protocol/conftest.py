@@ -12,7 +12,7 @@ from repositories.postgres import Database
 from repositories.storage.blobs import AzureBlobs, Blobs
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.settings import Settings
-from tests.fixtures.databases import add_effects, new_database
+from tests.fixtures.databases import add_effects, forget_jobs, new_database
 from tests.integration.protocol import invariants
 from tests.integration.protocol.world import World
 
@@ -46,9 +46,9 @@ def settings(stack: Stack, protocol_dsn: str) -> Settings:
 @pytest.fixture
 def world(pool: Database, settings: Settings) -> Iterator[World]:
     """A deployment without jobs; whatever a test did to it, no rule of the protocol may be broken at its end."""
+    forget_jobs(pool)
     with pool.connection() as conn:
-        conn.execute("TRUNCATE app.jobs, app.tasks, app.poison, geo.effects")
-        conn.execute("UPDATE app.sweep SET swept_at = 'epoch'")
+        conn.execute("TRUNCATE geo.effects")
     yield World(settings, pool)
     with pool.connection() as conn:
         assert invariants.broken(conn) == []
