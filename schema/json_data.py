@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Self
 
 from pydantic import TypeAdapter
@@ -30,7 +29,11 @@ class JsonData:
         return value
 
 
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    # Kept: it is compiled from the annotations, and a controller reads up to 10,000 results of one kind.
-    return TypeAdapter(kind)
+_adapters: dict[type[JsonData], TypeAdapter[Any]] = {}
+"""Kept: each is compiled from the annotations of its class, and a controller reads up to 10,000 results of one kind."""
+
+
+def _adapter(kind: type[JsonData]) -> TypeAdapter[Any]:
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]

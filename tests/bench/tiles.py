@@ -19,8 +19,9 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from local.hosts import Host
+from services.raster.options import Options
 from services.raster.output.warp import open_warped, read_block
-from services.raster.planning.plan import Options, plan_process
+from services.raster.planning.plan import plan_process
 from services.raster.source.facts import facts_of
 from services.raster.source.gdal import gdal_environment, open_tiff
 from tests.bench.processes import cpu_seconds, tree

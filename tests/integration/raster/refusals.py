@@ -11,7 +11,7 @@ from tests.integration.raster.world import World
 
 
 def refused(
-    world: World, job_type: str, name: str, code: str, kind: type[GeostageError] = PermanentError, **parameters: Any
+    world: World, job_type: str, name: str, code: str, kind: type[GeostageError] = PermanentError, /, **parameters: Any
 ) -> GeostageError:
     """Return the error of a job that fails with this code: it says what to do, and all that was published stays."""
     before = everything(world)
