@@ -10,7 +10,7 @@ from local import qgis
 from local.stack import Stack
 from local.state import StackState
 from repositories.migrate import migrate
-from tests.integration.databases import new_database
+from tests.fixtures.databases import new_database
 
 PLAN = "0" * 32
 
