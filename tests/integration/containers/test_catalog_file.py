@@ -92,8 +92,7 @@ def test_a_damaged_raster_has_a_header_but_no_full_item(world: Containers) -> No
 
 def test_a_raster_over_the_limit_is_told_what_reads_its_header(world: Containers) -> None:
     world.put_raster("a.tif")
-    world.settings = world.settings.model_copy(update={"max_raster_size_gb": 1e-6})
-    world.engine = world.new_engine(world.settings)
+    world.configure(max_raster_size_gb=1e-6)
     error = failure(world, "a.tif", "stac_item_full")
     assert error["code"] == "raster_too_large"
     assert "stac_item_smart" in error["remediation"]

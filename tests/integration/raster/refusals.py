@@ -28,4 +28,5 @@ def refused(
 def everything(world: World) -> tuple[Any, Any]:
     """Return all outputs with their ETags, and all items of the catalogue."""
     items = world.sql("SELECT id, collection, content FROM pgstac.items ORDER BY collection, id")
-    return {facts.name: facts.etag for facts in world.blobs.list_blobs(world.settings.output_container)}, items
+    outputs = world.blobs.containers.get(world.settings.output_container, {})
+    return {name: facts.etag for name, (_, facts) in outputs.items()}, items

@@ -90,7 +90,7 @@ def test_points_lines_and_polygons_together_are_refused_with_their_counts(loader
 
 
 def test_an_invalid_geometry_too_large_to_repair_is_a_rejected_row(loader: Loader) -> None:
-    loader.settings = loader.settings.model_copy(update={"max_repair_vertices": 50})
+    loader.configure(max_repair_vertices=50)
     spikes = Polygon([*((x / 100, 0) for x in range(100)), (0, 2), (2, 2)])
     assert not spikes.is_valid
     loader.put("a.json", features((BOWTIE, {}), (spikes, {}), (shapely.segmentize(box(0, 0, 9, 9), 0.1), {})))
