@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from schema.clipping import clip
@@ -57,6 +67,28 @@ def fault(field: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("fault", message.replace("{", "{{").replace("}", "}}"), {"field": field})
 
 
+def spell_crs(code: object) -> object:
+    """Return 25832, "25832" and "epsg:25832" as the code EPSG:25832; anything else as it is."""
+    text = str(code).strip() if isinstance(code, int | str) and not isinstance(code, bool) else ""
+    match = re.fullmatch(r"(?:epsg:)?(\d{4,6})", text, re.IGNORECASE)
+    return f"EPSG:{match[1]}" if match else code
+
+
+EPSG_PATTERN = r"^EPSG:\d{4,6}$"
+EpsgCode = Annotated[
+    str,
+    BeforeValidator(spell_crs),
+    Field(pattern=EPSG_PATTERN),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^([Ee][Pp][Ss][Gg]:)?\d{4,6}$"},
+                {"type": "integer", "minimum": 1_000, "maximum": 999_999},
+            ]
+        }
+    ),
+]
+"""A CRS of the EPSG registry, as EPSG:25832 whether it was given so or as its number."""
 Container = Annotated[str, Field(min_length=1, max_length=63, examples=["bronze"]), AfterValidator(_not_reserved)]
 BlobName = Annotated[str, AfterValidator(check_blob_name)]
 """The name of a blob in a container; add a length to it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from itertools import islice
 
 NAME_LENGTH = 100
@@ -15,6 +16,18 @@ SHOWN_NAMES = 50
 def clip(text: str, length: int = NAME_LENGTH) -> str:
     """Cut a text to a number of characters; three dots stand for what is missing."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question, with a blank before it, about the name that is most like a wrong one; "" where none is."""
+    known = {_letters(other): other for other in names}
+    close = get_close_matches(_letters(clip(name)), known, n=1, cutoff=0.7)
+    return f" Did you mean {known[close[0]]!r}?" if close else ""
+
+
+def _letters(name: str) -> str:
+    # So that processVector and process-vector are found.
+    return "".join(char for char in name.lower() if char.isalnum())
 
 
 def listed(names: Iterable[str], most: int = SHOWN_NAMES) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from geostage_client.errors import ClientError, UsageError
 
-SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".cst")
 _REQUIRED_PARTS = (".shp", ".shx", ".dbf")
 _GLOB = re.compile(r"[*?[]")
 MAX_BLOB_NAME = 1024
@@ -197,7 +197,7 @@ def _size(path: Path) -> int:
             f"{path} cannot be read: {exc.strerror}.", remedy="Check its permissions.", code="file_unreadable"
         ) from exc
     # A .cpg or .prj without a byte says nothing, and does no harm.
-    if not size and path.suffix.lower() not in (".cpg", ".prj"):
+    if not size and path.suffix.lower() not in (".cpg", ".cst", ".prj"):
         raise ClientError(f"{path} is empty: it has 0 bytes.", remedy="Write the file again.", code="file_empty")
     return size
 

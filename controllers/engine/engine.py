@@ -24,7 +24,7 @@ from repositories.jobs.jobs import NewJob
 from repositories.postgres import Connection, Database
 from repositories.storage.blobs import Blobs
 from repositories.storage.queues import Queues
-from schema.clipping import clip
+from schema.clipping import clip, did_you_mean
 from schema.errors import Conflict, GeostageError, NotFound, Unavailable
 from schema.jobs import Job, JobStatus, Json, new_job_id, stage_sequence_of
 from schema.messages import POISON_SUFFIX, JobMessage, TaskMessage, decode
@@ -270,7 +270,7 @@ def find_controller(controllers: Mapping[str, Controller], job_type: str) -> Con
     """Return the controller of a job type. Raises NotFound."""
     if job_type not in controllers:
         raise NotFound(
-            f"There is no job type {clip(job_type)!r}.",
+            f"There is no job type {clip(job_type)!r}.{did_you_mean(job_type, controllers)}",
             remediation=f"Use one of: {', '.join(sorted(controllers))}.",
             code="unknown_job_type",
         )

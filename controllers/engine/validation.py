@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
 from controllers.base import Controller, JobParameters, check_blob_name, check_container
-from schema.clipping import clip
+from schema.clipping import clip, did_you_mean
 from schema.errors import InvalidRequest, PermanentError, TooLarge
 from schema.jobs import Json, Source
 from schema.jsonb import MAX_DEPTH, has_nul, is_too_deep
@@ -60,7 +61,7 @@ def validate(controller: Controller, body: Json, settings: Settings) -> JobParam
     try:
         parameters = controller.Parameters.model_validate(body, context={"settings": settings})
     except ValidationError as exc:
-        raise _invalid(controller, faults_of(exc)) from exc
+        raise _invalid(controller, faults_of(exc, controller.Parameters.model_fields)) from exc
     # Checked here as well: a job type may declare what names its source as plain strings.
     container, blob = controller.source(parameters) or (controller.container(parameters), "")
     field = "dataset_id"
@@ -112,16 +113,16 @@ def valid_idempotency_key(header: str | None) -> str | None:
     return header
 
 
-def faults_of(error: ValidationError) -> list[Json]:
-    """List the faults of a model, each as {"field", "message"}."""
-    faults = []
+def faults_of(error: ValidationError, names: Iterable[str] = ()) -> list[Json]:
+    """List the faults of a model, each as {"field", "message"}; `names` are those of its parameters."""
+    faults, known = [], list(names)
     for found in error.errors(include_url=False):
         context = found.get("ctx", {})
         # A validator of the whole model names the field in the context of its error: see controllers.base.fault.
         field = clip(".".join(str(part) for part in found["loc"]) or context.get("field", ""))
         match found["type"]:
             case "extra_forbidden":
-                message = "there is no such parameter"
+                message = f"there is no such parameter.{did_you_mean(field, known)}".removesuffix(".")
             case "missing":
                 message = "is required"
             case "string_pattern_mismatch":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from controllers.base import BlobName, Container, JobParameters, SingleTask, fault
+from controllers.base import BlobName, Container, JobParameters, SingleTask, fault, spell_crs
 from schema.jobs import Job, Json, Source, Stage
 from services.content_encoding import check_encoding
 
@@ -36,6 +36,14 @@ def _not_dots_alone(name: str | None) -> str | None:
     return name
 
 
+def _crs_schema(*words: str) -> WithJsonSchema:
+    patterns = "|".join((CRS_PATTERN, r"^\d{4,6}$", *(f"^{word}$" for word in words)))
+    return WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": patterns}, {"type": "integer", "minimum": 1_000, "maximum": 999_999}]}
+    )
+
+
+_Crs = Annotated[str, BeforeValidator(spell_crs), Field(pattern=CRS_PATTERN), _crs_schema()]
 Version = Annotated[
     str | None,
     Field(
@@ -55,6 +63,8 @@ CollectionName = Annotated[
 ]
 TargetCrs = Annotated[
     str,
+    BeforeValidator(spell_crs),
+    _crs_schema("native"),
     Field(
         pattern=rf"^native$|{CRS_PATTERN}",
         description='CRS of the output, as the code of an authority; "native" keeps pixels and CRS as they are.',
@@ -91,9 +101,8 @@ class RasterParameters(JobParameters):
         description="Name of the file's blob in the container, with its folders: a GeoTIFF.",
         examples=["surveys/2024/dem.tif"],
     )
-    source_crs: str | None = Field(
+    source_crs: _Crs | None = Field(
         default=None,
-        pattern=CRS_PATTERN,
         description="CRS of the file, for one that has none; it wins over the one that the file names.",
         examples=["EPSG:4269"],
     )
@@ -195,9 +204,7 @@ class ProcessRaster(RasterController):
 class ReprojectParameters(ProcessParameters):
     """What process_raster takes, with a target."""
 
-    target_crs: str = Field(
-        pattern=CRS_PATTERN, description="CRS of the output, as the code of an authority.", examples=["EPSG:3857"]
-    )
+    target_crs: _Crs = Field(description="CRS of the output, as the code of an authority.", examples=["EPSG:3857"])
 
 
 class ReprojectRaster(RasterController):

@@ -9,9 +9,20 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
-from controllers.base import AllowedSchema, BlobName, Container, Controller, JobOutcome, JobParameters, fault
+from controllers.base import (
+    AllowedSchema,
+    BlobName,
+    Container,
+    Controller,
+    EpsgCode,
+    JobOutcome,
+    JobParameters,
+    fault,
+)
+from schema.clipping import clip
 from schema.errors import PermanentError
 from schema.jobs import Job, Json, Stage, TaskResult, TaskSpec
+from services.file_kinds import kind_of_name
 from services.vector.formats import EXTENSIONS, format_of
 from services.vector.load import row_accounting
 from services.vector.load.names import MAX_TABLE_BYTES, OWN_TABLES, REJECTS_SUFFIX, TABLE_PATTERN, table_name_of
@@ -19,11 +30,13 @@ from services.vector.load.stages import Options, PreprocessResult, PublishTask, 
 from services.vector.readers.encodings import known_name
 
 PERCENT_PATTERN = r"^(100(\.0+)?|\d{1,2}(\.\d+)?)%$"
-CRS_PATTERN = r"^EPSG:\d{4,6}$"
 DEFAULT_MAX_REJECTED = {"replace": "1%", "append": 0}
 
 
 def _check_extension(blob: str) -> str:
+    kind = kind_of_name(blob)
+    if format_of(blob) is None and kind:
+        raise ValueError(f"{clip(blob)} is {kind.what}. {kind.remedy} Supported are {', '.join(EXTENSIONS)}")
     if format_of(blob) is None:
         raise ValueError(f"the extension is not supported; supported are {', '.join(EXTENSIONS)}")
     return blob
@@ -100,9 +113,7 @@ class ProcessVectorParameters(JobParameters):
         description="Rows that one task loads: fewer take less memory, more take fewer tasks.",
         examples=[50_000],
     )
-    target_crs: str = Field(
-        default="EPSG:4326", pattern=CRS_PATTERN, description="CRS of the table.", examples=["EPSG:25832"]
-    )
+    target_crs: EpsgCode = Field(default="EPSG:4326", description="CRS of the table.", examples=["EPSG:25832"])
     geometry_type: Literal["point", "line", "polygon"] | None = Field(
         default=None,
         description="Which geometries to load from a layer that mixes points, lines and polygons; the others are "
@@ -131,11 +142,10 @@ class ProcessVectorParameters(JobParameters):
         "<target_table>__<layer>, all or none.",
         examples=["roads", "*"],
     )
-    source_crs: str | None = Field(
+    source_crs: EpsgCode | None = Field(
         default=None,
-        pattern=CRS_PATTERN,
         description="CRS of the coordinates, whatever the file says.",
-        examples=["EPSG:31467"],
+        examples=["EPSG:31467", 25832],
     )
     encoding: Annotated[Text, AfterValidator(_check_encoding)] | None = Field(
         default=None,
@@ -152,7 +162,7 @@ class ProcessVectorParameters(JobParameters):
         default=None, description="Column of longitude or x in a CSV or TSV.", examples=["lon"]
     )
     wkt_column: Text | None = Field(
-        default=None, description="Column of WKT, EWKT, or WKB in hex in a CSV or TSV.", examples=["geometry"]
+        default=None, description="Column of WKT, EWKT, WKB in hex, or GeoJSON in a CSV or TSV.", examples=["geometry"]
     )
 
     @model_validator(mode="before")

@@ -11,7 +11,7 @@ from services.raster.names import RASTER_EXTENSIONS
 from services.vector.formats import EXTENSIONS as VECTOR_EXTENSIONS
 
 Kind = Literal["raster", "vector", "sidecar", "other"]
-SIDECARS = (".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix", ".qmd", ".ovr", ".msk", ".tfw", ".aux.xml")
+SIDECARS = (".shx", ".dbf", ".prj", ".cpg", ".cst", ".sbn", ".sbx", ".qix", ".qmd", ".ovr", ".msk", ".tfw", ".aux.xml")
 """Parts of a shapefile, and files beside a raster, which mean nothing by themselves."""
 CATALOGUED = (*RASTER_EXTENSIONS, *VECTOR_EXTENSIONS)
 

@@ -12,6 +12,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from schema.errors import PermanentError, TransientError
+from services.file_kinds import GEOTIFF, kind_of_bytes, kind_of_name
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 FULL_BYTES = 8_000_000
@@ -43,10 +44,14 @@ def file_empty(*, label: str) -> PermanentError:
     )
 
 
-def not_a_geotiff(*, label: str, found: str) -> PermanentError:
+def not_a_geotiff(*, label: str, head: bytes) -> PermanentError:
+    # The bytes count where they say something; a CSV is known by its name alone.
+    named = kind_of_name(label)
+    kind = kind_of_bytes(head, label) or (named if named and named.what != GEOTIFF.what else None)
+    text = "text" if head.isascii() and b"\0" not in head else "an unknown binary format"
     return PermanentError(
-        f"{label} is not a GeoTIFF, although its name ends like one: it looks like {found}.",
-        remediation="Convert it to GeoTIFF (gdal_translate -of GTiff) and upload that.",
+        f"{label} is not a GeoTIFF: it looks like {kind.what if kind else text}.",
+        remediation=kind.remedy if kind else "Convert it to GeoTIFF (gdal_translate -of GTiff) and upload that.",
         code="wrong_format",
     )
 

@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 from schema.clipping import clip, listed
 from schema.errors import PermanentError
 from services.content_encoding import HARMLESS_BYTES, MAX_RATIO, MAX_UNPACKED_BYTES
+from services.file_kinds import GEOTIFF, kind_of_name
 from services.vector.formats import ARCHIVES, INSIDE_ARCHIVES, KML, SHAPEFILE, Format, format_of
 
 MAX_ENTRIES = 10_000
 MAX_DIRECTORY_BYTES = 4 * 2**20
 
-SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+SHAPEFILE_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg", ".cst")
 REQUIRED_PARTS = (".shp", ".shx", ".dbf")
 _END_BYTES = 22 + 65_535
 """The last record of an archive, with the longest comment that it can have."""
@@ -177,10 +178,27 @@ def _choose(entries: list[zipfile.ZipInfo]) -> list[_Found]:
         # Layers are named by their files' stems, with the folder where stems are equal.
         names = [path.stem if stems.count(path.stem) == 1 else str(path.with_suffix("")) for path in paths]
         return [_find_parts(name, entry, known, entries) for name, entry in zip(names, main, strict=True)]
-    found = listed((entry.filename for entry in entries), 10) or "nothing"
-    raise PermanentError(
-        f"The zip archive contains no shapefile and no other layer. It contains: {found}.",
-        remediation="Zip the shapefile's .shp, .shx, .dbf and .prj together, and upload the archive again.",
+    raise _without_layers([entry.filename for entry in entries])
+
+
+def _without_layers(names: list[str]) -> PermanentError:
+    """Return the error of an archive without layers; it names what is there instead, and what to do with that."""
+    # A geodatabase is a folder of many files.
+    folders = [part for name in names for part in PurePosixPath(name).parts[:-1] if part.lower().endswith(".gdb")]
+    kinds = {name: kind for name in [*folders, *names] if (kind := kind_of_name(name))}
+    main = next((name for name, kind in kinds.items() if kind.what == GEOTIFF.what), next(iter(kinds), None))
+    instead, remedy = "", "Zip the shapefile's .shp, .shx, .dbf and .prj together, and upload the archive again."
+    if main and main.lower()[-4:] not in SHAPEFILE_PARTS:
+        stem = main.rpartition(".")[0]
+        beside = [] if main in folders else [name for name in names if name != main and name.startswith(stem)]
+        instead = f" {clip(main)} is {kinds[main].what}{f', with {listed(beside, 5)} beside it' if beside else ''}."
+        remedy = kinds[main].remedy
+        if kinds[main].what == GEOTIFF.what:
+            remedy = f"Unpack the archive, and upload the raster by itself. {remedy}"
+    return PermanentError(
+        f"The zip archive contains no shapefile and no other layer.{instead} It contains: "
+        f"{listed(names, 10) or 'nothing'}.",
+        remediation=remedy,
         code="shapefile_missing",
     )
 

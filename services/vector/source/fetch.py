@@ -13,6 +13,7 @@ from repositories.storage.blobs import Blobs
 from schema.errors import PermanentError
 from schema.jobs import Source
 from services.content_encoding import MAX_UNPACKED_BYTES, check_encoding, decode
+from services.file_kinds import kind_of_bytes, kind_of_name
 from services.vector.definitions import check_definitions
 from services.vector.formats import (
     CSV,
@@ -67,9 +68,10 @@ def format_of_source(source: Source) -> Format:
     """Return the format of a source by its extension. Raises PermanentError for an extension of no format."""
     known = format_of(source.blob)
     if known is None:
+        kind = kind_of_name(source.blob)
         raise PermanentError(
-            f"{source.blob} has none of the supported extensions.",
-            remediation=f"Upload one of: {', '.join(EXTENSIONS)}.",
+            f"{source.blob} is {kind.what}." if kind else f"{source.blob} has none of the supported extensions.",
+            remediation=kind.remedy if kind else f"Upload one of: {', '.join(EXTENSIONS)}.",
             code="unsupported_format",
         )
     return known
@@ -144,7 +146,7 @@ def _check_head(name: str, known: Format, path: Path) -> None:
         raise PermanentError(
             f"{name} is empty: it has no bytes.", remediation="Upload the file again.", code="file_empty"
         )
-    if known in (CSV, TSV) and b"\x00" in head and not looks_right(known, head):
+    if known in (CSV, TSV) and b"\x00" in head and not (looks_right(known, head) or kind_of_bytes(head, name)):
         line = head[: head.index(0)].count(b"\n") + 1
         raise PermanentError(
             f"{name} has a NUL byte in line {line}: it is not text in UTF-8, Windows-1252 or UTF-16 with a byte order "
@@ -153,9 +155,11 @@ def _check_head(name: str, known: Format, path: Path) -> None:
             code="wrong_format",
         )
     if not looks_right(known, head):
+        kind = kind_of_bytes(head, name)
         raise PermanentError(
-            f"{name} is not in the format {known.name}, although its extension says so.",
-            remediation="Give the file the extension of its real format, and upload it again.",
+            f"{name} is not in the format {known.name}, although its extension says so"
+            f"{f': it is {kind.what}' if kind else ''}.",
+            remediation=kind.remedy if kind else "Give the file the extension of its real format, and upload it again.",
             code="wrong_format",
         )
 
