@@ -37,7 +37,7 @@ from services.vector.load.batch import (
     share_out,
 )
 from services.vector.load.chunk_blobs import read_batches, writing
-from services.vector.load.decide import decide
+from services.vector.load.decide import decide, types_of_target
 from services.vector.load.encode import encode
 from services.vector.load.names import layer_suffixes
 from services.vector.load.plan import LoadPlan, type_name
@@ -108,7 +108,9 @@ def _plan(
     with origin.named():
         with ctx.database.transaction() as conn:
             state = inspect(conn, options.target, options.rejects)
-        plan = decide(ctx.source_label, origin, layer, found, options, fixed_relation(options, state))
+        fixed = fixed_relation(options, state)
+        layer = source_layers.retyped(origin, layer, types_of_target(layer, fixed))
+        plan = decide(ctx.source_label, origin, layer, found, options, fixed)
         check(plan, state)
     return plan, found, state.exists
 

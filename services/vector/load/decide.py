@@ -29,7 +29,7 @@ _WORDS = {POINTS: "points", LINES: "lines", POLYGONS: "polygons"}
 _DIMENSION_OF_WORD = {"point": POINTS, "line": LINES, "polygon": POLYGONS}
 
 
-def decide_columns(fields: Sequence[tuple[str, pa.DataType]]) -> tuple[Column, ...]:
+def decide_columns(fields: Sequence[tuple[str, pa.DataType]], decisive: Sequence[str] = ()) -> tuple[Column, ...]:
     """Return the columns with their names and types. Raises PermanentError for more than a table can have."""
     if len(fields) > MAX_COLUMNS:
         raise PermanentError(
@@ -39,8 +39,24 @@ def decide_columns(fields: Sequence[tuple[str, pa.DataType]]) -> tuple[Column, .
         )
     names = column_names(name for name, _ in fields)
     return tuple(
-        Column(source, name, pg_types.pg_type_of(kind)) for (source, kind), name in zip(fields, names, strict=True)
+        Column(source, name, pg_types.pg_type_of(kind), because)
+        for (source, kind), name, because in zip(fields, names, decisive or [""] * len(names), strict=True)
     )
+
+
+def types_of_target(layer: SourceLayer, target: Relation | None) -> dict[int, str]:
+    """Return which fields a reader of text should read as the table's column is, and as which type.
+
+    Text takes every value as it is written, and a column without values has any type.
+    """
+    existing = {column.name: column.type for column in target.columns} if target else {}
+    names = column_names(name for name, _ in layer.fields)
+    has_values = [bool(value) for value in layer.decisive]
+    return {
+        i: "text" if existing[name] in pg_types.TEXTS else existing[name]
+        for i, (name, known) in enumerate(zip(names, has_values, strict=False))
+        if name in existing and (existing[name] in pg_types.TEXTS or not known)
+    }
 
 
 def decide_dimension(found: Survey, geometry_type: str | None) -> int:
@@ -84,7 +100,7 @@ def decide(
         source=source,
         layer=layer.name,
         rows=found.rows,
-        columns=decide_columns(layer.fields),
+        columns=decide_columns(layer.fields, layer.decisive),
         dimension=dimension,
         promote=promote,
         guessed=guessed,

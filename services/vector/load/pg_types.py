@@ -22,6 +22,9 @@ REAL, DOUBLE, NUMERIC = "real", "double precision", "numeric"
 TEXT, BYTEA, JSONB = "text", "bytea", "jsonb"
 DATE, TIME, TIMESTAMP, TIMESTAMPTZ = "date", "time", "timestamp", "timestamptz"
 
+TEXTS = frozenset((TEXT, "character varying"))
+"""Types of tables that take any text."""
+
 _CARRIERS = {
     BOOLEAN: pa.bool_(), SMALLINT: pa.int16(), INTEGER: pa.int32(), BIGINT: pa.int64(), REAL: pa.float32(),
     DOUBLE: pa.float64(), TEXT: pa.string(), BYTEA: pa.binary(), JSONB: pa.string(), DATE: pa.date32(),

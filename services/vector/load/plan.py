@@ -23,6 +23,8 @@ class Column:
     source: str
     name: str
     pg_type: str
+    because: str = ""
+    """The row and the value that made the type, where the reader chose it by the values."""
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ _SHORT_NAMES = {
     "character varying": "text",
 }
 _WIDER = {
-    "smallint": ("integer", "bigint", "numeric", "double precision"),
-    "integer": ("bigint", "numeric", "double precision"),
+    # As text, integers and booleans are what they are in the file.
+    "smallint": ("integer", "bigint", "numeric", "double precision", "text"),
+    "integer": ("bigint", "numeric", "double precision", "text"),
     # A double holds integers exactly only up to 2**53.
-    "bigint": ("numeric",),
+    "bigint": ("numeric", "text"),
+    "boolean": ("text",),
     "real": ("double precision",),
 }
 """Types of a table that take every value of a file's type as it is."""
@@ -109,8 +111,11 @@ def _check_existing(plan: LoadPlan, found: Relation) -> None:
 def _check_columns(plan: LoadPlan, found: Relation) -> None:
     """Check that each column of the file has one in the table that takes its values."""
     wanted = [*((column.name, column.pg_type) for column in plan.columns), ("geom", plan.geometry_column_type)]
+    because = {column.name: f" ({column.because})" for column in plan.columns if column.because}
     existing = {column.name: column for column in found.columns}
-    faults = [fault for name, kind in wanted if (fault := _fault(name, kind, existing.get(name)))]
+    faults = [
+        fault for name, kind in wanted if (fault := _fault(name, kind, existing.get(name), because.get(name, "")))
+    ]
     given = {name for name, _ in wanted}
     faults += [
         f"{column.name} {column.type} of the table is NOT NULL without a default, and the file has no such column"
@@ -126,7 +131,7 @@ def _check_columns(plan: LoadPlan, found: Relation) -> None:
         )
 
 
-def _fault(name: str, kind: str, column: ExistingColumn | None) -> str | None:
+def _fault(name: str, kind: str, column: ExistingColumn | None, because: str) -> str | None:
     if column is None:
         return f"{name} {kind} is not in the table"
     if column.generated:
@@ -135,7 +140,7 @@ def _fault(name: str, kind: str, column: ExistingColumn | None) -> str | None:
     takes_geometry = (existing == kind.replace("(", "(Multi"), existing.startswith("geometry(Geom"))
     if existing == kind or existing in _WIDER.get(kind, ()) or (name == "geom" and any(takes_geometry)):
         return None
-    return f"{name} is {kind} in the file and {existing} in the table"
+    return f"{name} is {kind} in the file{because} and {existing} in the table"
 
 
 def _check_unchanged(plan: LoadPlan, found: Relation) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schema.errors import PermanentError
+from schema.jobs import Json
+from services.vector.readers.code_pages import guess_code_page
 
 UTF8, UTF16, WINDOWS = "utf-8", "utf-16", "cp1252"
 
@@ -27,7 +29,7 @@ _NOT_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
 _UNDEFINED = frozenset("\udc81\udc8d\udc8f\udc90\udc9d")
 """Bytes that Windows-1252 leaves undefined, escaped."""
 
-_DBF_PAGES = {
+LANGUAGE_BYTES = {
     0x01: "cp437", 0x02: "cp850", 0x03: "cp1252", 0x04: "mac-roman", 0x08: "cp865", 0x09: "cp437", 0x0A: "cp850",
     0x0B: "cp437", 0x0D: "cp437", 0x0E: "cp850", 0x0F: "cp437", 0x10: "cp850", 0x11: "cp437", 0x12: "cp850",
     0x13: "cp932", 0x14: "cp850", 0x15: "cp437", 0x16: "cp850", 0x17: "cp865", 0x18: "cp437", 0x19: "cp437",
@@ -40,6 +42,11 @@ _DBF_PAGES = {
 }  # fmt: skip
 """Language driver byte of a DBF header, as in the table of shapelib and GDAL (ogrshapelayer.cpp)."""
 
+MULTI_BYTE = frozenset(
+    ("cp932", "cp936", "cp949", "cp950", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr")
+)
+"""Encodings in which a byte may be a part of a character."""
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -48,17 +55,40 @@ class Encoding:
     name: str
     """Python's name."""
     found_in: str
-    """parameter, byte order mark, .cpg file, language byte, content, or default."""
+    """parameter, byte order mark, .cpg file, .cst file, language byte, content, or default."""
+    cut: tuple[int, ...] = ()
+    """Widths in bytes of the fields in which a value was cut within its last character."""
+    other: str | None = None
+    """The encoding of values that are not in the first one."""
+    others: int = 0
+    """Values in the other encoding."""
+
+    @property
+    def by_value(self) -> bool:
+        """Whether each value is read by itself."""
+        return bool(self.cut or self.other)
+
+    def reading(self) -> Json:
+        """Return what users see of it."""
+        found: Json = {"encoding": self.name, "encoding_from": self.found_in}
+        return {**found, "other_encoding": self.other, "values_in_other_encoding": self.others} if self.other else found
 
 
 def known_name(name: str) -> str | None:
     """Return Python's name of an encoding, however it is written; None when it is not supported."""
-    text = name.strip().lower()
-    page = re.fullmatch(r"(?:ansi|windows|oem|cp|ibm)?[ _-]?(\d{3,5})", text)
-    if page:
-        text = {"65001": "utf-8", "1200": "utf-16", "28591": "iso8859-1", "88591": "iso8859-1"}.get(
-            page[1], f"cp{page[1]}"
-        )
+    text = name.strip("\ufeff\0 \t\r\n").lower()
+    # As ArcGIS, GDAL, Java and Windows write them: ANSI 1252, 8859_15, ISO 88591, MS932, x-windows-949.
+    latin = re.fullmatch(r"(?:iso)?[ _-]*8859[ _-]*(\d{1,2})", text)
+    page = re.fullmatch(r"(?:ansi|x-windows|windows|oem|cp|ibm|ms)?[ _-]?(\d{3,5})", text)
+    language = re.fullmatch(r"ldid/(\d{1,3})", text)
+    if latin:
+        text = f"iso8859-{latin[1]}"
+    elif language:
+        text = LANGUAGE_BYTES.get(int(language[1]), "")
+    elif page:
+        text = {"65001": "utf-8", "1200": "utf-16", "28591": "iso8859-1"}.get(page[1], f"cp{page[1]}")
+    else:
+        text = {"windows-31j": "cp932", "ks_c_5601-1987": "cp949", "macintosh": "mac-roman"}.get(text, text)
     try:
         found = codecs.lookup(text).name
     except (LookupError, ValueError):
@@ -72,7 +102,7 @@ def from_parameter(name: str) -> Encoding:
 
 
 def detect(path: Path) -> Encoding:
-    """Find the encoding of a text file: UTF-8, UTF-16 with a byte order mark, or Windows-1252. Reads all of it.
+    """Find the encoding of a text file: UTF-8, UTF-16 with a byte order mark, or a code page of Windows. Reads it all.
 
     Raises PermanentError when it is none of these; the message names the first line that is not valid UTF-8.
     """
@@ -89,10 +119,13 @@ def detect(path: Path) -> Encoding:
     found = _count(path)
     if not found.wrong:
         return Encoding(UTF8, "content" if found.right else "default")
-    # Valid UTF-8 beside invalid bytes means two encodings or a damaged file, and hardly Windows-1252.
-    if not found.right and not found.undefined:
-        return Encoding(WINDOWS, "content")
-    raise _invalid(found.first_wrong_line)
+    # Valid UTF-8 beside invalid bytes means two encodings or a damaged file, and hardly a code page of Windows.
+    page = WINDOWS if found.right else guess_code_page(path)
+    if page == WINDOWS and (found.right or found.undefined):
+        raise _invalid(found.first_wrong_line)
+    if page != WINDOWS:
+        check(path, page)
+    return Encoding(page, "content")
 
 
 def check(path: Path, name: str) -> None:
@@ -112,23 +145,6 @@ def check(path: Path, name: str) -> None:
             line += text.count("\n")
 
 
-def of_dbf(dbf: Path, cpg: Path) -> Encoding:
-    """Find the encoding of a DBF's text: its .cpg file, else its language byte, else its content."""
-    if cpg.exists():
-        name = known_name(cpg.read_bytes()[:_HEAD].decode("latin-1"))
-        if name:
-            return Encoding(name, ".cpg file")
-    with dbf.open("rb") as file:
-        header = file.read(32)
-    if len(header) == 32 and header[29] in _DBF_PAGES:
-        return Encoding(_DBF_PAGES[header[29]], "language byte")
-    found = _count(dbf, skip=int.from_bytes(header[8:10], "little"))
-    # Programs cut values at the width of their field, and so in the middle of a character.
-    if found.right > 10 * found.wrong:
-        return Encoding(UTF8, "content")
-    return Encoding(WINDOWS, "content" if found.wrong else "default")
-
-
 @dataclass
 class _Counts:
     right: int = 0
@@ -140,11 +156,10 @@ class _Counts:
     first_wrong_line: int = 0
 
 
-def _count(path: Path, skip: int = 0) -> _Counts:
+def _count(path: Path) -> _Counts:
     decoder = codecs.getincrementaldecoder(UTF8)("surrogateescape")
     counts, lines = _Counts(), 1
     with path.open("rb") as file:
-        file.seek(skip)
         while True:
             block = file.read(_BLOCK)
             text = decoder.decode(block, final=not block)

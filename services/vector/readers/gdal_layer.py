@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSONSEQ, GEOPACKAGE,
 from services.vector.gdal import DataLayerError, DataSourceError, GeometryError, pyogrio
 from services.vector.geometry import curves, wkb
 from services.vector.geometry.crs import Bounds
-from services.vector.readers import geopackage
+from services.vector.readers import dbf, geopackage
 from services.vector.readers.encodings import Encoding
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
 
@@ -81,14 +81,17 @@ def open_layer(
             meta, reader = stack.enter_context(opened)
             columns = _find_columns(reader.schema, meta)
         fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in columns.fields)
-        reading = {"encoding": encoding.name, "encoding_from": encoding.found_in} if encoding else {}
+        by_value = encoding if encoding and encoding.by_value else None
+        if by_value:
+            fields = tuple((dbf.decode_name(name, by_value), kind) for name, kind in fields)
         bounds: Bounds | None = None
         # Bounds of a layer without rows may be infinite.
         if info.get("total_bounds") is not None and np.isfinite(info["total_bounds"]).all():
             west, south, east, north = map(float, info["total_bounds"])
             bounds = (west, south, east, north)
-        layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, bounds, reading)
-        batches = _batches(path, label, reader, columns, chunk)
+        reading, state = (encoding.reading(), {"encoding": asdict(encoding)}) if encoding else ({}, {})
+        layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, bounds, reading, state)
+        batches = (_decoded(batch, by_value) for batch in _batches(path, label, reader, columns, chunk))
         yield layer, (_without_curves(path, label, layer, file_format, batch) for batch in batches)
 
 
@@ -119,7 +122,7 @@ def _open(
     return pyogrio.open_arrow(  # type: ignore[no-any-return]
         path,
         layer=info.get("layer_name"),
-        encoding=encoding.name.upper() if encoding else None,
+        encoding=(dbf.RAW if encoding.by_value else encoding.name).upper() if encoding else None,
         columns=[] if geometry_only else None,
         # With them a chunk finds its rows again, and curves are read one by one.
         return_fids=True,
@@ -172,6 +175,17 @@ def _batches(
             left -= rows.num_rows
             if not left:
                 return
+
+
+def _decoded(batch: SourceBatch, by_value: Encoding | None) -> SourceBatch:
+    """Return a batch whose text was read by dbf.RAW with its text as it is."""
+    if by_value is None or not batch.attributes.num_columns:
+        return batch
+    columns = [
+        dbf.decode_values(column, by_value) if pa.types.is_string(column.type) else column
+        for column in batch.attributes.columns
+    ]
+    return replace(batch, attributes=pa.RecordBatch.from_arrays(columns, schema=batch.attributes.schema))
 
 
 def _without_curves(path: Path, label: str, layer: SourceLayer, file_format: Format, batch: SourceBatch) -> SourceBatch:

@@ -31,6 +31,8 @@ class SourceLayer:
     """What was chosen to read it: encoding, delimiter, columns of coordinates. Users see it."""
     reader_state: Json = field(default_factory=dict)
     """What the reader needs to read the rows of a chunk, beside the file itself."""
+    decisive: tuple[str, ...] = ()
+    """For each field the row and the value that made its type, where the reader chose the types by the values."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from services.vector.formats import (
 )
 from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS, ReadOptions
-from services.vector.readers import encodings, feature_count, gdal_layer, geoparquet
+from services.vector.readers import dbf, encodings, feature_count, gdal_layer, geoparquet
 from services.vector.readers.csv import layer as csv_layer
+from services.vector.readers.csv.layer import CsvSchema
 from services.vector.readers.encodings import Encoding
 from services.vector.readers.geojson import crs_member as geojson_crs_member
 from services.vector.readers.kml import layer as kml_layer
@@ -138,6 +139,18 @@ def open_origin(
         yield layer, batches if chunk else feature_count.checked(folder / origin.file, origin, batches, check)
 
 
+def retyped(origin: Origin, layer: SourceLayer, types: dict[int, str]) -> SourceLayer:
+    """Return a layer some of whose fields, by their positions, its tasks read as other types, where it is text: in CSV.
+
+    The types are PostgreSQL's. What is there twice, 10115 beside 00501, is then as it is written.
+    """
+    if origin.file_format not in (CSV, TSV) or not types:
+        return layer
+    schema = CsvSchema.from_json(layer.reader_state).retyped(types)
+    read = schema.layer(layer.name, layer.bounds)
+    return replace(layer, fields=read.fields, reading={**layer.reading, **read.reading}, reader_state=read.reader_state)
+
+
 def _open(
     folder: Path,
     origin: Origin,
@@ -166,7 +179,9 @@ def _open(
     if file_format is SHAPEFILE and read_options.encoding:
         encoding = encodings.from_parameter(read_options.encoding)
     elif file_format is SHAPEFILE:
-        encoding = encodings.of_dbf(path.with_suffix(".dbf"), path.with_suffix(".cpg"))
+        # Of a chunk it is known: the whole table was read for it.
+        stated = (reader_state or {}).get("encoding")
+        encoding = Encoding(**stated) if stated else dbf.encoding_of(path.with_suffix(".dbf"))
     return gdal_layer.open_layer(
         path,
         file_format,

@@ -34,7 +34,7 @@ def test_append_matches_columns_by_name(loader: Loader) -> None:
     ("properties", "shape", "fault"),
     [
         ({"name": "x", "new": 1}, box(0, 0, 1, 1), "new integer is not in the table"),
-        ({"name": 5}, box(0, 0, 1, 1), "name is integer in the file and text in the table"),
+        ({"name": 5.5}, box(0, 0, 1, 1), "name is double precision in the file and text in the table"),
         ({"name": "x"}, Point(0, 0), r"geom is geometry\(Point,4326\) in the file"),
     ],
 )

@@ -91,16 +91,67 @@ def test_the_encoding_of_a_shapefile_is_honoured_found_or_given(
     assert result["reading"] == {"encoding": encoding, "encoding_from": found_in}
 
 
-def test_text_that_is_not_in_the_encoding_that_the_cpg_names_is_counted(loader: Loader) -> None:
-    parts = shapefile_parts(frame([Point(1, 1), Point(2, 2)], name=["Xoooooooooo", "plain"]), loader.folder)
+def with_names(loader: Loader, names: list[bytes], *, cpg: bytes | None, language: int = 0) -> bytes:
+    """Write a zipped shapefile of points whose names have the given bytes."""
+    width = 30
+    marks = [f"{number:06}".ljust(width, "x") for number in range(len(names))]
+    parts = shapefile_parts(frame([Point(n, n) for n in range(len(names))], name=marks), loader.folder)
     dbf = bytearray(parts[".dbf"])
-    place = dbf.index(b"Xoooo")
-    dbf[place : place + 11] = "Größe".encode("cp1252").ljust(11)
-    parts |= {".dbf": bytes(dbf), ".cpg": b"UTF-8"}
-    loader.put("a.zip", zipped({f"a{suffix}": data for suffix, data in parts.items()}))
+    dbf[29] = language
+    for mark, name in zip(marks, names, strict=True):
+        place = dbf.index(mark.encode())
+        dbf[place : place + width] = name.ljust(width)
+    parts |= {".dbf": bytes(dbf), ".cpg": cpg or b""}
+    return zipped({f"a{suffix}": data for suffix, data in parts.items()})
+
+
+@pytest.mark.parametrize(("cpg", "language"), [(b"1252", 0), (None, 0x57), (b"ISO-8859-1", 0x57), (b"1251", 0)])
+def test_text_that_is_utf8_is_read_whatever_is_declared(loader: Loader, cpg: bytes | None, language: int) -> None:
+    names = ["Valle del Árrago", "Táliga", "plain"]
+    loader.put("a.zip", with_names(loader, [name.encode() for name in names], cpg=cpg, language=language))
+    assert loader.load("a.zip")["reading"] == {"encoding": "utf-8", "encoding_from": "content"}
+    assert loader.rows("SELECT name FROM geo.a ORDER BY id") == [(name,) for name in names]
+
+
+@pytest.mark.parametrize(("cpg", "other"), [(None, "cp1252"), (b"UTF-8", "cp1252"), (b"1250", "cp1250")])
+def test_values_of_two_encodings_are_read_one_by_one(loader: Loader, cpg: bytes | None, other: str) -> None:
+    names = ["Sémpaulo", "Māngere-Ōtāhuhu", "plain", "Größe"] * 30
+    data = [name.encode(other if name in ("Sémpaulo", "Größe") else "utf-8") for name in names]
+    loader.put("a.zip", with_names(loader, data, cpg=cpg))
+    result = loader.load("a.zip", chunk_size=50)
+    assert loader.rows("SELECT name FROM geo.a ORDER BY id") == [(name,) for name in names]
+    assert result["reading"] == {
+        "encoding": "utf-8", "encoding_from": ".cpg file" if cpg == b"UTF-8" else "content",
+        "other_encoding": other, "values_in_other_encoding": 2,
+    }  # fmt: skip
+
+
+def test_a_value_that_is_cut_within_a_character_keeps_the_others(loader: Loader) -> None:
+    name = "Māngere-Ōtāhuhu, Tāmaki Makaurā"
+    loader.put("a.zip", with_names(loader, [name.encode()[:30], b"plain"], cpg=b"UTF-8"))
     result = loader.load("a.zip")
-    assert loader.rows("SELECT name FROM geo.a ORDER BY id") == [(None,), ("plain",)]
+    assert loader.rows("SELECT name FROM geo.a ORDER BY id") == [
+        (name.encode()[:30].decode(errors="ignore"),),
+        ("plain",),
+    ]
+    assert result["conservation"]["values_nulled"] == {}
+
+
+def test_a_value_that_is_valid_in_no_encoding_is_counted(loader: Loader) -> None:
+    loader.put("a.zip", with_names(loader, ["Māngere".encode(), b"x\x81y", b"plain"], cpg=b"UTF-8"))
+    result = loader.load("a.zip")
+    assert loader.rows("SELECT name FROM geo.a ORDER BY id") == [("Māngere",), (None,), ("plain",)]
     assert result["conservation"]["values_nulled"] == {"name": 1}
+
+
+def test_a_cst_file_names_the_encoding_too(loader: Loader) -> None:
+    parts = shapefile_parts(frame([Point(1, 1)], name=["Xoooooooooo"]), loader.folder)
+    dbf = parts[".dbf"].replace(b"Xoooooooooo", "Łódź".encode("iso8859-2").ljust(11))
+    for suffix, data in {**parts, ".dbf": dbf, ".cst": b"ISO-8859-2\n"}.items():
+        if suffix != ".cpg":
+            loader.put(f"in/a{suffix}", data)
+    assert loader.load("in/a.shp")["reading"] == {"encoding": "iso8859-2", "encoding_from": ".cst file"}
+    assert loader.rows("SELECT name FROM geo.a") == [("Łódź",)]
 
 
 def test_a_shapefile_of_several_is_chosen_by_its_name(loader: Loader) -> None:

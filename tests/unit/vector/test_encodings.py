@@ -16,6 +16,9 @@ from services.vector.readers import encodings
         ("UTF-8", "utf-8"), ("utf8", "utf-8"), ("65001", "utf-8"), ("UTF-8-SIG", "utf-8"), ("1252", "cp1252"),
         ("ANSI 1252", "cp1252"), ("windows-1250", "cp1250"), ("CP437", "cp437"), ("ISO 8859-1", "iso8859-1"),
         ("latin1", "iso8859-1"), ("ISO-8859-15", "iso8859-15"), ("GBK", "gbk"), ("Big5", "big5"),
+        ("8859_1", "iso8859-1"), ("ISO 88591", "iso8859-1"), ("ISO-8859-2\r\n", "iso8859-2"), ("88591", "iso8859-1"),
+        ("LDID/87", "cp1252"), ("OEM 852", "cp852"), ("\ufeffUTF-8", "utf-8"), ("x-windows-949", "cp949"),
+        ("MS932", "cp932"), ("Windows-31J", "cp932"),
         ("zip", None), ("idna", None), ("unicode_escape", None), ("", None), ("x\x00y", None), ("../etc", None),
     ],
 )  # fmt: skip
@@ -53,28 +56,3 @@ def test_a_named_encoding_is_checked(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="Line 3 of the file is not valid CP1251"):
         encodings.check(tmp_path / "a.csv", "cp1251")
     encodings.check(tmp_path / "a.csv", "iso8859-1")
-
-
-@pytest.mark.parametrize(
-    ("language", "cpg", "text", "name", "found_in"),
-    [
-        (0, b"UTF-8\n", b"x", "utf-8", ".cpg file"),
-        (0x57, b"1250", b"x", "cp1250", ".cpg file"),
-        (0x57, b"no such thing", b"x", "cp1252", "language byte"),
-        (0x65, None, b"x", "cp866", "language byte"),
-        (0, None, "Größe".encode(), "utf-8", "content"),
-        (0, None, "Größe".encode("cp1252"), "cp1252", "content"),
-        (0, None, b"x", "cp1252", "default"),
-    ],
-)
-def test_the_encoding_of_a_dbf_is_found(
-    tmp_path: Path, language: int, cpg: bytes | None, text: bytes, name: str, found_in: str
-) -> None:
-    header = bytearray(32)
-    header[8:10] = (33).to_bytes(2, "little")
-    header[29] = language
-    (tmp_path / "a.dbf").write_bytes(bytes(header) + b"\r " + text)
-    if cpg is not None:
-        (tmp_path / "a.cpg").write_bytes(cpg)
-    found = encodings.of_dbf(tmp_path / "a.dbf", tmp_path / "a.cpg")
-    assert found == encodings.Encoding(name, found_in)

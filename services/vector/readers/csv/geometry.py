@@ -8,46 +8,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 
 from schema.clipping import clip, listed
 from schema.errors import PermanentError
-from services.vector.geometry import reasons, wkb
 from services.vector.geometry.crs import Bounds
 from services.vector.geometry.wkb import Flags
 from services.vector.read_options import ReadOptions
+from services.vector.readers.csv.coordinate_names import PAIR, SHAPE, find_pair, plain_name
+from services.vector.readers.csv.shapes import is_shape
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-LATITUDE = ("latitude", "lat", "y", "northing", "ycoord", "y_coord", "lat_wgs84", "geo_lat", "decimallatitude")
-LONGITUDE = (
-    *("longitude", "lon", "lng", "long", "x", "easting", "xcoord", "x_coord", "lon_wgs84", "geo_lon"),
-    "decimallongitude",
-)
-_COUNTERPARTS = (
-    ("latitude", "longitude"), ("lat", "lon"), ("lat", "lng"), ("lat", "long"), ("y", "x"), ("northing", "easting"),
-)  # fmt: skip
-"""Names that belong together, for a table with several columns of coordinates."""
-SHAPE = ("wkt", "geom", "geometry", "the_geom", "wkb", "wkb_geometry", "geom_wkt", "shape", "ewkt", "ewkb")
-PAIR = ("latlon", "lat_lon", "latlng", "lat_lng", "coordinates", "coords", "location", "position", "lat,lon", "geo")
-
 _NUMBER = r"^[-+]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][-+]?[0-9]+)?$"
 _PAIR = r"^[(\[]?\s*(?P<first>[-+]?[0-9]+(?:\.[0-9]*)?)\s*[,; ]\s*(?P<second>[-+]?[0-9]+(?:\.[0-9]*)?)\s*[)\]]?$"
-_SHAPE = re.compile(
-    r"\s*(SRID=\d+;)?\s*(POINT|LINESTRING|POLYGON|MULTI|GEOMETRYC|CURVE|CIRC|COMPOUND|TIN|TRIANGLE|SURFACE|POLYH)"
-    r"|\s*0[01][0-9a-f]{8,}\s*$",
-    re.IGNORECASE,
-)
-_CURVE_OR_SURFACE = re.compile(r"CIRC|COMPOUND|CURVE|MULTIC|MULTIS|TIN|TRIANGLE|POLYH", re.IGNORECASE)
-"""How the WKT of types begins that shapely cannot read."""
-# Share of rows that must be impossible as named before the axes count as swapped; fewer are rows with errors.
-_SWAPPED_SHARE = 0.1
+# Rows that must be impossible as named before the axes count as swapped; fewer are rows with errors.
+_SWAPPED_SHARE, _SWAPPED_ROWS = 0.1, 2
 
 
 @dataclass(frozen=True)
@@ -55,7 +36,7 @@ class GeometryColumns:
     """The columns that hold the geometry, by their positions."""
 
     kind: Literal["points", "pair", "shape"]
-    """points: two columns of numbers. pair: one column of "lat,lon". shape: one column of WKT or WKB in hex."""
+    """points: two columns of numbers. pair: one of "lat,lon". shape: one of WKT, WKB in hex or GeoJSON."""
     x: int
     """The column of x or longitude; for a pair or a shape its one column."""
     y: int
@@ -92,13 +73,14 @@ class AxisRanges:
     def axes(self) -> Literal["as named", "swapped", "projected"]:
         """What the numbers are: degrees as the columns are named, degrees the other way round, or not degrees."""
         wrong = self.rows - self.as_named
-        if wrong <= self.rows * _SWAPPED_SHARE:
-            return "as named"
-        return "swapped" if self.swapped == self.rows else "projected"
+        if self.swapped == self.rows and wrong >= min(self.rows, max(_SWAPPED_ROWS, self.rows * _SWAPPED_SHARE)) > 0:
+            return "swapped"
+        # Eastings and northings are hardly ever possible as degrees, so if most rows are, the others are errors.
+        return "as named" if 2 * self.as_named > self.rows or not self.rows else "projected"
 
 
 def find_geometry_columns(
-    names: Sequence[str], samples: Sequence[Sequence[str]], read_options: ReadOptions
+    names: Sequence[str], samples: Sequence[Sequence[str]], read_options: ReadOptions, *, plane_first: bool = False
 ) -> GeometryColumns:
     """Find the columns of the geometry: those that the user names, else those with usual names.
 
@@ -108,26 +90,32 @@ def find_geometry_columns(
         The columns of the table.
     samples
         Some values of each column: a column named `geometry` counts only if it holds geometries.
+    plane_first
+        As in find_pair.
 
     Raises
     ------
     PermanentError
         There is no such column; the message lists the columns.
     """
-    plain = [name.strip().lower() for name in names]
-    named = _named_columns(plain, names, read_options)
+    named = _named_columns([name.strip().lower() for name in names], names, read_options)
     if named:
         return named
-    shape = _first(plain, SHAPE, lambda i: any(map(_SHAPE.match, samples[i])))
+    plain = [plain_name(name) for name in names]
+    shape = _first(plain, SHAPE, lambda i: any(map(is_shape, samples[i])))
     if shape is not None:
         return GeometryColumns("shape", shape, shape)
-    known = next(((lat, lon) for lat, lon in _COUNTERPARTS if {lat, lon} <= set(plain)), None)
-    y, x = (plain.index(name) for name in known) if known else (_first(plain, LATITUDE), _first(plain, LONGITUDE))
-    if x is not None and y is not None:
+    found = find_pair(plain, plane_first=plane_first)
+    if found:
+        y, x = found
         return GeometryColumns("points", x, y)
     one = _first(plain, PAIR, lambda i: any(re.match(_PAIR, value.strip()) for value in samples[i]))
     if one is not None:
         return GeometryColumns("pair", one, one)
+    # Whatever a column of geometries is called, its values are like no others.
+    shapes = [i for i, values in enumerate(samples) if values and all(map(is_shape, values))]
+    if len(shapes) == 1:
+        return GeometryColumns("shape", shapes[0], shapes[0])
     raise PermanentError(
         f"No column of coordinates was found. The columns are: {listed(names)}.",
         remediation='Name them with "latitude_column" and "longitude_column", or with "wkt_column".',
@@ -228,77 +216,6 @@ def points(x: Floats, y: Floats, keep: Flags) -> pa.Array:
     ends = np.concatenate(([0], np.cumsum(np.where(whole, values.itemsize, 0)))).astype(np.int32)
     bitmap = pa.py_buffer(np.packbits(whole, bitorder="little"))
     return pa.Array.from_buffers(pa.binary(), len(x), [bitmap, pa.py_buffer(ends), pa.py_buffer(data.tobytes())])
-
-
-def read_shapes(values: pa.Array) -> tuple[pa.Array, Flags, set[int]]:
-    """Read a column of WKT, EWKT, or WKB or EWKB in hex.
-
-    Parameters
-    ----------
-    values
-        Strings, shape (n,).
-
-    Returns
-    -------
-    shapes
-        ISO WKB with Z and M, shape (n,); null where there is none.
-    wrong
-        Shape (n,): values that are there but cannot be read.
-    srids
-        All SRIDs that values name.
-    """
-    texts = [None if text is None or not text.strip() else text.strip() for text in values.to_pylist()]
-    given = np.array([text is not None for text in texts], np.bool_)
-    bare, srids = zip(*(_split_srid(text) for text in texts), strict=True) if texts else ((), ())
-    is_hex = np.array([text is not None and text[:1] == "0" for text in bare], np.bool_)
-    shapes = np.full(len(texts), None, np.object_)
-    words = np.array(bare, np.object_)
-    shapes[~is_hex] = _read(shapely.from_wkt, words[~is_hex])
-    shapes[is_hex] = _read(shapely.from_wkb, words[is_hex])
-    found = {int(number) for number in np.unique(shapely.get_srid(shapes)) if number > 0}
-    found |= {srid for srid in srids if srid}
-    values = pa.array(shapely.to_wkb(shapes, output_dimension=4, flavor="iso", byte_order=1), pa.binary())
-    return values, given & shapely.is_missing(shapes), found
-
-
-def _read(read: Callable[..., Any], texts: Any) -> Any:
-    """Read texts with a function of shapely: an array of geometries, None for those that cannot be read."""
-    try:
-        return read(texts, on_invalid="ignore")
-    except NotImplementedError:
-        # With a curve among them shapely reads none of the array, so halves are tried, down to the curve.
-        if len(texts) == 1:
-            return np.array([None], np.object_)
-        half = len(texts) // 2
-        return np.concatenate([_read(read, texts[:half]), _read(read, texts[half:])])
-
-
-def shape_fault(text: str) -> str:
-    """Return the reason why a shape was not read: curves and surfaces may be well written, but are not supported."""
-    bare, _ = _split_srid(text.strip())
-    if bare and bare[:1] == "0" and re.fullmatch("[0-9a-fA-F]{10,}", bare[:18]):
-        kind = wkb.read_headers(pa.array([bytes.fromhex(bare[:10])])).type_codes[0]
-        is_unsupported = wkb.COLLECTION < kind < len(wkb.NAMES)
-    else:
-        is_unsupported = bool(bare and _CURVE_OR_SURFACE.match(bare))
-    return reasons.UNSUPPORTED if is_unsupported else reasons.COORDINATES_UNREADABLE
-
-
-def first_points(shapes: pa.Array) -> Floats:
-    """Return the first point of each shape in WKB that has one, x and y: shape (n, 2)."""
-    read = shapely.from_wkb(shapes.drop_null().to_numpy(zero_copy_only=False))
-    points, owners = shapely.get_coordinates(read, return_index=True)
-    _, firsts = np.unique(owners, return_index=True)
-    return points[firsts]
-
-
-def _split_srid(text: str | None) -> tuple[str | None, int]:
-    if text is None or text[:5].upper() != "SRID=":
-        return text, 0
-    head, _, rest = text.partition(";")
-    number = head[5:].strip()
-    # SRIDs have up to six digits: PostGIS allows 998,999.
-    return rest.strip(), int(number) if number.isdecimal() and len(number) < 7 else 0
 
 
 def _are_degrees(x: Floats, y: Floats) -> Flags:

@@ -8,9 +8,9 @@ took it 0.48 s instead of 0.12.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ import pyarrow as pa
 from schema.clipping import clip, listed
 from schema.errors import PermanentError
 from schema.jobs import Json
+from services.crs import parse_crs
 from services.vector.chunks import Chunk
 from services.vector.geometry import reasons, wkb
 from services.vector.geometry.crs import Bounds
 from services.vector.geometry.wkb import Flags
 from services.vector.read_options import ReadOptions
 from services.vector.readers.csv import geometry as csv_geometry
+from services.vector.readers.csv import shapes as csv_shapes
 from services.vector.readers.csv import types as csv_types
 from services.vector.readers.csv.dialect import NO_DELIMITER, SAMPLE_ROWS, Dialect, read_dialect
 from services.vector.readers.csv.geometry import AxisRanges, Floats, GeometryColumns
@@ -36,6 +38,10 @@ from services.vector.readers.encodings import Encoding
 from services.vector.readers.source_layer import FAULT_TYPE, SourceBatch, SourceLayer
 
 _WGS84 = "EPSG:4326"
+_TYPES_OF_TABLES: dict[str, ColumnType] = {
+    "text": "text", "integer": "integer", "bigint": "bigint", "double precision": "double", "boolean": "boolean",
+    "date": "date", "timestamp without time zone": "timestamp", "timestamp with time zone": "timestamptz",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,10 @@ class CsvSchema:
     crs: str
     block_bytes: int
     """Of pyarrow's blocks; the longest row fits."""
+    notes: Json
+    """What users see of the types."""
+    decisive: tuple[str, ...]
+    """For each column the value that made its type, and its row, for messages."""
 
     @property
     def attributes(self) -> list[int]:
@@ -60,19 +70,26 @@ class CsvSchema:
         """Return the layer of such a file; its reader state is this schema."""
         fields = tuple((self.dialect.names[i], csv_types.ARROW_TYPES[self.types[i]]) for i in self.attributes)
         names, columns = self.dialect.names, self.geometry
-        typed = list(zip(names, self.types, strict=True))
         reading = {
             "encoding": self.dialect.encoding.name,
             "encoding_from": self.dialect.encoding.found_in,
             "delimiter": {"\t": "tab", NO_DELIMITER: None}.get(self.dialect.delimiter, self.dialect.delimiter),
-            "decimal_comma": [name for name, kind in typed if kind == "decimal_comma"],
+            "decimal_comma": [name for name, kind in zip(names, self.types, strict=True) if kind in csv_types.COMMA],
             "coordinates": {"x": names[columns.x], "y": names[columns.y]}
             if columns.kind == "points"
             else {columns.kind: names[columns.x]},
             "axes_swapped": self.swapped,
-            "column_types": {name: "double" if kind == "decimal_comma" else kind for name, kind in typed},
+            **self.notes,
         }
-        return SourceLayer(name, self.crs, fields, bounds, reading, asdict(self))
+        decisive = tuple(self.decisive[i] for i in self.attributes)
+        return SourceLayer(name, self.crs, fields, bounds, reading, asdict(self), decisive)
+
+    def retyped(self, wanted: Mapping[int, str]) -> CsvSchema:
+        """Return the schema by which some of the attributes are read as types of PostgreSQL, where there is such."""
+        places = {self.attributes[i]: _TYPES_OF_TABLES[kind] for i, kind in wanted.items() if kind in _TYPES_OF_TABLES}
+        shown = {**self.notes["column_types"], **{self.dialect.names[i]: kind for i, kind in places.items()}}
+        types = tuple(places.get(i, kind) for i, kind in enumerate(self.types))
+        return replace(self, types=types, notes={**self.notes, "column_types": shown})
 
     @classmethod
     def from_json(cls, data: Json) -> CsvSchema:
@@ -84,6 +101,7 @@ class CsvSchema:
             ),
             "types": tuple(data["types"]),
             "geometry": GeometryColumns(**data["geometry"]),
+            "decisive": tuple(data["decisive"]),
         }
         return cls(**{**data, **parts})
 
@@ -137,40 +155,70 @@ def _find_schema(
         check()
         columns = last.values.columns
         for typer, values in zip(typers, columns, strict=True):
-            typer.add(values)
+            typer.add(values, last.first + 1)
         if geometry is None:
-            samples = [[text for text in _sample(column).to_pylist() if text] for column in columns]
-            geometry = csv_geometry.find_geometry_columns(dialect.names, samples, read_options)
+            geometry = _find_columns(dialect, [_sample(column).to_pylist() for column in columns], read_options)
         if geometry.kind == "shape":
             # A few of each batch: shapes are read whole by the second pass, which checks the SRIDs of all.
-            shapes, _, named = csv_geometry.read_shapes(_sample(columns[geometry.x]))
+            shapes, _, named = csv_shapes.read_shapes(_sample(columns[geometry.x]))
             srids |= named
-            x, y = csv_geometry.first_points(shapes).T
+            x, y = csv_shapes.first_points(shapes).T
         else:
             x, y, _ = _read_points(last.values, geometry)
         ranges.add(x, y)
     check_quotes(split, last)
-    if geometry is None:
-        geometry = csv_geometry.find_geometry_columns(dialect.names, [() for _ in dialect.names], read_options)
+    geometry = geometry or _find_columns(dialect, [() for _ in dialect.names], read_options)
+    types = _choose_types(typers, geometry)
+    if csv_types.GROUPED & {types[geometry.x], types[geometry.y]} and geometry.kind == "points":
+        # That 5.333.943,12 is a number is known only now.
+        ranges = AxisRanges()
+        for part in rows:
+            ranges.add(*_read_points(part.values, geometry, types)[:2])
     crs = _choose_crs(dialect, geometry, ranges, srids, read_options)
     swapped = geometry.kind != "shape" and read_options.source_crs is None and ranges.axes == "swapped"
-    types = tuple(typer.column_type for typer in typers)
     # Of shapes only some have been looked at.
     bounds = None if geometry.kind == "shape" else ranges.bounds(swapped=swapped)
-    return CsvSchema(dialect, types, geometry, swapped, crs, block_bytes(split)), bounds
+    notes = csv_types.describe(dialect.names, typers, types)
+    decisive = tuple(typer.because for typer in typers)
+    return CsvSchema(dialect, types, geometry, swapped, crs, block_bytes(split), notes, decisive), bounds
+
+
+def _find_columns(dialect: Dialect, samples: Sequence[Sequence[str]], read_options: ReadOptions) -> GeometryColumns:
+    stated = read_options.source_crs
+    return csv_geometry.find_geometry_columns(
+        dialect.names,
+        [[text for text in values if text] for values in samples],
+        read_options,
+        plane_first=bool(stated) and parse_crs(stated or "").is_projected,
+    )
+
+
+def _choose_types(typers: Sequence[ColumnTyper], geometry: GeometryColumns) -> tuple[ColumnType, ...]:
+    # Coordinates are numbers whatever zeros they end in.
+    axes = {geometry.x, geometry.y} if geometry.kind == "points" else set()
+    return tuple(typer.number_type if i in axes else typer.column_type for i, typer in enumerate(typers))
 
 
 def _sample(column: pa.Array) -> pa.Array:
     return column.drop_null().slice(0, SAMPLE_ROWS)
 
 
-def _read_points(values: pa.RecordBatch, geometry: GeometryColumns) -> tuple[Floats, Floats, Flags]:
+def _read_points(
+    values: pa.RecordBatch, geometry: GeometryColumns, types: Sequence[ColumnType] = ()
+) -> tuple[Floats, Floats, Flags]:
     """Return x and y as the columns are named, NaN for none, and the rows where they cannot be read; shape (n,)."""
     if geometry.kind == "pair":
         return csv_geometry.read_pairs(values.column(geometry.x))
-    x, wrong_x = csv_geometry.read_numbers(values.column(geometry.x))
-    y, wrong_y = csv_geometry.read_numbers(values.column(geometry.y))
+    x, wrong_x = _read_axis(values, geometry.x, types)
+    y, wrong_y = _read_axis(values, geometry.y, types)
     return x, y, wrong_x | wrong_y | (np.isnan(x) != np.isnan(y))
+
+
+def _read_axis(values: pa.RecordBatch, column: int, types: Sequence[ColumnType]) -> tuple[Floats, Flags]:
+    if types and types[column] in csv_types.GROUPED:
+        read = csv_types.convert(values.column(column), types[column])
+        return read.to_numpy(zero_copy_only=False), np.zeros(len(read), np.bool_)
+    return csv_geometry.read_numbers(values.column(column))
 
 
 def _choose_crs(
@@ -198,8 +246,8 @@ def _batch(rows: CsvRows, schema: CsvSchema, kept: list[int], *, check_srids: bo
     values = rows.values
     if schema.geometry.kind == "shape":
         texts = values.column(schema.geometry.x)
-        geometry, wrong, srids = csv_geometry.read_shapes(texts)
-        faults = {row: csv_geometry.shape_fault(texts[row].as_py()) for row in np.flatnonzero(wrong).tolist()}
+        geometry, wrong, srids = csv_shapes.read_shapes(texts)
+        faults = {row: csv_shapes.shape_fault(texts[row].as_py()) for row in np.flatnonzero(wrong).tolist()}
         stated = int(schema.crs.removeprefix("EPSG:"))
         if check_srids and srids - {stated}:
             # The samples of the first pass did not show it.
@@ -224,7 +272,7 @@ def _batch(rows: CsvRows, schema: CsvSchema, kept: list[int], *, check_srids: bo
 
 def _convert_points(values: pa.RecordBatch, schema: CsvSchema) -> tuple[pa.Array, dict[int, str]]:
     """Return WKB, and the reasons of rows that cannot be read."""
-    x, y, wrong = _read_points(values, schema.geometry)
+    x, y, wrong = _read_points(values, schema.geometry, schema.types)
     if schema.swapped:
         x, y = y, x
     # Only of degrees is known what cannot be; coordinates in other CRSs meet their bounds when they are projected.

@@ -24,15 +24,12 @@ import numpy as np
 
 from services.vector.geometry.wkb import Bytes, Integers
 from services.vector.readers.csv.dialect import Dialect
-from services.vector.readers.encodings import UTF16
+from services.vector.readers.encodings import MULTI_BYTE, UTF16
 
 PART_BYTES = 2**19
 """A part with quotation marks ends with the line that reaches this size, unless a value is open there."""
 PART_ROWS = 10_000
 """A part of plain lines ends with a multiple of this."""
-_MULTI_BYTE = frozenset(
-    ("cp932", "cp936", "cp949", "cp950", "big5", "gb2312", "gbk", "gb18030", "shift_jis", "euc_jp", "euc_kr")
-)
 _QUOTE, _NEWLINE, _RETURN = b'"'[0], b"\n"[0], b"\r"[0]
 
 
@@ -68,7 +65,7 @@ def split_csv(path: Path, dialect: Dialect, limits: SplitLimits = LIMITS) -> Csv
     """Find the parts of a file. Memory: about three times a part, or a line of at most 32 MB."""
     starts, offset, longest, line, quotes, is_open = [0], 0, 0, 0, 0, False
     delimiter = ord(dialect.delimiter)
-    can_split = delimiter < 128 and dialect.encoding.name not in _MULTI_BYTE | {UTF16}
+    can_split = delimiter < 128 and dialect.encoding.name not in MULTI_BYTE | {UTF16}
     # Below 0 in the lines before the first row, of which the header is one.
     rows = -1 - dialect.skip
     with path.open("rb") as file:

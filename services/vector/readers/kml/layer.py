@@ -37,18 +37,22 @@ def open_placemarks(
     PermanentError
         The XML is not well-formed, there is no such folder, or there are more than MAX_COLUMNS names of data.
     """
-    folders, types = _find_columns(path, read_options, check)
+    folders, typers = _find_columns(path, read_options, check)
+    types: dict[str, ColumnType] = {LAYER: "text", **{column: typer.column_type for column, typer in typers.items()}}
     fields = tuple((column, csv_types.ARROW_TYPES[kind]) for column, kind in types.items())
-    reading = {"folders": folders[:100], "column_types": dict(types)}
-    layer = SourceLayer(name, read_options.source_crs or _WGS84, fields, None, reading)
+    notes = csv_types.describe(typers, typers.values(), list(types.values())[1:])
+    reading = {"folders": folders[:100], **notes, "column_types": {LAYER: "text", **notes["column_types"]}}
+    decisive = ("", *(typer.because for typer in typers.values()))
+    layer = SourceLayer(name, read_options.source_crs or _WGS84, fields, None, reading, decisive=decisive)
     yield layer, _batches(_chosen(read_placemarks(path, check), read_options), types)
 
 
 def _find_columns(
     path: Path, read_options: ReadOptions, check: Callable[[], None]
-) -> tuple[list[str], dict[str, ColumnType]]:
-    """Read the whole document; return its folders, and the types of its columns by their names."""
+) -> tuple[list[str], dict[str, ColumnTyper]]:
+    """Read the whole document; return its folders, and what its columns hold by their names."""
     folders: dict[str, None] = {}
+    rows = 0
     typers: dict[str, ColumnTyper] = {}
     for batch in _in_batches(read_placemarks(path, check, geometries=False)):
         folders |= dict.fromkeys(mark.layer for mark in batch)
@@ -56,7 +60,8 @@ def _find_columns(
         for column in dict.fromkeys(key for mark in chosen for key in mark.values):
             # As in a CSV with commas, "1,234" alone may be a thousand.
             typer = typers.setdefault(column, ColumnTyper(comma_delimited=True))
-            typer.add(pa.array([mark.values.get(column) for mark in chosen], pa.string()))
+            typer.add(pa.array([mark.values.get(column) for mark in chosen], pa.string()), rows + 1)
+        rows += len(chosen)
         if len(typers) > MAX_COLUMNS:
             raise PermanentError(
                 f"The placemarks have data under more than {MAX_COLUMNS} different names.",
@@ -69,7 +74,7 @@ def _find_columns(
             remediation='Choose one of them with "layer", or leave "layer" out to load all of them.',
             code="layer_missing",
         )
-    return list(folders), {LAYER: "text", **{column: typer.column_type for column, typer in typers.items()}}
+    return list(folders), typers
 
 
 def _chosen(marks: Iterator[Placemark], read_options: ReadOptions) -> Iterator[Placemark]:
