@@ -82,6 +82,14 @@ def test_one_impossible_latitude_is_one_rejected_row(loader: Loader) -> None:
     assert raised.value.error_code == "too_many_rejected"
     assert loader.load("a.csv", max_rejected=1)["total_features_loaded"] == 4
     assert loader.rows("SELECT row_number FROM geo.a__rejects") == [(3,)]
+    loader.put("a.csv", b"lat,lon\n48.1,11\n95,13\n")
+    assert loader.load("a.csv", max_rejected=1)["total_features_loaded"] == 1
+
+
+def test_words_for_null_are_missing_coordinates(loader: Loader) -> None:
+    loader.put("a.csv", b"lat,lon\n48.1,11\nNA,NA\nNaN,nan\n48.2,NA\n,\n")
+    reasons = loader.load("a.csv", max_rejected=4)["conservation"]["reasons"]
+    assert reasons == {"null_geometry": 3, "coordinates_unreadable": 1}
 
 
 def test_codes_that_look_like_numbers_are_text_and_the_report_says_why(loader: Loader) -> None:

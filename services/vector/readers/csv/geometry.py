@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -22,6 +23,7 @@ from services.vector.geometry.wkb import Flags
 from services.vector.read_options import ReadOptions
 from services.vector.readers.csv.coordinate_names import PAIR, SHAPE, find_pair, plain_name
 from services.vector.readers.csv.shapes import is_shape
+from services.vector.readers.csv.types import NULL_WORDS
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -75,8 +77,8 @@ class AxisRanges:
         wrong = self.rows - self.as_named
         if self.swapped == self.rows and wrong >= min(self.rows, max(_SWAPPED_ROWS, self.rows * _SWAPPED_SHARE)) > 0:
             return "swapped"
-        # Eastings and northings are hardly ever possible as degrees, so if most rows are, the others are errors.
-        return "as named" if 2 * self.as_named > self.rows or not self.rows else "projected"
+        # Eastings and northings are hardly ever possible as degrees, so if half of the rows are, the others are errors.
+        return "as named" if 2 * self.as_named >= self.rows else "projected"
 
 
 def find_geometry_columns(
@@ -173,15 +175,16 @@ def read_numbers(values: pa.Array) -> tuple[Floats, Flags]:
         Shape (n,): values that are there but are not finite numbers.
     """
     trimmed = pc.ascii_trim_whitespace(values)
-    try:
-        # The rule is that every value is a plain number: then no pattern is needed.
-        read, given = trimmed.cast(pa.float64()), pc.is_valid(trimmed)
-    except pa.ArrowInvalid:
-        given = _is_given(trimmed)
-        fits = pc.match_substring_regex(trimmed, _NUMBER).fill_null(False)
-        plain = pc.replace_substring(pc.if_else(fits, trimmed, pa.scalar(None, pa.string())), ",", ".")
-        read = plain.cast(pa.float64())
-    numbers = read.to_numpy(zero_copy_only=False)
+    # The rule is that every value is a plain number: then no pattern is needed.
+    with suppress(pa.ArrowInvalid):
+        read = trimmed.cast(pa.float64())
+        if pc.all(pc.is_finite(read)).as_py() is not False:
+            numbers = read.to_numpy(zero_copy_only=False)
+            return numbers, np.zeros(len(numbers), np.bool_)
+    given = _is_given(trimmed)
+    fits = pc.match_substring_regex(trimmed, _NUMBER).fill_null(False)
+    plain = pc.replace_substring(pc.if_else(fits, trimmed, pa.scalar(None, pa.string())), ",", ".")
+    numbers = plain.cast(pa.float64()).to_numpy(zero_copy_only=False)
     finite = np.isfinite(numbers)
     return np.where(finite, numbers, np.nan), given.to_numpy(zero_copy_only=False) & ~finite
 
@@ -196,7 +199,7 @@ def read_pairs(values: pa.Array) -> tuple[Floats, Floats, Flags]:
 
 
 def _is_given(trimmed: pa.Array) -> pa.Array:
-    return pc.and_kleene(pc.is_valid(trimmed), pc.not_equal(trimmed, "")).fill_null(False)
+    return pc.invert(pc.is_in(trimmed, pa.concat_arrays([NULL_WORDS, pa.nulls(1, pa.string())])))
 
 
 def out_of_range(x: Floats, y: Floats) -> Flags:

@@ -7,6 +7,7 @@ Pure. `_reads` alone decides what a type reads; `convert` reads values of a colu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import combinations
 from typing import Literal
 
@@ -79,7 +80,7 @@ _JOINED = _joined_types()
 _UNTRIMMED: tuple[ColumnType, ...] = ("integer", "double", "boolean", "date", "timestamp", "timestamptz")
 """Types that are first tried on values as they stand: most files have no blanks around values, and no NULL words."""
 _FEW = 20
-_NULL_WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
+NULL_WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "NULL", "null"])
 """In a column of text they are text."""
 
 
@@ -198,11 +199,9 @@ def convert(values: pa.Array, kind: ColumnType) -> pa.Array:
     if kind == "text":
         return values
     if kind in _UNTRIMMED:
-        try:
+        # A blank or a NULL word may be among them.
+        with suppress(pa.ArrowInvalid):
             return _cast(values, kind)
-        except pa.ArrowInvalid:
-            # A blank or a NULL word is among them.
-            pass
     return _cast(_trim(values), kind)
 
 
@@ -231,7 +230,7 @@ def _read_untrimmed(values: pa.Array, kind: ColumnType) -> bool:
 
 def _trim(values: pa.Array) -> pa.Array:
     trimmed = pc.ascii_trim_whitespace(values)
-    return pc.if_else(pc.is_in(trimmed, _NULL_WORDS), pa.scalar(None, pa.string()), trimmed)
+    return pc.if_else(pc.is_in(trimmed, NULL_WORDS), pa.scalar(None, pa.string()), trimmed)
 
 
 def _reads(trimmed: pa.Array, kind: ColumnType) -> bool:
