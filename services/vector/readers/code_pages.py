@@ -1,7 +1,8 @@
 """Which code page of Windows a text is in that is not UTF-8: programs such as Excel write that of the country.
 
 A guess by the letters. Western Europe's Windows-1252 is taken unless they make no words in it: signs within words, all
-letters beyond ASCII, or letters that no western language has side by side.
+letters beyond ASCII, or letters that no western language has side by side. (charset-normalizer 3.5, which goes by
+frequencies, reads 19 of the 25 short lists of names in this module's tests: it takes French and Portuguese for Polish.)
 """
 
 from __future__ import annotations
