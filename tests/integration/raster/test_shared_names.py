@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from schema.errors import PermanentError
 from schema.jobs import Json
 from services.handlers import raster
 from services.raster.output.outputs import Outputs
@@ -85,7 +86,10 @@ def test_an_item_that_came_meanwhile_is_not_replaced(world: World, monkeypatch: 
     with monkeypatch.context() as patch:
         # As if the other's item were not there yet when this job looks for it.
         patch.setattr(raster, "check_items", lambda *_: None)
-        refused(world, "process_raster", name, "item_taken", collection_id="meanwhile")
+        # The file is published before the item is written, so this is not as if nothing had happened.
+        with pytest.raises(PermanentError) as raised:
+            world.run("process_raster", name, collection_id="meanwhile")
+    assert raised.value.error_code == "item_taken"
 
 
 def test_an_output_that_came_meanwhile_is_not_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,10 @@ TILE_TYPES = ["process_large_raster", "tile_raster"]
 
 
 def queue(world: World, job_id: str) -> None:
-    """Have a job that has not ended."""
+    """Have a job that has not ended; one of this id that has is forgotten."""
     with world.database.connection() as conn:
+        conn.execute("DELETE FROM app.tasks WHERE job_id = %s", [job_id])
+        conn.execute("DELETE FROM app.jobs WHERE job_id = %s", [job_id])
         conn.execute(
             "INSERT INTO app.jobs (job_id, job_type, parameters, stages, stage_sequence, dedup_key, resend_at,"
             " deadline_at) VALUES (%s, 'tile_raster', '{}', 3, %s, %s, now(), now())",
