@@ -164,7 +164,7 @@ def test_a_database_without_pgstac_says_what_to_do(world: World, monkeypatch: py
         raise psycopg.errors.UndefinedTable('relation "pgstac.collections" does not exist')
 
     monkeypatch.setattr(catalog, "_upsert", fail)
-    with pytest.raises(Unavailable, match="no pgSTAC"), world.database.transaction() as conn:
+    with pytest.raises(Unavailable, match="pgSTAC is not installed"), world.database.transaction() as conn:
         upsert(conn, item("none", 1))
 
 
