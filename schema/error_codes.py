@@ -106,7 +106,8 @@ ERROR_CODES = {
     "target_name_taken": "A type has the name of the target table.",
     "target_not_a_table": "The name of the target belongs to a view, a partitioned table or the like.",
     # Raster files
-    "longitudes_beyond_180": "The raster reaches beyond 180 degrees, where it cannot be reprojected.",
+    "codec_not_supported": "The raster is compressed with a method that Geostage cannot decode.",
+    "longitudes_beyond_180": "The longitudes of the raster go around the Earth more than once.",
     "nodata_out_of_range": "The data type of the raster cannot hold the nodata value.",
     "not_georeferenced": "The raster has neither a geotransform nor ground control points.",
     "not_on_earth": "The georeference of the raster gives coordinates that do not exist in its CRS.",

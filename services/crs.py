@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 from pyproj import CRS, Transformer
+from pyproj.aoi import AreaOfInterest
 from pyproj.exceptions import CRSError, ProjError
+from pyproj.transformer import TransformerGroup
 
 from schema.clipping import clip
 from schema.errors import PermanentError
@@ -13,6 +22,38 @@ WGS84 = CRS("EPSG:4326")
 _MIN_CONFIDENCE = 70
 """Percent. From 70 on PROJ has compared datum, axes and projection and found them equivalent, whatever the names; at 50
 only the ellipsoid matches, and the datum may lie hundreds of metres away (proj_identify in PROJ's C API)."""
+
+
+Values = npt.NDArray[np.float64]
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One way from a CRS to another, the same for all places; x before y in both, without heights.
+
+    A CRS may have many operations to another, each for an area of its own. PROJ chooses by place, so a raster over two
+    areas would have a fault where they meet, and one outside all of them other places there than back.
+    """
+
+    transformer: Transformer
+    pipeline: str | None
+    """The same for GDAL, in the CRSs' own order of axes; None between CRSs that place coordinates alike."""
+    center_longitude: float | None = None
+    """Degrees; of a geographic source whose longitudes are not those from -180 to 180."""
+
+    def forward(self, x: Values, y: Values) -> tuple[Values, Values]:
+        """Return coordinates of the source in the target; infinite where the operation is not defined."""
+        found_x, found_y = self.transformer.transform(x, y)
+        return np.asarray(found_x), np.asarray(found_y)
+
+    def inverse(self, x: Values, y: Values) -> tuple[Values, Values]:
+        """Return coordinates of the target in the source; infinite where the operation is not defined."""
+        found_x, found_y = (np.asarray(v) for v in self.transformer.transform(x, y, direction="INVERSE"))
+        if self.center_longitude is not None:
+            found_x = found_x - 360.0 * np.round((found_x - self.center_longitude) / 360.0)
+        return found_x, found_y
 
 
 def authority_of(crs: CRS) -> tuple[str, str] | None:
@@ -33,7 +74,10 @@ def horizontal(crs: CRS) -> CRS:
 
 
 def same_crs(one: CRS, other: CRS) -> bool:
-    """Whether two CRSs place coordinates alike, x before y; heights and the order of axes do not matter."""
+    """Whether two CRSs place coordinates alike, x before y; heights and the order of axes do not matter.
+
+    WGS 84 and ETRS89 are two, although they differ by less than a metre.
+    """
     one, other = horizontal(one), horizontal(other)
     # WKT 1 as GeoTIFF and .prj files have it leaves out what PROJ compares (axes, extents, ensembles); the code decides
     # there.
@@ -129,7 +173,15 @@ def check_geographic_or_projected(crs: CRS) -> None:
 def transformer_between(label: str, source: CRS, target: CRS) -> Transformer:
     """Return PROJ's transformation between the horizontal parts of two CRSs, x before y in both.
 
-    `label` names the file in the error.
+    Where PROJ knows several operations it chooses by place, so two neighbors may be moved differently, by up to some
+    hundred metres; operation_between returns one for all places.
+
+    Parameters
+    ----------
+    label
+        Names the file in the error.
+    source, target
+        Geographic or projected; coordinates are in their units.
 
     Raises
     ------
@@ -143,6 +195,46 @@ def transformer_between(label: str, source: CRS, target: CRS) -> Transformer:
         except ProjError:
             pass
     raise crs_not_transformable(label, source, target)
+
+
+# PROJ takes 0.1 s to compare operations, and each tile of a raster asks for the same one.
+@lru_cache(maxsize=32)
+def operation_between(
+    label: str, source: CRS, target: CRS, area: Bounds | None, center_longitude: float | None = None
+) -> Operation:
+    """Return the operation that PROJ holds for the best one in an area.
+
+    Parameters
+    ----------
+    label
+        Names the file in the error.
+    source, target
+        Only their horizontal parts count.
+    area
+        Longitudes and latitudes of the file, in degrees; None when they are not known.
+    center_longitude
+        Of the file; see Operation.
+
+    Raises
+    ------
+    PermanentError
+        crs_not_transformable
+    """
+    # Checked first: this refuses what is not tied to the Earth.
+    anywhere = transformer_between(label, source, target)
+    source, target = horizontal(source), horizontal(target)
+    if same_crs(source, target):
+        return Operation(anywhere, None)
+    options: dict[str, Any] = {"area_of_interest": AreaOfInterest(*area) if area else None}
+    with warnings.catch_warnings():
+        # pyproj warns when a better operation needs a grid file that is not there; PROJ then takes the next one.
+        warnings.simplefilter("ignore", UserWarning)
+        found = TransformerGroup(source, target, always_xy=True, **options).transformers
+        plain = TransformerGroup(source, target, **options).transformers
+    if not found or len(found) != len(plain):
+        raise crs_not_transformable(label, source, target)
+    pipeline = " ".join(str(plain[0].to_proj4()).split())
+    return Operation(found[0], pipeline, center_longitude)
 
 
 def crs_not_transformable(label: str, source: CRS, target: CRS) -> PermanentError:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from schema.errors import PermanentError
 from schema.jobs import Json
 from services.context import TaskContext
 from services.crs import crs_label
@@ -36,6 +39,9 @@ from services.raster.source.statistics import RasterStatistics
 from services.stac.ids import item_id
 from services.stac.items.item import record_of
 
+WORLD_FILES = (".tfw", ".tfwx", ".tifw", ".tiffw", ".wld")
+"""Extensions of files that place the pixels of the image beside them."""
+
 
 @dataclass(frozen=True)
 class Cog:
@@ -59,6 +65,7 @@ def validate_raster(ctx: TaskContext) -> Json:
             path = _fetch(ctx, ctx.source.size)
         with steps.step("read"), open_fetched(ctx.source_label, path) as dataset:
             found = scan(dataset, plan.facts, plan.nodata.nodata, ctx.check)
+        plan = plan.knowing(ctx.source_label, found.statistics)
         with steps.step("validate_cog"):
             cog = validate_cog(path)
     return _validation(ctx, plan, found, cog, steps)
@@ -76,6 +83,7 @@ def cog_conversion(ctx: TaskContext, *, cache_bytes: int = CACHE_BYTES) -> Json:
             path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
             found, path = _read_all(ctx, plan, path, cache_bytes)
+        plan = plan.knowing(ctx.source_label, found.statistics)
         cog = _make_cog(ctx, steps, plan, path, found.statistics)
     ctx.check()
     with steps.step("publish"):
@@ -99,7 +107,7 @@ def process_raster(ctx: TaskContext) -> Json:
             path = _fetch(ctx, disk_bytes(plan, ctx.source.size))
         with steps.step("validate"):
             found, path = _read_all(ctx, plan, path)
-        statistics = found.statistics
+        plan, statistics = plan.knowing(ctx.source_label, found.statistics), found.statistics
         with steps.step("reproject"):
             if plan.warp:
                 path, statistics = _reproject(ctx, plan, plan.warp, path)
@@ -129,11 +137,25 @@ def outputs_of(ctx: TaskContext) -> Outputs:
     return Outputs(ctx.blobs, ctx.settings.output_container, ctx.source, ctx.task.attempt)
 
 
+@contextmanager
+def naming_world_files(ctx: TaskContext) -> Iterator[None]:
+    """Let the error of a raster without a position name the world file that lies beside it in its container."""
+    try:
+        yield
+    except PermanentError as exc:
+        if exc.error_code != "not_georeferenced":
+            raise
+        stem = str(PurePosixPath(ctx.source.blob).with_suffix(""))
+        listed = (facts.name for facts in ctx.blobs.list_blobs(ctx.source.container, f"{stem}."))
+        found = next((name for name in listed if name.removeprefix(stem).lower() in WORLD_FILES), None)
+        raise errors.not_georeferenced(label=ctx.source_label, world_file=found) from exc
+
+
 def _plan(ctx: TaskContext, options: Options, *, process: bool, limited: bool) -> RasterPlan:
     """Plan from the header alone: what cannot work is refused before anything is downloaded."""
     label = ctx.source_label
     limit = options.max_raster_size_gb or ctx.settings.max_raster_size_gb
-    with open_remote(ctx.blobs, ctx.source) as dataset:
+    with naming_world_files(ctx), open_remote(ctx.blobs, ctx.source) as dataset:
         facts = facts_of(dataset)
         if limited:
             check_size(label, facts, limit)
@@ -206,9 +228,11 @@ def _outcome(plan: RasterPlan, cog: Cog, before: RasterStatistics) -> Json:
             "after": report.state_of(cog.facts, after_crs, cog.facts.nodata, cog.statistics),
         },
         "resampling": plan.warp.resampling if plan.warp else None,
+        "resampling_reason": report.resampling_reason(plan),
+        "resampling_scale": list(plan.warp.scale) if plan.warp else None,
         "overview_resampling": cog.plan.overviews.lower(),
         "profile": cog.plan.profile,
-        "warnings": report.warnings_of(plan, cog.plan, cog.facts, cog.statistics),
+        "warnings": report.warnings_of(plan, cog.plan, before, cog.facts, cog.statistics),
         "size_bytes": cog.path.stat().st_size,
     }
 

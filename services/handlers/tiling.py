@@ -16,7 +16,7 @@ from schema.jobs import Json
 from services.context import TaskContext
 from services.crs import authority_of, crs_label
 from services.handlers.items import check_items, output_item
-from services.handlers.raster import outputs_of
+from services.handlers.raster import naming_world_files, outputs_of
 from services.raster import errors
 from services.raster.names import DEFAULT_VERSION, tile_blob, version_folder
 from services.raster.options import Options
@@ -185,7 +185,7 @@ def _make_plan(ctx: TaskContext, task: PlanTask) -> tuple[TilingPlan, Json]:
     source, label = ctx.source, ctx.source_label
     # A smaller data type would depend on the pixels of each tile, and the tiles would not fit together.
     options = replace(task.options, optimize="none")
-    with gdal_environment(), open_remote(ctx.blobs, source) as dataset:
+    with naming_world_files(ctx), gdal_environment(), open_remote(ctx.blobs, source) as dataset:
         facts = facts_of(dataset)
         check_blocks(label, facts)
         plan = plan_process(label, dataset, facts, options)

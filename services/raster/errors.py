@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
+from schema.clipping import clip
 from schema.errors import PermanentError, TransientError
 from services.file_kinds import GEOTIFF, kind_of_bytes, kind_of_name
 
@@ -61,6 +63,14 @@ def unreadable(*, label: str, reason: str) -> PermanentError:
         f"{label} cannot be read as a GeoTIFF: {reason}.",
         remediation="The file is damaged or cut off. Check it with gdalinfo, upload it again, and submit the new file.",
         code="raster_unreadable",
+    )
+
+
+def codec_not_supported(*, label: str, codec: str) -> PermanentError:
+    return PermanentError(
+        f"{label} is compressed with {codec}, which this GDAL cannot decode; the file may be whole.",
+        remediation="Write it with another compression (gdal_translate -co COMPRESS=ZSTD), and upload that file.",
+        code="codec_not_supported",
     )
 
 
@@ -120,18 +130,21 @@ def not_on_earth(*, label: str, crs: str) -> PermanentError:
     )
 
 
-def not_georeferenced(*, label: str) -> PermanentError:
+def not_georeferenced(*, label: str, world_file: str | None = None) -> PermanentError:
+    beside = f" The world file {clip(world_file)} beside it is not read." if world_file else ""
     return PermanentError(
-        f"{label} has neither a geotransform nor ground control points, so the position of its pixels is not known.",
-        remediation="Write a position into the file, for example with gdal_translate -a_ullr, and upload it again.",
+        f"{label} has neither a geotransform nor ground control points, so the position of its pixels is not known."
+        f"{beside}",
+        remediation="Write the position into the file and upload it again: gdal_translate IN.tif OUT.tif takes it from "
+        "a world file beside IN.tif, or else from -a_ullr.",
         code="not_georeferenced",
     )
 
 
 def longitudes_beyond_180(*, label: str, longitude: float) -> PermanentError:
     return PermanentError(
-        f"{label} reaches longitude {longitude:g}; reprojection finds pixels up to 180 degrees only.",
-        remediation='Submit it with target_crs "native", or shift its longitudes first: gdalwarp -te -180 -90 180 90.',
+        f"{label} reaches longitude {longitude:g} and goes around the Earth more than once, so places have two pixels.",
+        remediation='Submit it with target_crs "native", or cut it to one turn first: gdalwarp -te -180 -90 180 90.',
         code="longitudes_beyond_180",
     )
 
@@ -237,7 +250,13 @@ def reading(label: str) -> Iterator[None]:
     try:
         yield
     except GDAL_ERRORS as exc:
-        raise unreadable(label=label, reason=first_line(exc)) from exc
+        reason = first_line(exc)
+        # GDAL knows codecs by name that it was built without; of others it says "of code 34712".
+        codec = re.search(r"missing codec (?:of code )?(\S+)", reason)
+        if codec:
+            name = f"the method of TIFF's compression code {codec[1]}" if codec[1].isdigit() else codec[1]
+            raise codec_not_supported(label=label, codec=name) from exc
+        raise unreadable(label=label, reason=reason) from exc
 
 
 @contextmanager

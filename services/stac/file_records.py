@@ -18,10 +18,11 @@ from schema.jobs import Source
 from services.containers.batches import SourceFile
 from services.containers.details import SMART_BYTES, Detail, effective
 from services.containers.kinds import kind_of
-from services.crs import WGS84
+from services.crs import WGS84, horizontal
 from services.raster import errors
 from services.raster.output.cog import validate_cog
-from services.raster.planning.georeference import plan_grid, source_crs
+from services.raster.planning.georeference import source_crs
+from services.raster.planning.grids import operation_for, plan_grid
 from services.raster.planning.nodata import plan_nodata
 from services.raster.planning.plan import check_blocks, check_size
 from services.raster.source.facts import RasterFacts, facts_of
@@ -183,7 +184,7 @@ def outline_of_points(label: str, dataset: DatasetReader, facts: RasterFacts, cr
     """Return the outline of a raster with ground control points: of the grid it would be warped to; else None."""
     if facts.georeference != "gcps":
         return None
-    grid = plan_grid(label, dataset, facts, crs, WGS84)
+    grid = plan_grid(label, dataset, facts, horizontal(crs), WGS84, operation_for(label, facts, crs, WGS84))
     return footprint(label, WGS84, grid.affine, grid.width, grid.height)
 
 

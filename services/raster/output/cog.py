@@ -57,14 +57,14 @@ def plan_cog(plan: RasterPlan, statistics: RasterStatistics) -> CogPlan:
     # A warp may leave corners without data; where it left none, the mask would only cost space.
     with_mask = header.with_mask and (plan.nodata.validity == "mask" or statistics.covered < first.total)
     header = replace(header, dtype=dtype, nodata=nodata, with_mask=with_mask)
-    return _cog(plan, header, plan.overviews(first.minimum, first.maximum))
+    return _cog(plan, header, plan.overviews)
 
 
 def plan_tile_cog(plan: RasterPlan, grid: Grid) -> CogPlan:
     """Decide the same for a tile whose pixels are `grid`, by the header of the source alone. Pure."""
     # Tiles fit together only if data type, nodata, mask and overviews of none of them depend on its own pixels.
     size = grid.width, grid.height
-    return _cog(plan, _header(plan, size, grid.transform), plan.overviews(None, None))
+    return _cog(plan, _header(plan, size, grid.transform), plan.overviews)
 
 
 def _header(plan: RasterPlan, size: tuple[int, int], place: Transform | None) -> OutputHeader:
@@ -83,6 +83,8 @@ def _header(plan: RasterPlan, size: tuple[int, int], place: Transform | None) ->
         tags=facts.tags,
         # The pixels of a warped grid are areas, whatever those of the source were.
         area_or_point="Area" if warp else facts.area_or_point,
+        # They lead from places to pixels of the source.
+        rpcs=() if warp else facts.rpcs,
     )
 
 

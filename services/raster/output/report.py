@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+from pyproj import CRS
+
+from schema.errors import PermanentError
 from schema.jobs import Json
-from services.crs import crs_label
+from services.crs import WGS84, crs_label, same_crs, transformer_between
 from services.raster.output.cog import CogPlan, plan_cog
 from services.raster.planning.plan import RasterPlan
 from services.raster.source.facts import RasterFacts, bounds_of, plain_number
@@ -30,11 +34,26 @@ def state_of(facts: RasterFacts, crs: str | None, nodata: float | None, statisti
     }
 
 
-def warnings_of(plan: RasterPlan, cog: CogPlan, after: RasterFacts, statistics: RasterStatistics) -> list[Json]:
-    """Return what an output lost or changed of its source; `after` is read back from the file that was written."""
+def warnings_of(
+    plan: RasterPlan, cog: CogPlan, before: RasterStatistics, after: RasterFacts, statistics: RasterStatistics
+) -> list[Json]:
+    """Return what an output lost or changed of its source.
+
+    Parameters
+    ----------
+    plan, cog
+        What was meant.
+    before
+        Of the source's pixels.
+    after
+        Read back from the file that was written.
+    statistics
+        Of the pixels that were written.
+    """
     found = [*plan.warnings, *cog.warnings, *_lost(plan, cog, after)]
     if plan.nodata.assumed and cog.header.nodata is not None:
         found.append(_warning("nan_is_nodata", "NaN marks missing values, and is now declared as nodata."))
+    found += _differences(plan, before, statistics, after)
     if statistics.covered == 0:
         found.append(_warning("no_valid_pixels", "The raster has no valid pixel."))
     if plan.facts.other_images:
@@ -44,6 +63,63 @@ def warnings_of(plan: RasterPlan, cog: CogPlan, after: RasterFacts, statistics: 
     if plan.warp and plan.facts.dtype in ("int64", "uint64"):
         found.append(_warning("precision_limited", "Reprojection is exact for whole numbers up to 2^53."))
     return found
+
+
+def _alike(one: CRS, other: CRS, facts: RasterFacts) -> bool:
+    """Whether two CRSs place the corners of a raster alike, to a ten-millionth of a degree."""
+    # GeoTIFF has codes and parameters but no names, so a CRS without a code is written in other words than it was read.
+    if same_crs(one, other):
+        return True
+    left, bottom, right, top = bounds_of(facts.affine, facts.width, facts.height)
+    x, y = np.array([left, right, (left + right) / 2]), np.array([bottom, top, (bottom + top) / 2])
+    try:
+        meant, written = (np.array(transformer_between("", crs, WGS84).transform(x, y)) for crs in (one, other))
+    except PermanentError:
+        # A conversion keeps CRSs that have no place on Earth, such as that of a building site.
+        return str(one.type_name) == str(other.type_name)
+    return bool(np.allclose(meant, written, rtol=0.0, atol=1e-7, equal_nan=True))
+
+
+SHARE_DIFFERENCE = 0.1
+"""Of valid pixels, by which an output may differ from its source: the scale of a projection changes within a raster."""
+_OVERSHOOTING = ("cubic", "cubic_spline", "lanczos", "sum")
+"""Resampling that makes values beyond those of the source."""
+
+
+def _differences(plan: RasterPlan, before: RasterStatistics, after: RasterStatistics, facts: RasterFacts) -> list[Json]:
+    """Return where CRS, share of valid pixels and range of values of an output are not what was meant."""
+    found = []
+    meant = plan.warp.grid.crs_wkt if plan.warp else plan.native_crs_wkt
+    written = CRS.from_wkt(facts.crs_wkt) if facts.crs_wkt else None
+    if (meant is None) != (written is None) or (meant and written and not _alike(CRS.from_wkt(meant), written, facts)):
+        names = [crs_label(crs) if crs else "none" for crs in (CRS.from_wkt(meant) if meant else None, written)]
+        found.append(_warning("crs_differs", f"The CRS of the output was meant to be {names[0]}, and is {names[1]}."))
+    was, share = before.covered / max(1, before.bands[0].total), after.covered / max(1, after.bands[0].total)
+    inside, placed = (plan.warp.inside, plan.warp.placed) if plan.warp else (1.0, 1.0)
+    # Pixels without a place, such as those beside the Earth, may have been valid or not.
+    least, most = was * inside, min(1.0, was / placed) * inside
+    if not least - SHARE_DIFFERENCE * inside <= share <= most + SHARE_DIFFERENCE * inside:
+        message = f"{share:.1%} of the output's pixels are valid, where about {most:.1%} were expected."
+        found.append(_warning("valid_share_differs", message))
+    if plan.warp and plan.warp.resampling in _OVERSHOOTING:
+        return found
+    for number, (one, other) in enumerate(zip(before.bands, after.bands, strict=True), start=1):
+        if one.minimum is None or one.maximum is None or other.minimum is None or other.maximum is None:
+            continue
+        if number != plan.facts.alpha_band and (other.minimum < one.minimum or other.maximum > one.maximum):
+            message = (
+                f"Values of band {number} run from {plain_number(other.minimum)} to {plain_number(other.maximum)}, "
+                f"beyond the source's {plain_number(one.minimum)} to {plain_number(one.maximum)}."
+            )
+            found.append(_warning("range_differs", message))
+    return found
+
+
+def resampling_reason(plan: RasterPlan) -> str:
+    """Return why a raster and its overviews are resampled as they are."""
+    if plan.options.resampling:
+        return "It was requested."
+    return f"Values are treated as {plan.kind.kind}: {plan.kind.reason}."
 
 
 def _lost(plan: RasterPlan, cog: CogPlan, after: RasterFacts) -> list[Json]:
@@ -83,6 +159,7 @@ def forecast(plan: RasterPlan, statistics: RasterStatistics, limit_gb: float) ->
         "reproject": warp is not None,
         "target_crs": crs_label(plan.warp_crs) if warp else crs_label(plan.crs) if plan.crs else None,
         "resampling": warp.resampling if warp else None,
+        "resampling_reason": resampling_reason(plan),
         "width": warp.grid.width if warp else plan.facts.width,
         "height": warp.grid.height if warp else plan.facts.height,
         "bounds": bounds_of(warp.grid.affine, warp.grid.width, warp.grid.height) if warp else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from services.raster.errors import writing
+from services.raster.errors import GDAL_ERRORS, writing
 from services.raster.planning.georeference import Grid
 from services.raster.source.blocks import strip_side
 from services.raster.source.facts import RasterFacts
@@ -80,11 +80,16 @@ def _create(
     # TIFF wants multiples of 16; narrower tiles than 256 would be very many in a wide raster.
     blocks = {"blockxsize": max(side, 256), "blockysize": side}
     size = {"width": width, "height": height, "count": facts.count, "dtype": facts.dtype}
-    # Closing writes the last blocks, so its errors are those of writing too.
-    with (
-        writing(path.parent),
-        rasterio.open(
-            path, "w", nodata=None, num_threads=threads(), interleave=interleave, **_LIGHT, **blocks, **size, **place
-        ) as dataset,
-    ):
+    layout = {"interleave": interleave, "nodata": None, "num_threads": threads(), **_LIGHT, **blocks}
+    with writing(path.parent):
+        dataset = rasterio.open(path, "w", **layout, **size, **place)
+    try:
+        # Not within `writing`: what fails in the block may be a source that cannot be read.
         yield TileWriter(dataset, path.parent)
+    except BaseException:
+        with suppress(*GDAL_ERRORS, OSError):
+            dataset.close()
+        raise
+    # Closing writes the last blocks.
+    with writing(path.parent):
+        dataset.close()

@@ -43,6 +43,7 @@ class OutputHeader:
     palette: tuple[tuple[int, tuple[int, int, int, int]], ...]
     tags: tuple[tuple[str, str], ...]
     area_or_point: str
+    rpcs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def vrt_parts(header: OutputHeader, sources: Sequence[Placed]) -> Iterator[str]:
     root = ET.Element("VRTDataset", rasterXSize=str(header.width), rasterYSize=str(header.height))
     _place(root, header)
     _metadata(root, (*header.tags, ("AREA_OR_POINT", header.area_or_point)))
+    _metadata(root, header.rpcs, domain="RPC")
     yield ET.tostring(root, encoding="unicode").removesuffix(f"</{root.tag}>")
     for number, band in enumerate(header.bands, start=1):
         yield ET.tostring(_band(header, band, number, sources), encoding="unicode")
@@ -97,9 +99,9 @@ def _place(root: ET.Element, header: OutputHeader) -> None:
         ET.SubElement(root, "GeoTransform").text = ", ".join(repr(float(v)) for v in (c, a, b, f, d, e))
 
 
-def _metadata(parent: ET.Element, tags: tuple[tuple[str, str], ...]) -> None:
+def _metadata(parent: ET.Element, tags: tuple[tuple[str, str], ...], **attributes: str) -> None:
     if tags:
-        metadata = ET.SubElement(parent, "Metadata")
+        metadata = ET.SubElement(parent, "Metadata", attributes)
         for key, value in tags:
             ET.SubElement(metadata, "MDI", key=_NO_XML.sub("", key)).text = _NO_XML.sub("", value)
 

@@ -28,7 +28,7 @@ class NodataPlan:
 
 
 def plan_nodata(facts: RasterFacts, requested: float | str | None) -> NodataPlan:
-    """Decide what marks valid pixels: an alpha band, a mask, a nodata value, or in floating-point rasters NaN.
+    """Decide what marks valid pixels: an alpha band or a mask, else a nodata value, or in floating-point rasters NaN.
 
     `requested` is a number, "nan", or "none" to declare no nodata value; None means that of the file.
 
@@ -38,10 +38,17 @@ def plan_nodata(facts: RasterFacts, requested: float | str | None) -> NodataPlan
         nodata_out_of_range: no pixel of the raster's data type can have the requested value.
     """
     value, warnings = _value(facts, requested)
-    if facts.alpha_band:
-        return NodataPlan(value, "alpha", warnings)
-    if facts.has_mask:
-        return NodataPlan(value, "mask", warnings)
+    if facts.alpha_band or facts.has_mask:
+        validity: Validity = "alpha" if facts.alpha_band else "mask"
+        if value is not None:
+            what = "alpha band" if facts.alpha_band else "mask"
+            message = (
+                f"The file's {what} says which pixels are valid, so the nodata value {plain_number(value)} is ignored: "
+                "pixels of that value are data where they are valid."
+            )
+            warnings = ({"code": "nodata_ignored", "message": message, "count": 1},)
+        # Declared beside a mask or an alpha band, nodata would make holes in the data for readers that prefer it.
+        return NodataPlan(None, validity, warnings)
     if value is None and facts.is_float and requested != "none":
         # NaN is never a measurement. As nodata it stays out of averages and statistics, and the warp needs no mask.
         return NodataPlan(math.nan, "nodata", warnings, assumed=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from pyproj import CRS
 from rasterio.io import DatasetReader
@@ -10,6 +11,7 @@ from rasterio.io import DatasetReader
 from schema.jobs import Json
 from services.crs import (
     WGS84,
+    Operation,
     check_geographic_or_projected,
     crs_label,
     horizontal,
@@ -19,17 +21,14 @@ from services.crs import (
 )
 from services.raster import errors
 from services.raster.options import Options
-from services.raster.planning.georeference import (
-    Grid,
-    plan_grid,
-    row_span,
-    source_crs,
-)
+from services.raster.planning.georeference import Grid, source_crs
+from services.raster.planning.grids import kernel_scale, operation_for, plan_grid, row_span
 from services.raster.planning.nodata import NodataPlan, plan_nodata
-from services.raster.planning.resampling import Kind, kind_of, overview_method, warp_method
+from services.raster.planning.resampling import DataKind, kind_of, overview_method, warp_method
 from services.raster.source.blocks import MAX_BLOCK_BYTES, block_side
-from services.raster.source.facts import RasterFacts
+from services.raster.source.facts import RasterFacts, bounds_of
 from services.raster.source.gdal import CACHE_BYTES
+from services.raster.source.statistics import RasterStatistics
 
 NATIVE = "native"
 OUTPUT_GROWTH = 4.0
@@ -48,6 +47,19 @@ class WarpPlan:
     """Of the square blocks that are warped one by one, aligned to the grid, in pixels."""
     row_span: float
     """Rows of the source that a row of blocks touches."""
+    operation: Operation
+    """From the CRS of the source to that of the grid."""
+    scale: tuple[float, float]
+    """Pixels of the grid along a pixel of the source, across and down; one for all blocks, see kernel_scale."""
+    inside: float
+    """Share of the grid's pixels that lie in the source, by samples."""
+    placed: float
+    """Share of the source's pixels that have a place in the CRS of the grid."""
+
+    @property
+    def center_longitude(self) -> float | None:
+        """Of a geographic source that reaches beyond 180 degrees, in degrees."""
+        return self.operation.center_longitude
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ class RasterPlan:
     crs: CRS | None
     """Of the source; None only for a conversion, which keeps the pixels where they are."""
     nodata: NodataPlan
-    kind: Kind
+    kind: DataKind
     warp: WarpPlan | None
     """None: the pixels stay where they are."""
     options: Options
@@ -73,7 +85,11 @@ class RasterPlan:
     @property
     def native_crs_wkt(self) -> str | None:
         """The CRS of an output whose pixels stay where they are: as the file spells it, unless the caller named one."""
-        return self.facts.crs_wkt if self.options.source_crs is None or self.crs is None else str(self.crs.to_wkt())
+        if self.crs is None:
+            return None
+        if has_ellipsoidal_heights(self.crs):
+            return str(self.crs.to_2d().to_wkt())
+        return self.facts.crs_wkt if self.options.source_crs is None else str(self.crs.to_wkt())
 
     @property
     def output_raw_bytes(self) -> int:
@@ -82,9 +98,16 @@ class RasterPlan:
             return self.facts.raw_bytes
         return self.warp.grid.width * self.warp.grid.height * self.facts.pixel_bytes
 
-    def overviews(self, minimum: float | None, maximum: float | None) -> str:
-        """Return the resampling of overviews, as GDAL names it, by the range of the pixels where it is known."""
-        return overview_method(kind_of(self.facts, minimum, maximum), self.options.resampling)
+    @property
+    def overviews(self) -> str:
+        """The resampling of overviews, as GDAL names it."""
+        return overview_method(self.kind.kind, self.options.resampling)
+
+    def knowing(self, label: str, statistics: RasterStatistics) -> RasterPlan:
+        """Return the plan by what the pixels of the source are; `statistics` are those of all of them."""
+        kind = kind_of(label, self.facts, statistics)
+        warp = self.warp and replace(self.warp, resampling=warp_method(kind.kind, self.options.resampling))
+        return replace(self, kind=kind, warp=warp)
 
 
 def check_size(label: str, facts: RasterFacts, limit_gb: float) -> None:
@@ -120,18 +143,24 @@ def plan_process(label: str, dataset: DatasetReader, facts: RasterFacts, options
     transformer_between(label, found.crs, WGS84)
     check_geographic_or_projected(found.crs)
     check_geographic_or_projected(target)
-    kind = kind_of(facts)
+    kind = kind_of(label, facts)
     # Control points describe no grid, so even "native" needs a warp.
     off_grid = facts.georeference == "gcps"
     warp = None
     if off_grid or (not native and (facts.georeference != "north_up" or not same_crs(found.crs, target))):
-        grid = plan_grid(label, dataset, facts, horizontal(found.crs), target)
+        source = horizontal(found.crs)
+        operation = operation_for(label, facts, source, target)
+        grid = plan_grid(label, dataset, facts, source, target, operation)
         side = block_side(facts.pixel_bytes)
-        span = row_span(facts, grid, transformer_between(label, found.crs, target), side)
-        method = warp_method(kind, options.resampling)
-        warp = WarpPlan(grid, horizontal(found.crs).to_wkt(), method, side, span)
+        span, (scale, inside, placed) = (
+            row_span(facts, grid, operation, side),
+            kernel_scale(facts, source, grid, operation),
+        )
+        method = warp_method(kind.kind, options.resampling)
+        warp = WarpPlan(grid, source.to_wkt(), method, side, span, operation, scale, inside, placed)
     nodata = plan_nodata(facts, options.nodata)
-    return RasterPlan(facts, found.crs, nodata, kind, warp, options, (*found.warnings, *nodata.warnings))
+    warnings = (*found.warnings, *nodata.warnings, *_changes(facts, found.crs, native=native, warps=warp is not None))
+    return RasterPlan(facts, found.crs, nodata, kind, warp, options, warnings)
 
 
 def plan_conversion(label: str, facts: RasterFacts, options: Options) -> RasterPlan:
@@ -146,8 +175,35 @@ def plan_conversion(label: str, facts: RasterFacts, options: Options) -> RasterP
         message = f"{label} has no coordinate reference system, so the COG has none."
         warnings = ({"code": "crs_missing", "message": message, "count": 1},)
     nodata = plan_nodata(facts, options.nodata)
-    warnings = (*warnings, *nodata.warnings)
-    return RasterPlan(facts, crs, nodata, kind_of(facts), None, options, warnings)
+    warnings = (*warnings, *nodata.warnings, *_changes(facts, crs, native=True, warps=False))
+    return RasterPlan(facts, crs, nodata, kind_of(label, facts), None, options, warnings)
+
+
+def has_ellipsoidal_heights(crs: CRS) -> bool:
+    """Whether a projected CRS has a third axis: GDAL cannot write such a one into a GeoTIFF."""
+    return bool(crs.is_projected) and not crs.is_compound and len(crs.axis_info) == 3
+
+
+def _changes(facts: RasterFacts, crs: CRS | None, *, native: bool, warps: bool) -> Iterator[Json]:
+    """Yield warnings of what the header shows will be lost or changed."""
+    if native and warps:
+        message = "Ground control points describe no grid, so the pixels were resampled to one in the file's CRS."
+        yield {"code": "resampled", "message": message, "count": len(facts.gcps)}
+    if warps and facts.rpcs:
+        message = "The rational polynomial coefficients (RPC) hold for the source's pixels and were left out."
+        yield {"code": "rpcs_left_out", "message": message, "count": 1}
+    if facts.band_masks:
+        message = "Bands have masks of their own, which were not read: every pixel of them counts as valid."
+        yield {"code": "band_masks_ignored", "message": message, "count": facts.count}
+    if crs and has_ellipsoidal_heights(crs) and not warps:
+        message = f"{crs_label(crs)} has ellipsoidal heights, which a GeoTIFF cannot name: the output has it without."
+        yield {"code": "heights_left_out", "message": message, "count": 1}
+    if crs and crs.is_geographic and not warps and facts.georeference == "north_up":
+        west, _, east, _ = bounds_of(facts.affine, facts.width, facts.height)
+        # Less than half of it beyond: it lies across the antimeridian, and either way of counting has a jump.
+        if max(east - 180.0, -180.0 - west) >= (east - west) / 2:
+            message = f"Longitudes run from {west:g} to {east:g} and were kept; the item has them from -180 to 180."
+            yield {"code": "longitudes_beyond_180", "message": message, "count": 1}
 
 
 def needs_tiles(plan: RasterPlan, cache_bytes: int = CACHE_BYTES) -> bool:

@@ -53,7 +53,15 @@ def parts(window: Window, block_shape: tuple[int, int]) -> Iterator[Window]:
 
 
 def windows_of_shape(width: int, height: int, rows: int, cols: int) -> Iterator[Window]:
-    """Yield the rectangles of `rows` x `cols` pixels of a grid, row by row from the top left."""
+    """Yield the rectangles of a grid, row by row from the top left.
+
+    Parameters
+    ----------
+    width, height
+        Of the grid, in pixels.
+    rows, cols
+        Of a rectangle, in pixels; those at the right and the bottom may be smaller.
+    """
     for row in range(0, height, rows):
         for col in range(0, width, cols):
             yield Window(col, row, min(cols, width - col), min(rows, height - row))

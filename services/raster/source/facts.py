@@ -77,6 +77,10 @@ class RasterFacts:
     overviews: tuple[int, ...]
     other_images: int
     """Number of further images in the file, which are not read."""
+    rpcs: tuple[tuple[str, str], ...] = ()
+    """Rational polynomial coefficients, which place the pixels of a satellite image, as GDAL's metadata."""
+    band_masks: bool = False
+    """Each band has a mask of its own."""
 
     @property
     def count(self) -> int:
@@ -150,6 +154,9 @@ def facts_of(dataset: DatasetReader) -> RasterFacts:
         compression=str(dataset.profile.get("compress", "none")).lower(),
         overviews=tuple(dataset.overviews(1)),
         other_images=max(0, len(dataset.subdatasets) - 1),
+        rpcs=tuple(sorted(dataset.tags(ns="RPC").items())),
+        # GDAL has no flag for masks of single bands: it is what is left when no other flag is set.
+        band_masks=any(not flags for flags in dataset.mask_flag_enums),
     )
 
 

@@ -31,46 +31,20 @@ _NAME = "source.tif"
 
 
 class RangeFile:
-    """A blob as a file that is read by range requests; the last KEPT_PARTS parts are kept."""
+    """A blob as a file that is read by range requests; the last KEPT_PARTS parts are kept.
+
+    GDAL opens it more than once, and each opening has a position of its own: see Opening.
+    """
 
     def __init__(self, blobs: Blobs, source: Source) -> None:
         self._blobs = blobs
         self.source = source
         self._parts: OrderedDict[int, bytes] = OrderedDict()
-        self._at = 0
         self.error: GeostageError | None = None
         """Why a read failed. GDAL is told by too few bytes: rasterio's callback prints an exception and goes on."""
 
-    def read(self, size: int = -1) -> bytes:
-        """Return the bytes from the current position on; too few when they cannot be read."""
-        end = self.source.size if size < 0 else min(self._at + size, self.source.size)
-        data = self._try(self._at, end) if end > self._at else b""
-        self._at += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move the position and return it, as io.RawIOBase does."""
-        self._at = offset + (0, self._at, self.source.size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def get_byte_ranges(self, offsets: list[int], sizes: list[int]) -> list[bytes]:
-        """Return several ranges, as rasterio's MultiByteRangeResource asks for them."""
-        return [self._try(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True)]
-
-    def close(self) -> None:
-        """Do nothing: GDAL closes a file after each look at it, and opens it again."""
-
-    def __enter__(self) -> RangeFile:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def _try(self, begin: int, end: int) -> bytes:
+    def bytes_of(self, begin: int, end: int) -> bytes:
+        """Return a range of bytes; none when they cannot be read, and the reason as `error`."""
         try:
             return self._read(begin, end)
         except GeostageError as exc:
@@ -92,6 +66,43 @@ class RangeFile:
         return data[begin - first * PART_BYTES : end - first * PART_BYTES]
 
 
+class Opening:
+    """One opening of a RangeFile, as GDAL reads it: a position in the file."""
+
+    def __init__(self, file: RangeFile) -> None:
+        self._file = file
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the bytes from the current position on; too few when they cannot be read."""
+        end = self._file.source.size if size < 0 else min(self._at + size, self._file.source.size)
+        data = self._file.bytes_of(self._at, end) if end > self._at else b""
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the position and return it, as io.RawIOBase does."""
+        self._at = offset + (0, self._at, self._file.source.size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at
+
+    def get_byte_ranges(self, offsets: list[int], sizes: list[int]) -> list[bytes]:
+        """Return several ranges, as rasterio's MultiByteRangeResource asks for them."""
+        return [self._file.bytes_of(offset, offset + size) for offset, size in zip(offsets, sizes, strict=True)]
+
+    def close(self) -> None:
+        """Do nothing: GDAL closes a file after each look at it, and opens it again."""
+
+    def __enter__(self) -> Opening:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
 class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
     """What rasterio asks when GDAL opens a file: there is only this one, without siblings."""
 
@@ -99,10 +110,9 @@ class _Opener(MultiByteRangeResourceContainer):  # type: ignore[misc]
         self._file = file
         self._size = size
 
-    def open(self, path: str, mode: str = "r", **options: object) -> RangeFile:
+    def open(self, path: str, mode: str = "r", **options: object) -> Opening:
         del path, mode, options
-        self._file.seek(0)
-        return self._file
+        return Opening(self._file)
 
     def isfile(self, path: str) -> bool:
         return path.endswith(_NAME)
@@ -142,7 +152,7 @@ def open_remote(blobs: Blobs, source: Source, file: RangeFile | None = None) -> 
     """
     check_encoding(source, by_ranges=True)
     file = file or RangeFile(blobs, source)
-    head = file.read(64)
+    head = file.bytes_of(0, min(64, source.size))
     try:
         if not file.error:
             check_magic(source.label, head)

@@ -77,7 +77,27 @@ def scan(
 
 
 def read_mask(dataset: DatasetReader, facts: RasterFacts, window: Window) -> Validity | None:
-    """Return which pixels of a window are valid by alpha or mask band, shape (rows, columns); None with neither."""
+    """Return which pixels of a window are valid by its alpha or mask band.
+
+    Parameters
+    ----------
+    dataset
+        Open raster.
+    facts
+        Of the dataset.
+    window
+        In pixels of the dataset.
+
+    Returns
+    -------
+    Validity or None
+        Shape (rows, columns); None without alpha and mask.
+
+    Raises
+    ------
+    RasterioError
+        The window cannot be read.
+    """
     if facts.alpha_band:
         alpha: Pixels = dataset.read(facts.alpha_band, window=window)
         return np.not_equal(alpha, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +15,12 @@ Pixels: TypeAlias = npt.NDArray[Any]
 """Shape (bands, rows, columns), or (rows, columns) of one band."""
 Validity: TypeAlias = npt.NDArray[np.bool_]
 """True where a value is valid: shape (rows, columns) for all bands alike, or that of the pixels."""
+MOST_CLASSES = 24
+"""Different values that a band of classes may have; those with more are recognized by a palette or a name only."""
+SAMPLE = 4096
+"""Pixels of a block."""
+TABLE = 65_536
+"""Classes farther apart than this are not looked for."""
 
 
 @dataclass
@@ -30,6 +36,8 @@ class BandStatistics:
     """Number of NaNs that count as valid: in floating-point bands whose nodata is not NaN."""
     whole: bool = True
     """Whether every valid value is an integer."""
+    distinct: set[int] | None = field(default_factory=set)
+    """The different valid values of a band of integers; None for more than MOST_CLASSES, and for other bands."""
 
     def add(self, values: Pixels, valid: Validity | None) -> None:
         """Add a block of one band, shape (rows, columns). `valid` has its shape; None means every pixel."""
@@ -51,8 +59,22 @@ class BandStatistics:
         self.maximum = high if self.maximum is None else max(self.maximum, high)
         # Integers are added as integers: a float64 would round sums beyond 2^53.
         self.sum += float(kept.sum(dtype=np.float64 if kept.dtype.kind == "f" else None))
+        if kept.dtype.kind in "iu" and self.distinct is not None:
+            self._note_distinct(kept.ravel(), low, high)
+        else:
+            self.distinct = None
         if self.whole and kept.dtype.kind == "f":
             self.whole = bool(np.isfinite(low) and np.isfinite(high) and (np.rint(kept) == kept).all())
+
+    def _note_distinct(self, values: Pixels, low: int, high: int) -> None:
+        # Sorting a block for its different values takes longer than reading it. A small part of most blocks shows that
+        # they have too many; of the others a table of all between minimum and maximum tells which there are.
+        found = set(np.unique(values[:SAMPLE]).tolist()) | (self.distinct or set())
+        if len(found) <= MOST_CLASSES and high - low <= TABLE:
+            present = np.zeros(high - low + 1, np.bool_)
+            present[values.astype(np.int64) - low] = True
+            found |= set((np.flatnonzero(present) + low).tolist())
+        self.distinct = found if len(found) <= MOST_CLASSES and high - low <= TABLE else None
 
     def as_json(self) -> Json:
         """Return the statistics as results show them."""

@@ -17,10 +17,10 @@ import numpy as np
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from services.crs import parse_crs, transformer_between
 from services.raster.errors import GDAL_ERRORS, check_disk, first_line, reading, tile_damaged
 from services.raster.output.tiled_file import copy_writer, grid_writer
-from services.raster.output.warp import adds_alpha, block_validity, open_warped, read_block
+from services.raster.output.warp import block_validity, open_warped, read_block
+from services.raster.output.warp_vrt import adds_alpha
 from services.raster.planning.georeference import Grid
 from services.raster.planning.plan import RasterPlan
 from services.raster.source.blocks import CHUNK_BYTES, chunk_shape, windows
@@ -98,14 +98,24 @@ def plan_cut(
     # Control points have no inverse here: GDAL finds the pixels, and nothing is known before they are read.
     way = None
     if warp and facts.georeference != "gcps":
-        way = transformer_between(label, parse_crs(warp.source_crs_wkt), plan.warp_crs)
+        way = warp.operation
     reach = reach_of(facts, grid, way, aligned(window, side, output_grid(plan)), side)
     ranges = read_block_ranges(dataset, facts, reach.whole)
     return Cut(label, tile_id, plan, window, side, reach, ranges, folder, check, cache_bytes, chunk_bytes)
 
 
 def aligned(window: Window, side: int, grid: Grid) -> Window:
-    """Return the window of all blocks of a grid that a window has pixels of."""
+    """Return the window of all blocks of a grid that a window has pixels of.
+
+    Parameters
+    ----------
+    window
+        In pixels of the grid.
+    side
+        Of the square blocks, in pixels; the first begins at the grid's top left corner.
+    grid
+        Where it ends, its blocks are cut off.
+    """
     left, top = int(window.col_off) // side * side, int(window.row_off) // side * side
     right = min(grid.width, math.ceil((window.col_off + window.width) / side) * side)
     bottom = min(grid.height, math.ceil((window.row_off + window.height) / side) * side)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pyproj import Transformer
 from rasterio.windows import Window
 
+from services.crs import Operation
 from services.raster.planning.georeference import Grid, places
 from services.raster.source.facts import RasterFacts
 
@@ -49,7 +49,7 @@ class Reach:
         return max(last - first for first, last, _, _ in spans)
 
 
-def reach_of(facts: RasterFacts, grid: Grid | None, to_target: Transformer | None, window: Window, side: int) -> Reach:
+def reach_of(facts: RasterFacts, grid: Grid | None, operation: Operation | None, window: Window, side: int) -> Reach:
     """Return the boxes under the blocks of a window.
 
     Parameters
@@ -58,7 +58,7 @@ def reach_of(facts: RasterFacts, grid: Grid | None, to_target: Transformer | Non
         Of the source.
     grid
         Of the output; None when pixels stay where they are, and each box is its block.
-    to_target
+    operation
         From the CRS of the source to that of the grid; None as for `grid`.
     window
         Of the output grid, aligned to its blocks.
@@ -76,10 +76,10 @@ def reach_of(facts: RasterFacts, grid: Grid | None, to_target: Transformer | Non
     boxes, sure = np.zeros((len(tops), len(lefts), 4), np.int64), True
     for (r, top), (c, left) in itertools.product(enumerate(tops), enumerate(lefts)):
         ends = min(top + side, bottom), min(left + side, right)
-        if grid is None or to_target is None:
+        if grid is None or operation is None:
             boxes[r, c] = top, ends[0], left, ends[1]
         else:
-            boxes[r, c], known = _box(facts, grid, to_target, (top, ends[0], left, ends[1]))
+            boxes[r, c], known = _box(facts, grid, operation, (top, ends[0], left, ends[1]))
             sure = sure and known
     return Reach(boxes, sure)
 
@@ -95,12 +95,11 @@ def box_around(boxes: Boxes) -> tuple[int, int, int, int]:
 
 
 def _box(
-    facts: RasterFacts, grid: Grid, to_target: Transformer, block: tuple[int, int, int, int]
+    facts: RasterFacts, grid: Grid, operation: Operation, block: tuple[int, int, int, int]
 ) -> tuple[tuple[int, int, int, int], bool]:
     top, bottom, left, right = block
     cols, rows = np.meshgrid(np.linspace(left, right, SAMPLES), np.linspace(top, bottom, SAMPLES))
-    found = to_target.transform(*places(grid.affine, cols.ravel(), rows.ravel()), direction="INVERSE")
-    x, y = (np.asarray(values) for values in found)
+    x, y = operation.inverse(*places(grid.affine, cols.ravel(), rows.ravel()))
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():
         return (0, 0, 0, 0), False

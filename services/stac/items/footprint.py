@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from affine import Affine
 from pyproj import CRS, Transformer
-from shapely import MultiPolygon, Polygon, box, make_valid
+from shapely import MultiPolygon, Polygon, box, make_valid, set_precision
 from shapely.affinity import translate
 from shapely.geometry import mapping, shape
 from shapely.geometry.polygon import orient
 from shapely.ops import unary_union
 
-from services.crs import WGS84, crs_label, crs_not_transformable, transformer_between
+from services.crs import WGS84, Operation, crs_label, horizontal, transformer_between
 from services.raster.errors import not_on_earth
 from services.raster.planning.georeference import Points, places, pole_inside
+from services.raster.planning.valid_area import ValidArea, valid_area
 from services.stac.boxes import enclose
 
-EDGE_POINTS = 33
+EDGE_POINTS = 129
 """Points along each edge: in degrees the edges of a projected grid are curved."""
 HALF_TURN = 180.0
 """Degrees. What is wider may be cut at the antimeridian, and then the bounds of its geometry are not its bbox."""
@@ -31,7 +32,6 @@ _STRAIGHT = 1e-8
 """Degrees by which a point may be off a straight line and still be left out of it: a millimetre."""
 _DIGITS = 9
 """A tenth of a millimetre on the ground."""
-_CORNERS = 3
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,67 @@ def footprint(label: str, crs: CRS, affine: Affine, width: int, height: int) -> 
         not_on_earth: no part of it lies on Earth. crs_not_transformable: the CRS does not lead to WGS 84.
     """
     to_geographic = transformer_between(label, crs, WGS84)
+    operation = Operation(to_geographic, None)
+    area = valid_area(horizontal(crs), affine, width, height, operation)
+    if area is None:
+        raise not_on_earth(label=label, crs=crs_label(crs))
+    if not area.is_whole:
+        return _partial_footprint(area, affine, operation, pole_inside(width, height, affine, to_geographic))
     ring = _unwrapped_ring(affine, width, height, to_geographic)
-    if len(ring) < _CORNERS:
-        raise crs_not_transformable(label, crs, WGS84)
     pole = pole_inside(width, height, affine, to_geographic)
     if pole:
         ring = _over_pole(ring, pole)
     # Near a pole or the edge of a projection the ring may cross itself.
     drawn = Polygon(ring)
     outline = drawn if drawn.is_valid else make_valid(drawn)
-    on_earth = _wrapped(outline)
+    # A fiftieth of a pixel, or of a thousandth of a raster with fewer.
+    west, south, east, north = outline.bounds
+    tolerance = 0.02 * min(east - west, north - south) / max(1000, width, height)
+    on_earth = _wrapped(outline, max(_STRAIGHT, tolerance))
     if on_earth.is_empty:
         raise not_on_earth(label=label, crs=crs_label(crs))
     return Footprint(_geojson(on_earth), _bbox(outline, on_earth, everywhere=bool(pole)))
+
+
+def _partial_footprint(area: ValidArea, affine: Affine, operation: Operation, pole: int) -> Footprint:
+    """Return the outline of the part of a grid that has a place: the cells between its nodes, joined on Earth."""
+    rings = [np.asarray(ring) for ring in area.cells]
+    points = np.concatenate(rings)
+    lon, lat = operation.forward(*places(affine, points[:, 0], points[:, 1]))
+    placed = np.column_stack([lon, np.clip(lat, -90.0, 90.0)])
+    parts, boxes = [], []
+    for ring in np.split(placed, np.cumsum([len(ring) for ring in rings])[:-1]):
+        turned = np.column_stack([np.unwrap(ring[:, 0], period=360.0), ring[:, 1]])
+        # A cell spans few degrees of longitude, unless a pole lies in it: then its corners go around the Earth.
+        if pole and abs(np.unwrap(ring[[*range(len(ring)), 0], 0], period=360.0)[-1] - ring[0, 0]) > HALF_TURN:
+            turned = _over_pole(ring, pole)
+        else:
+            # A corner on the antimeridian itself is at 180 or -180 degrees by chance; the rest of the cell decides.
+            turned[:, 0] -= 360.0 * np.round(turned[:, 0].mean() / 360.0)
+            at_end = np.abs(np.abs(turned[:, 0]) - HALF_TURN) < 1e-7
+            turned[at_end, 0] = np.copysign(HALF_TURN, turned[at_end, 0])
+        drawn = Polygon(turned)
+        part = drawn if drawn.is_valid else make_valid(drawn)
+        if part.is_empty:
+            continue
+        west, south, east, north = part.bounds
+        parts.append(part)
+        boxes.append([*_on_globe(west, east), south, north])
+    on_earth = _wrapped(unary_union(parts), _STRAIGHT)
+    west, south, east, north = (float(v) for v in on_earth.bounds)
+    if east - west > HALF_TURN:
+        west, _, east, _ = enclose([[west, south, east, north] for west, east, south, north in boxes])
+    bbox = tuple(round(v, _DIGITS) for v in (west, south, east, north))
+    return Footprint(_geojson(on_earth), bbox)  # type: ignore[arg-type]
+
+
+def _on_globe(west: float, east: float) -> tuple[float, float]:
+    """Return the ends of an arc of longitudes as those of a bbox: west > east across the antimeridian."""
+    if west < -180.0 or east > 180.0:
+        west, east = ((v + 180.0) % 360.0 - 180.0 for v in (west, east))
+        # The eastern edge on the antimeridian itself is 180, not -180.
+        east = 180.0 if east == -180.0 else east
+    return west, east
 
 
 def extent_footprint(label: str, crs: CRS, bounds: tuple[float, float, float, float]) -> Footprint:
@@ -141,15 +189,19 @@ def _over_pole(ring: Points, pole: int) -> Points:
     return np.vstack([[-180.0, seam], edge, [180.0, seam], [180.0, 90.0 * pole], [-180.0, 90.0 * pole]])
 
 
-def _wrapped(outline: Any) -> Polygon | MultiPolygon:
-    """Return an outline cut at the antimeridian, its parts moved to longitudes from -180 to 180."""
+def _wrapped(outline: Any, tolerance: float) -> Polygon | MultiPolygon:
+    """Return an outline cut at the antimeridian, its parts moved to longitudes from -180 to 180.
+
+    Points that are off a straight line by no more than `tolerance`, in degrees, are left out.
+    """
     west, _, east, _ = outline.bounds
     parts = []
     for turn in range(int(np.floor((west + 180.0) / 360.0)), int(np.ceil((east - 180.0) / 360.0)) + 1):
         part = outline.intersection(box(-180.0 + 360.0 * turn, -90.0, 180.0 + 360.0 * turn, 90.0))
         parts += _polygons(translate(part, xoff=-360.0 * turn))
-    # Points along edges that turned out straight are not needed any more.
-    found = _polygons(unary_union(parts).simplify(_STRAIGHT))
+    # On a grid of the digits that are written, since rounding them afterwards may let a narrow part cross itself.
+    whole = set_precision(unary_union(parts).simplify(tolerance), 10.0**-_DIGITS)
+    found = _polygons(whole)
     return found[0] if len(found) == 1 else MultiPolygon(found)
 
 
@@ -168,10 +220,8 @@ def _bbox(outline: Any, on_earth: Any, *, everywhere: bool) -> tuple[float, floa
         west, _, east, _ = (float(v) for v in outline.bounds)
         if everywhere or east - west >= 360.0 - 1e-9:
             west, east = -180.0, 180.0
-        elif west < -180.0 or east > 180.0:
-            west, east = ((v + 180.0) % 360.0 - 180.0 for v in (west, east))
-            # The eastern edge on the antimeridian itself is 180, not -180.
-            east = 180.0 if east == -180.0 else east
+        else:
+            west, east = _on_globe(west, east)
     return tuple(round(v, _DIGITS) for v in (west, south, east, north))  # type: ignore[return-value]
 
 

@@ -6,6 +6,7 @@ Raster v2 has no class in pystac's packages (theirs writes v1's raster:bands): i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pystac
@@ -13,6 +14,7 @@ from pyproj import CRS
 from pystac.extensions.render import Render, RenderExtension
 
 from schema.jobs import Json
+from services.crs import horizontal
 from services.raster.source.facts import RasterFacts, bounds_of, plain_number
 from services.raster.source.statistics import BandStatistics, RasterStatistics
 from services.stac.ids import ASSET
@@ -57,7 +59,10 @@ def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
     crs = CRS.from_wkt(facts.crs_wkt)
     outline = raster.outline or footprint(file.source, crs, facts.affine, facts.width, facts.height)
     item = new_item(file, outline)
-    item.assets[ASSET].extra_fields |= _fields(raster)
+    resolution = None if raster.outline else ground_resolution(crs, facts)
+    item.assets[ASSET].extra_fields |= _fields(raster, resolution)
+    if resolution is not None:
+        item.properties["gsd"] = resolution
     if raster.outline:
         project(item, crs, shape=[facts.height, facts.width])
     else:
@@ -70,15 +75,38 @@ def make_raster_item(file: StoredFile, raster: RasterContent) -> pystac.Item:
     return item
 
 
-def _fields(raster: RasterContent) -> Json:
+def ground_resolution(crs: CRS, facts: RasterFacts) -> float | None:
+    """Return the size of a raster's pixels on the ground, in metres: of the longer side, at the middle of the raster.
+
+    Projected pixels are measured in units of their CRS, others along geodesics. None where there is no ground.
+    """
+    a, b, _, d, e, _ = facts.transform
+    if not horizontal(crs).is_geographic:
+        units = [axis.unit_conversion_factor for axis in horizontal(crs).axis_info]
+        return round(max(math.hypot(a * units[0], d * units[1]), math.hypot(b * units[0], e * units[1])), 6)
+    geod = crs.get_geod()
+    if geod is None:
+        return None
+    # Coordinates in degrees, whatever the unit of the CRS is: some count in grads.
+    degrees = math.degrees(horizontal(crs).axis_info[0].unit_conversion_factor)
+    middle = facts.width / 2, facts.height / 2
+    sides = []
+    for across, down in ((0.5, 0.0), (0.0, 0.5)):
+        ends = [facts.affine @ (middle[0] + sign * across, middle[1] + sign * down) for sign in (-1, 1)]
+        (lon, lat), (lon_end, lat_end) = ((x * degrees, min(90.0, max(-90.0, y * degrees))) for x, y in ends)
+        sides.append(geod.inv(lon, lat, lon_end, lat_end)[2])
+    return round(max(sides), 6) or None
+
+
+def _fields(raster: RasterContent, resolution: float | None) -> Json:
     facts = raster.facts
     fields: Json = {
         "data_type": _DATA_TYPES.get(facts.dtype, facts.dtype),
         "raster:sampling": facts.area_or_point.lower(),
         "bands": [_band(raster, index) for index in range(facts.count)],
     }
-    if not raster.outline:
-        fields["raster:spatial_resolution"] = abs(facts.transform[0]) or abs(facts.transform[1])
+    if resolution is not None:
+        fields["raster:spatial_resolution"] = resolution
     if facts.nodata is not None:
         fields["nodata"] = plain_number(facts.nodata)
     return fields

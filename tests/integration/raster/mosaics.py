@@ -9,8 +9,8 @@ import numpy as np
 import rasterio
 
 from schema.jobs import Json
+from tests.fixtures import gdal
 from tests.fixtures.mosaics import download_mosaic
-from tests.integration.raster import gdal
 from tests.integration.raster.world import World
 
 BLOCK_GB = 512 * 512 / 1e9

@@ -15,9 +15,9 @@ from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import InvalidRequest, SourceChanged, TaskInterrupted, TransientError
 from schema.jobs import Source
 from services.raster import errors
+from tests.fixtures import gdal
 from tests.fixtures.rasters import ramp, write_bytes
 from tests.fixtures.stored import get_item
-from tests.integration.raster import gdal
 from tests.integration.raster.refusals import refused
 from tests.integration.raster.world import World
 

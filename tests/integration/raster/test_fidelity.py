@@ -13,8 +13,8 @@ from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
 from services.handlers.raster import cog_conversion
+from tests.fixtures import gdal
 from tests.fixtures.rasters import ramp
-from tests.integration.raster import gdal
 from tests.integration.raster.world import World
 
 PALETTE = {0: (0, 0, 0, 255), 1: (255, 0, 0, 255), 2: (0, 255, 0, 255), 3: (0, 0, 255, 255)}

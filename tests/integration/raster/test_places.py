@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine, from_origin
 
 from schema.errors import PermanentError
+from tests.fixtures import gdal
 from tests.fixtures.rasters import ramp
 from tests.fixtures.stored import get_item
-from tests.integration.raster import gdal
 from tests.integration.raster.refusals import refused
 from tests.integration.raster.world import World
 
@@ -102,10 +103,21 @@ def test_longitudes_from_0_to_360_keep_their_pixels_and_cover_the_world(world: W
 
 
 @pytest.mark.parametrize("target", ["EPSG:3857", "EPSG:4258"])
-def test_longitudes_from_0_to_360_are_not_reprojected_by_halves(world: World, target: str) -> None:
-    name = world.put_raster("a.tif", pixels=ramp(720, 360), crs="EPSG:4326", transform=from_origin(0, 90, 0.5, 0.5))
+def test_longitudes_from_0_to_360_are_reprojected_as_a_whole(world: World, target: str) -> None:
+    name = world.put_raster("a.tif", pixels=ramp(720, 320), crs="EPSG:4326", transform=from_origin(0, 80, 0.5, 0.5))
+    result = world.run("process_raster", name, target_crs=target, resampling="nearest")
+    pixels, valid = gdal.pixels(world.output(result))[0], gdal.mask(world.output(result))
+    assert valid.mean() > 0.99
+    # The source's first column is Greenwich, which is the middle of the output or its first column.
+    middle = pixels.shape[1] // 2 if pixels[valid].size else 0
+    assert len(np.unique(pixels[:, : middle // 2])) > 200
+    assert len(np.unique(pixels[:, middle + middle // 2 :])) > 200
+
+
+def test_longitudes_that_go_around_the_earth_twice_are_refused(world: World) -> None:
+    name = world.put_raster("a.tif", pixels=ramp(720, 160), crs="EPSG:4326", transform=from_origin(0, 80, 1, 1))
     with pytest.raises(PermanentError) as raised:
-        world.run("process_raster", name, target_crs=target)
+        world.run("process_raster", name, target_crs="EPSG:3857")
     assert raised.value.error_code == "longitudes_beyond_180"
 
 

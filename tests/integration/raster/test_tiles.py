@@ -15,8 +15,8 @@ from rasterio.transform import Affine, from_origin
 from rasterio.windows import Window
 
 from services.handlers.tiling import make_tile
+from tests.fixtures import gdal
 from tests.fixtures.rasters import ramp
-from tests.integration.raster import gdal
 from tests.integration.raster.mosaics import BLOCK_GB, download, tiled_and_whole
 from tests.integration.raster.world import World
 

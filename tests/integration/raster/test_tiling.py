@@ -12,10 +12,10 @@ from rasterio.transform import from_origin
 from repositories import tiles
 from repositories.catalog import catalog
 from schema.jobs import Json
+from tests.fixtures import gdal
 from tests.fixtures.rasters import ramp
 from tests.fixtures.stac_schemas import validate
 from tests.fixtures.stored import get_item
-from tests.integration.raster import gdal
 from tests.integration.raster.mosaics import download, tiled_and_whole
 from tests.integration.raster.tiling import SMALL, nominal, rows
 from tests.integration.raster.world import World

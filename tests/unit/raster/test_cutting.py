@@ -16,7 +16,6 @@ from rasterio.windows import Window
 
 from repositories.storage.fake_blobs import FakeBlobs
 from schema.errors import PermanentError, SourceChanged
-from services.crs import parse_crs, transformer_between
 from services.raster.names import tile_blob, version_folder
 from services.raster.options import Options
 from services.raster.output.cog import CogPlan, creation_options, plan_tile_cog
@@ -25,8 +24,10 @@ from services.raster.output.warp import open_warped, read_block
 from services.raster.planning.georeference import Grid
 from services.raster.planning.nodata import NodataPlan
 from services.raster.planning.plan import RasterPlan, plan_process
+from services.raster.planning.resampling import DataKind
 from services.raster.source.facts import RasterFacts, facts_of
 from services.raster.source.gdal import gdal_environment
+from services.raster.source.remote import Opening
 from services.raster.tiling.block_ranges import missing_is_nodata, read_block_ranges
 from services.raster.tiling.cut import aligned, output_grid
 from services.raster.tiling.reach import reach_of
@@ -107,7 +108,7 @@ def test_a_block_needs_no_pixel_beyond_its_reach(
     path = write_raster(tmp_path / "a.tif", ramp(900, 800, dtype="int16"), crs=crs, transform=place, nodata=-1)
     plan = planned(path, resampling=resampling)
     assert plan.warp
-    way = transformer_between("a", parse_crs(plan.warp.source_crs_wkt), plan.warp_crs)
+    way = plan.warp.operation
     grid = plan.warp.grid
     window = Window(grid.width // 3, grid.height // 3, 150, 130)
     reach = reach_of(plan.facts, grid, way, window, 512)
@@ -184,7 +185,7 @@ def test_missing_blocks_are_nodata_only_when_they_read_as_it(
     stored: float | None, validity: Any, nodata: float | None, expected: bool
 ) -> None:
     known: RasterFacts = facts(nodata=stored)
-    plan = RasterPlan(known, None, NodataPlan(nodata, validity), "continuous", None, Options())
+    plan = RasterPlan(known, None, NodataPlan(nodata, validity), DataKind("continuous", ""), None, Options())
     assert missing_is_nodata(plan) is expected
 
 
@@ -205,9 +206,12 @@ def test_a_spool_gives_the_bytes_of_the_blob_and_fetches_each_piece_once(tmp_pat
     with spooled(blobs, blobs.head("bronze", "a"), tmp_path / "spool", piece_bytes=100, at_once=3) as file:
         file.fetch_ahead([(0, 250), (200, 700), (2300, 2345), (150, 160)])
         for begin, end in ((0, 10), (650, 950), (1200, 1201), (2290, 2345), (0, 2345)):
-            file.seek(begin)
-            assert file.read(end - begin) == data[begin:end]
-        assert file.get_byte_ranges([5, 2000], [7, 9]) == [data[5:12], data[2000:2009]]
+            assert file.bytes_of(begin, end) == data[begin:end]
+        one, other = Opening(file), Opening(file)
+        one.seek(5)
+        assert other.read(3) == data[:3]
+        assert one.read(7) == data[5:12]
+        assert one.get_byte_ranges([5, 2000], [7, 9]) == [data[5:12], data[2000:2009]]
         assert file.transferred == 2345
     assert not (tmp_path / "spool").exists()
 
@@ -219,7 +223,7 @@ def test_a_spool_notices_that_the_blob_was_replaced(tmp_path: Path) -> None:
     blobs.write("bronze", "a", bytes(1000))
     with spooled(blobs, source, tmp_path / "spool") as file:
         file.fetch_ahead([(0, 1000)])
-        assert file.read(10) == b""
+        assert file.bytes_of(0, 10) == b""
         assert isinstance(file.error, SourceChanged)
 
 

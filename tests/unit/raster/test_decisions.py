@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyproj import CRS
+from rasterio.errors import RasterioIOError
 
 from schema.errors import PermanentError
 from services.raster.names import cog_blob
+from services.raster.options import Options
+from services.raster.output.tiled_file import grid_writer
 from services.raster.planning.dtype import CANDIDATES, holds, smallest_dtype
+from services.raster.planning.georeference import Grid
 from services.raster.planning.nodata import plan_nodata
+from services.raster.planning.plan import plan_conversion
 from services.raster.planning.resampling import kind_of, overview_method, warp_method
 from services.raster.source.blocks import CHUNK_BYTES, block_side, chunk_shape, chunks, strip_side, windows
 from services.raster.source.statistics import BandStatistics, RasterStatistics, validity_of
@@ -93,7 +100,10 @@ def test_holds(dtype: str, value: float, expected: bool) -> None:
         ({"nodata": -9999.0}, None, None, "all", True),
         ({"has_mask": True}, None, None, "mask", False),
         ({"colors": ("gray", "alpha")}, None, None, "alpha", False),
-        ({"has_mask": True, "nodata": 5.0}, None, 5.0, "mask", False),
+        ({"has_mask": True, "nodata": 5.0}, None, None, "mask", True),
+        ({"has_mask": True}, 5, None, "mask", True),
+        ({"has_mask": True, "nodata": 5.0}, "none", None, "mask", False),
+        ({"colors": ("gray", "alpha"), "nodata": 255.0}, None, None, "alpha", True),
         ({"dtype": "float32"}, None, math.nan, "nodata", False),
         ({"dtype": "float32"}, "none", None, "all", False),
         ({"dtype": "float32", "nodata": -1.0}, None, -1.0, "nodata", False),
@@ -115,21 +125,43 @@ def test_a_nodata_value_that_no_pixel_can_have_is_refused(dtype: str, requested:
 
 
 @pytest.mark.parametrize(
-    ("changes", "span", "kind"),
+    ("name", "changes", "values", "kind"),
     [
-        ({}, (None, None), "continuous"),
-        ({}, (0, 255), "continuous"),
-        ({}, (0, 1), "classes"),
-        ({"dtype": "float32"}, (0, 1), "continuous"),
-        ({"colors": ("palette",)}, (0, 9), "classes"),
-        ({"bands": (replace(BAND, description="Land cover class"),)}, (0, 9), "classes"),
-        ({"bands": (replace(BAND, tags=(("LAYER_TYPE", "thematic class"),)),)}, (0, 9), "classes"),
-        ({"tags": (("LAYER_TYPE", "Thematic"),)}, (0, 9), "classes"),
-        ({"colors": ("red", "green", "blue")}, (0, 1), "continuous"),
+        ("a.tif", {}, None, "continuous"),
+        ("a.tif", {}, range(256), "continuous"),
+        ("a.tif", {}, (0, 1), "classes"),
+        ("a.tif", {}, (0, 4, 5, 6, 11), "classes"),
+        ("a.tif", {"dtype": "uint16"}, (0, 60_000), "classes"),
+        ("a.tif", {"dtype": "int32"}, (0, 2_000_000), "continuous"),
+        ("a.tif", {"dtype": "float32"}, (0, 1), "continuous"),
+        ("T33UUP_20230517T103629_SCL_20m.tif", {"dtype": "uint16"}, None, "classes"),
+        ("T33UUP_20230517T103629_B04_20m.tif", {"dtype": "uint16"}, None, "continuous"),
+        ("scl/LC08_QA_PIXEL.TIF", {"dtype": "uint16"}, range(256), "classes"),
+        ("scl/landmasked.tif", {"dtype": "uint16"}, range(256), "continuous"),
+        ("qa_of_heights.tif", {"dtype": "float32"}, None, "continuous"),
+        ("a.tif", {"colors": ("palette",)}, None, "classes"),
+        ("a.tif", {"bands": (replace(BAND, description="Land cover class"),)}, None, "classes"),
+        ("a.tif", {"bands": (replace(BAND, tags=(("LAYER_TYPE", "thematic class"),)),)}, None, "classes"),
+        ("a.tif", {"tags": (("LAYER_TYPE", "Thematic"),)}, None, "classes"),
+        ("a.tif", {"colors": ("red", "green", "blue")}, (0, 1), "continuous"),
     ],
 )
-def test_what_kind_of_data_it_is(changes: dict[str, Any], span: tuple[Any, Any], kind: str) -> None:
-    assert kind_of(facts(**changes), *span) == kind
+def test_what_kind_of_data_it_is(name: str, changes: dict[str, Any], values: Any, kind: str) -> None:
+    raster, statistics = facts(**changes), None
+    if values is not None:
+        pixels = np.resize(np.asarray(values, raster.dtype), (raster.count, 100, 100))
+        statistics = RasterStatistics.empty(raster.count)
+        statistics.add(pixels[:, :50], None)
+        statistics.add(pixels[:, 50:], None)
+    found = kind_of(name, raster, statistics)
+    assert found.kind == kind
+    assert found.reason
+
+
+def test_a_small_raster_has_few_values_because_it_is_small() -> None:
+    statistics = RasterStatistics.empty(1)
+    statistics.add(np.arange(16, dtype="uint8").reshape(1, 4, 4), None)
+    assert kind_of("a.tif", facts(), statistics).kind == "continuous"
 
 
 @pytest.mark.parametrize(
@@ -224,3 +256,34 @@ def test_names_of_collections() -> None:
     assert collection_id("my data", None) == "my-data"
     assert collection_id("my data", "Chosen") == "Chosen"
     assert slug("///") == "raster"
+
+
+def test_a_projected_crs_with_ellipsoidal_heights_is_written_without_them() -> None:
+    raster = facts(crs_wkt=CRS("EPSG:32632").to_3d().to_wkt())
+    plan = plan_conversion("a.tif", raster, Options())
+    written = CRS.from_wkt(plan.native_crs_wkt or "")
+    assert (len(written.axis_info), written.to_epsg()) == (2, 32632)
+    assert [warning["code"] for warning in plan.warnings] == ["heights_left_out"]
+
+
+def test_bands_with_masks_of_their_own_are_told() -> None:
+    plan = plan_conversion("a.tif", facts(crs_wkt=CRS("EPSG:32632").to_wkt(), band_masks=True), Options())
+    assert [warning["code"] for warning in plan.warnings] == ["band_masks_ignored"]
+
+
+@pytest.mark.parametrize(("west", "warned"), [(0, True), (160, False), (-10, False), (190, True)])
+def test_longitudes_that_mostly_lie_beyond_180_degrees_are_told(west: float, warned: bool) -> None:
+    raster = facts(
+        crs_wkt=CRS("EPSG:4326").to_wkt(),
+        width=36,
+        height=10,
+        transform=(10.0 if west == 0 else 1.0, 0.0, west, 0.0, -1.0, 10.0),
+    )
+    plan = plan_conversion("a.tif", raster, Options())
+    assert bool(plan.warnings) is warned
+
+
+def test_an_error_while_a_file_is_written_that_comes_from_elsewhere_stays_what_it_is(tmp_path: Path) -> None:
+    grid = Grid(CRS("EPSG:32632").to_wkt(), (10.0, 0.0, 5e5, 0.0, -10.0, 5e6), 100, 100)
+    with pytest.raises(RasterioIOError, match="the source"), grid_writer(tmp_path / "a.tif", facts(), grid, 128):
+        raise RasterioIOError("Read failed: the source")

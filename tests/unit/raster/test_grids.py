@@ -17,7 +17,8 @@ from schema.errors import PermanentError
 from services.crs import crs_label, same_crs
 from services.raster.options import Options
 from services.raster.output.warp import open_warped, read_block
-from services.raster.planning.georeference import Grid, plan_grid, source_crs
+from services.raster.planning.georeference import Grid, source_crs
+from services.raster.planning.grids import operation_for, plan_grid
 from services.raster.planning.plan import RasterPlan, needs_tiles, plan_process
 from services.raster.source.facts import facts_of
 from services.raster.source.gdal import gdal_environment
@@ -31,7 +32,8 @@ def grid_of(path: Path, target: CRS = WGS84, **what: Any) -> Grid:
     write_raster(path, **what)
     with gdal_environment(), rasterio.open(path) as dataset:
         found = facts_of(dataset)
-        return plan_grid("a.tif", dataset, found, CRS.from_wkt(found.crs_wkt or ""), target)
+        crs = CRS.from_wkt(found.crs_wkt or "")
+        return plan_grid("a.tif", dataset, found, crs, target, operation_for("a.tif", found, crs, target))
 
 
 def plan_of(path: Path, **options: Any) -> RasterPlan:
