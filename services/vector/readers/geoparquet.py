@@ -2,7 +2,7 @@
 
 A Parquet file can be read from the start of a row group only, and groups of a million rows are common: each task would
 decode a group for its few thousand. It is read without GDAL, because the GDAL of pyogrio's wheel has no Parquet driver.
-Format: geoparquet.org, versions 1.0 and 1.1.
+Format: geoparquet.org, versions 1.0 and 1.1, and Parquet's own types GEOMETRY and GEOGRAPHY.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,34 +52,67 @@ class GeometryColumn:
 
 
 def read_geometry_column(path: Path) -> GeometryColumn:
-    """Read the `geo` metadata.
+    """Return the column of the geometries by the `geo` metadata, or else by Parquet's own geometry types.
 
     Raises
     ------
     PermanentError
-        The file is not Parquet, has no such metadata, or they are not as the format demands.
+        The file is not Parquet, says in neither way which column it is, or not as the formats demand.
     """
     try:
         with pq.ParquetFile(path) as file:
-            schema, raw = file.schema_arrow, (file.metadata.metadata or {}).get(_GEO)
+            schema, metadata = file.schema_arrow, file.metadata.metadata or {}
+            typed = _typed_columns(file.schema)
     except (pa.ArrowException, OSError) as exc:
         raise _unreadable(exc) from exc
-    if raw is None:
+    if _GEO not in metadata and not typed:
         raise PermanentError(
-            "The Parquet file has no geo metadata, which say which column holds the geometries. "
-            f"Its columns are: {listed(schema.names)}.",
+            "The Parquet file has no geo metadata and no column of the type GEOMETRY or GEOGRAPHY, so nothing says "
+            f"which column holds the geometries. Its columns are: {listed(schema.names)}.",
             remediation="Write it as GeoParquet, for instance with geopandas' to_parquet or with ogr2ogr.",
             code="geo_metadata_missing",
         )
     try:
-        geo = json.loads(raw)
-        return _parse_column(geo["columns"], geo["primary_column"], schema)
+        if _GEO in metadata:
+            geo = json.loads(metadata[_GEO])
+            return _parse_column(geo["columns"], geo["primary_column"], schema)
+        columns = {name: _described(stated, metadata) for name, stated in typed.items()}
+        return _parse_column(columns, next(iter(typed)), schema)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CRSError) as exc:
         raise PermanentError(
             f"The geo metadata of the Parquet file are not valid: {_explain(exc)}.",
             remediation="Write the file again as GeoParquet 1.0 or 1.1, and upload it.",
             code="geo_metadata_invalid",
         ) from exc
+
+
+def _typed_columns(schema: pq.ParquetSchema) -> dict[str, str]:
+    """Return the CRS that each column of Parquet's own GEOMETRY or GEOGRAPHY type states; "" where it states none."""
+    columns = (schema.column(number) for number in range(len(schema)))
+    types = {column.path: json.loads(column.logical_type.to_json()) for column in columns}
+    # A dot in the path: a geometry within another value.
+    return {
+        path: str(kind.get("crs", ""))
+        for path, kind in types.items()
+        if kind.get("Type") in ("Geometry", "Geography") and "." not in path
+    }
+
+
+def _described(stated: str, metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    """Return a typed column as GeoParquet's metadata would describe it.
+
+    The forms of the CRS: https://github.com/apache/parquet-format/blob/master/Geospatial.md.
+    """
+    form, _, place = stated.partition(":")
+    crs: Any = stated or _DEFAULT_CRS
+    if form == "projjson":
+        if place.encode() not in metadata:
+            raise ValueError(f"the CRS is in the file's metadata {clip(place)!r}, which are missing")
+        crs = json.loads(metadata[place.encode()])
+    elif form == "srid":
+        # Zero stands for an unknown one, as in PostGIS.
+        crs = f"EPSG:{place}" if int(place) else None
+    return {"encoding": _WKB, "crs": crs}
 
 
 def _parse_column(columns: dict[str, dict[str, Any]], column: str, schema: pa.Schema) -> GeometryColumn:
@@ -108,7 +142,7 @@ def _parse_column(columns: dict[str, dict[str, Any]], column: str, schema: pa.Sc
 
 
 def convert(path: Path, into: Path, check: Callable[[], None], limit: int) -> None:
-    """Write the columns to an Arrow file, the geometries first, as WKB.
+    """Write the columns to an Arrow file, the geometries first, as WKB. A file without rows makes one empty batch.
 
     Parameters
     ----------
@@ -120,14 +154,18 @@ def convert(path: Path, into: Path, check: Callable[[], None], limit: int) -> No
     Raises
     ------
     PermanentError
-        The file is not valid, has no rows, or the Arrow file exceeds the limit.
+        The file is not valid, or the Arrow file exceeds the limit.
     """
     about = read_geometry_column(path)
     try:
         with pq.ParquetFile(path, memory_map=True) as file, pa.OSFile(str(into), "wb") as sink:
             names = [name for name in file.schema_arrow.names if name != about.column and name not in about.left_out]
             parts = file.iter_batches(batch_size=BATCH_ROWS, columns=[about.column, *names])
-            _write(parts, about, names, sink, check, limit)
+            first = next(parts, None)
+            if first is None:
+                empty = [column.combine_chunks() for column in file.schema_arrow.empty_table().columns]
+                first = pa.RecordBatch.from_arrays(empty, schema=file.schema_arrow)
+            _write(chain((first,), parts), about, names, sink, check, limit)
     except (pa.ArrowException, OSError) as exc:
         raise _unreadable(exc) from exc
 
@@ -157,10 +195,7 @@ def _write(
                 remediation="Split it into several files.",
                 code="archive_refused",
             )
-    if writer is None:
-        raise PermanentError(
-            "The Parquet file has no rows.", remediation="Upload a file with features.", code="layer_empty"
-        )
+    assert writer is not None
     writer.close()
 
 
@@ -220,6 +255,8 @@ def _fits(kind: pa.DataType, encoding: str) -> bool:
 def _as_wkb(values: pa.Array, encoding: str) -> pa.Array:
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
+    if not len(values):
+        return pa.array([], pa.binary())
     if encoding == _WKB:
         # From large_binary or binary_view: the rest of the program reads 32-bit offsets.
         return values.cast(pa.binary())

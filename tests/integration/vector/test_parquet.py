@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import shapely
+from pyproj import CRS
 from shapely import wkt
 
 from tests.integration.vector.loading import Loader
@@ -106,3 +111,72 @@ def test_a_column_that_is_not_what_its_encoding_says(loader: Loader, encoding: s
         "column 'geom' has the type",
         f"not fit the encoding {encoding}",
     )
+
+
+# Parquet's own types
+
+CRS_FORMS = {
+    "": ("OGC:CRS84", (10, 50)),
+    "OGC:CRS84": ("OGC:CRS84", (10, 50)),
+    "EPSG:25832": ("EPSG:25832", (571_666.4475041276, 5_539_109.815175673)),
+    "srid:25832": ("EPSG:25832", (571_666.4475041276, 5_539_109.815175673)),
+    "projjson:of_the_file": ("EPSG:25832", (571_666.4475041276, 5_539_109.815175673)),
+    CRS("EPSG:25832").to_json(): ("EPSG:25832", (571_666.4475041276, 5_539_109.815175673)),
+}
+
+
+class GeoArrowWkb(pa.ExtensionType):  # type: ignore[misc]
+    """GeoArrow's WKB, of which pyarrow makes GEOMETRY or GEOGRAPHY."""
+
+    def __init__(self, about: str) -> None:
+        self.about = about
+        super().__init__(pa.binary(), "geoarrow.wkb")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return self.about.encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> GeoArrowWkb:
+        del storage
+        return cls(serialized.decode())
+
+
+def typed(folder: Path, crs: str, place: tuple[float, float], kind: str = "Geometry", rows: int = 1) -> bytes:
+    """Write a Parquet file with a column of the type GEOMETRY or GEOGRAPHY."""
+    about = {**({"crs": crs} if crs else {}), **({"edges": "spherical"} if kind == "Geography" else {})}
+    shapes = pa.array([shapely.Point(place).wkb] * rows, pa.binary())
+    geometry = pa.ExtensionArray.from_storage(GeoArrowWkb(json.dumps(about)), shapes)
+    table = pa.table({"n": range(1, rows + 1), "shape": geometry})
+    path = folder / "typed.parquet"
+    pq.write_table(table.replace_schema_metadata({"of_the_file": CRS("EPSG:25832").to_json()}), path)
+    with pq.ParquetFile(path) as file:
+        assert json.loads(file.schema.column(1).logical_type.to_json())["Type"] == kind
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["Geometry", "Geography"])
+@pytest.mark.parametrize("stated", CRS_FORMS, ids=lambda stated: stated[:20])
+def test_a_column_of_parquets_own_geometry_type_is_loaded(loader: Loader, stated: str, kind: str) -> None:
+    label, place = CRS_FORMS[stated]
+    loader.put("a.parquet", typed(loader.folder, stated, place, kind, rows=3))
+    result = loader.load("a.parquet", chunk_size=2)
+    assert (result["original_crs"], result["reading"]["geometry_column"]) == (label, "shape")
+    rows = loader.rows("SELECT n, round(ST_X(geom)::numeric, 6), round(ST_Y(geom)::numeric, 6) FROM geo.a ORDER BY id")
+    assert rows == [(n, 10, 50) for n in (1, 2, 3)]
+
+
+def test_a_geometry_of_an_unknown_crs_needs_source_crs(loader: Loader) -> None:
+    data = typed(loader.folder, "srid:0", (10, 50))
+    fails(loader, "a.parquet", data, "crs_missing")
+    assert loader.load("a.parquet", source_crs="EPSG:4326")["total_features_loaded"] == 1
+
+
+@pytest.mark.parametrize("stated", ["projjson:gone", "srid:x", "nonsense"])
+def test_a_crs_that_a_geometry_type_names_and_nobody_knows(loader: Loader, stated: str) -> None:
+    fails(loader, "a.parquet", typed(loader.folder, stated, (10, 50)), "geo_metadata_invalid")
+
+
+def test_a_parquet_without_geometries_lists_its_columns(loader: Loader) -> None:
+    path = loader.folder / "plain.parquet"
+    pq.write_table(pa.table({"lon": [1.0], "lat": [2.0]}), path)
+    fails(loader, "a.parquet", path.read_bytes(), "geo_metadata_missing", "lon, lat", "GEOMETRY")
