@@ -30,7 +30,7 @@ from services.vector.formats import (
     looks_right,
 )
 from services.vector.readers import geoparquet, shapefile
-from services.vector.readers.kml import elements as kml_elements
+from services.vector.readers.kml import prologue as kml_prologue
 from services.vector.source import archive, cache
 from services.vector.source.archive import Member
 
@@ -176,7 +176,7 @@ def _prepare(blob: str, folder: Path, member: Member, check: Callable[[], None])
         if known is SHAPEFILE:
             shapefile.check_parts(path, name)
         elif known is KML:
-            kml_elements.check_safe(path)
+            kml_prologue.check_safe(path)
         elif known is PARQUET:
             geoparquet.convert(path, path.with_suffix(CONVERTED), check, MAX_UNPACKED_BYTES)
     except PermanentError as exc:

@@ -17,6 +17,8 @@ _COLLECTIONS: dict[str, Any] = {
     "LineString": shapely.MultiLineString,
     "Polygon": shapely.MultiPolygon,
 }
+_BOUNDARIES = ("outerBoundaryIs", "innerBoundaryIs")
+_SMALLEST_RING = 4
 _LOOSE_COMMA = re.compile(r"\s*,\s*")
 _MAX_TEXT = 1_000
 
@@ -26,18 +28,19 @@ class Shapes:
 
     def __init__(self) -> None:
         self._open: list[str] = []
-        self._rings: list[tuple[bool, Any]] = []
+        self._shells: list[Any] = []
+        self._holes: list[Any] = []
         self._points: list[Any] = []
         self._shapes: list[Any] = []
         self._fault: str | None = None
         self._text = ""
 
     def begin(self, name: str) -> None:
-        """Begin a geometry, perhaps within another."""
+        """Begin a geometry or a boundary, perhaps within another."""
         self._open.append(name)
         self._points = []
         if name == "Polygon":
-            self._rings = []
+            self._shells, self._holes = [], []
 
     def add(self, text: str, *, commas: bool) -> None:
         """Add the coordinates of an element: tuples separated by blanks, or one tuple of a track, without commas."""
@@ -57,20 +60,14 @@ class Shapes:
 
     def end(self, name: str) -> None:
         """End a geometry or a boundary."""
-        if name in ("outerBoundaryIs", "innerBoundaryIs"):
-            self._rings.append((name == "outerBoundaryIs", self._points))
-            self._points = []
-            return
         self._open.pop()
-        if name == "LinearRing" and "Polygon" in self._open:
+        if name in _BOUNDARIES or (name == "LinearRing" and "Polygon" in self._open):
+            self._end_ring(name)
             return
         try:
-            shape = self._build(name)
+            self._shapes += self._build(name)
         except (ValueError, shapely.errors.GEOSException):
             self._fail(reasons.COORDINATES_UNREADABLE, self._text)
-            return
-        if shape is not None:
-            self._shapes.append(shape)
 
     def finish(self) -> tuple[bytes | None, str | None, str]:
         """Return the geometry as ISO WKB, or the reason why it has none and the coordinates that cannot be read."""
@@ -90,26 +87,64 @@ class Shapes:
         if self._fault is None:
             self._fault, self._text = fault, text[:_MAX_TEXT]
 
-    def _build(self, name: str) -> Any | None:
+    def _end_ring(self, name: str) -> None:
+        """Keep the points as a ring: a boundary has one LinearRing by the schema, and several in some files."""
+        points, self._points = self._points, []
+        if not points:
+            return
+        boundary = name if name in _BOUNDARIES else self._open[-1]
+        if boundary in _BOUNDARIES:
+            (self._shells if boundary == "outerBoundaryIs" else self._holes).append(_ring(points))
+        else:
+            # Nothing tells whether a ring without a boundary is a shell or a hole.
+            self._fail(reasons.COORDINATES_UNREADABLE, self._text)
+
+    def _build(self, name: str) -> list[Any]:
+        """Return the shapes of a geometry that ends; none for one without coordinates, or whose parts are shapes."""
         points, self._points = self._points, []
         if name == "Polygon":
-            shells = [_ring(ring) for outer, ring in self._rings if outer]
-            holes = [_ring(ring) for outer, ring in self._rings if not outer]
-            return shapely.Polygon(shells[0], holes) if shells else None
+            return _polygons(self._shells, self._holes)
         if not points:
-            return None
+            return []
         if name == "Point":
-            return points[0]
+            if any(point[:2] != points[0][:2] for point in points):
+                raise ValueError("a point has one place")
+            return points[:1]
         if name in ("LineString", "LinearRing", "Track"):
             if len(points) > 1:
-                return shapely.LineString(_even(points))
+                return [shapely.LineString(_even(points))]
             self._fail(reasons.ONE_POINT, self._text)
-        return None
+        return []
+
+
+def _polygons(shells: list[Any], holes: list[Any]) -> list[Any]:
+    """Return a polygon of each shell, every hole in the smallest shell around it.
+
+    Raises ValueError for a hole without a shell, and GEOSException for holes and shells that GEOS cannot compare.
+    """
+    if holes and not shells:
+        raise ValueError("a hole needs a shell")
+    if len(shells) < 2:
+        return [shapely.Polygon(shell, holes) for shell in shells]
+    areas, gaps = (np.array([shapely.Polygon(ring) for ring in rings], np.object_) for rings in (shells, holes))
+    inside, around = shapely.STRtree(areas).query(gaps, predicate="covered_by")
+    # From the largest shell to the smallest, which stays.
+    order = np.argsort(-shapely.area(areas)[around], kind="stable")
+    owners = dict(zip(inside[order].tolist(), around[order].tolist(), strict=True))
+    # A hole in no shell makes the first polygon invalid, whose repair is counted.
+    of_shell: list[list[Any]] = [[] for _ in shells]
+    for number, hole in enumerate(holes):
+        of_shell[owners.get(number, 0)].append(hole)
+    return [shapely.Polygon(shell, found) for shell, found in zip(shells, of_shell, strict=True)]
 
 
 def _ring(points: list[tuple[float, ...]]) -> Any:
+    """Return a closed ring of at least four points, without area if it has fewer places: a repair drops those."""
     even = _even(points)
-    return even if len(even) > 2 else []
+    if (even[0] != even[-1]).any():
+        even = np.vstack((even, even[:1]))
+    missing = max(0, _SMALLEST_RING - len(even))
+    return np.vstack((even[:1].repeat(missing, axis=0), even))
 
 
 def _even(points: list[tuple[float, ...]]) -> Any:
