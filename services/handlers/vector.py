@@ -62,7 +62,11 @@ def preprocess(ctx: TaskContext) -> Json:
         surveyed = [
             (own, origin, *_read_once(ctx, folder, own, origin)) for own, origin in _assign_tables(options, origins)
         ]
+    empty = tuple(origin.name for _, origin, _, found in surveyed if not found.rows)
+    if options.read_options.layer == ALL_LAYERS and len(empty) < len(surveyed):
+        surveyed = [one for one in surveyed if one[-1].rows]
     planned = [_plan(ctx, own, origin, layer, found) for own, origin, layer, found in surveyed]
+    planned[0] = replace(planned[0][0], empty_layers=empty), *planned[0][1:]
     if options.dry_run:
         reports = [load_report.dry_run(plan, found, exists=exists) for plan, found, exists in planned]
         whole = reports[0] if len(reports) == 1 else {"status": "dry_run", "tables": reports}

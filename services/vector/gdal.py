@@ -6,6 +6,8 @@ URLs. pyogrio registers drivers while it is imported, so this is the one place t
 
 from __future__ import annotations
 
+import warnings
+
 from services.gdal import starting
 
 ALLOWED_DRIVERS = frozenset(("ESRI Shapefile", "GPKG", "GeoJSON", "GeoJSONSeq", "FlatGeobuf", "MEM"))
@@ -20,6 +22,7 @@ _REFUSED_DRIVERS = (
 
 with starting(_REFUSED_DRIVERS):
     import pyogrio
+    from pyogrio import _geometry
     from pyogrio.errors import DataLayerError, DataSourceError, GeometryError
 
 pyogrio.set_gdal_config_options(
@@ -33,5 +36,17 @@ pyogrio.set_gdal_config_options(
         "OGR_FLATGEOBUF_STREAM_BASE_IMPL": "YES",
     }
 )
+
+_Z, _M = 1_000, 2_000
+_SURFACES = {15: "PolyhedralSurface", 16: "TIN", 17: "Triangle"}
+# GDAL's number for "any type" has a high bit for Z, which is -2**31 where it is read as signed; all others follow ISO.
+_ANY = {2**31: "Unknown Z", -(2**31): "Unknown Z", _M: "Measured Unknown", _Z + _M: "Measured 3D Unknown"}
+# pyogrio raises GeometryError for a whole file, even to list its layers, when one layer is declared to hold such types.
+# Rows are looked at one by one here, and nothing asks for the declared type, so any name will do.
+_geometry.GEOMETRY_TYPES.update(
+    _ANY | {code + flags: name for code, name in _SURFACES.items() for flags in (0, _Z, _M, _Z + _M)}
+)
+# Layers that are declared to hold M are read with it, whatever pyogrio says; a load drops and counts it.
+warnings.filterwarnings("ignore", "Measured", UserWarning)
 
 __all__ = ["ALLOWED_DRIVERS", "DataLayerError", "DataSourceError", "GeometryError", "pyogrio"]

@@ -16,7 +16,7 @@ import shapely
 
 from services.vector.geometry import antimeridian, wkb
 from services.vector.geometry.antimeridian import Wrap
-from services.vector.geometry.crs import Area, Bounds, Project
+from services.vector.geometry.crs import Area, Bounds, Project, is_within
 from services.vector.geometry.reasons import (
     CODE_OF,
     EMPTY,
@@ -35,9 +35,6 @@ from services.vector.geometry.sequences import CoordinateSequences, locate, read
 from services.vector.geometry.validity import find_suspects
 from services.vector.geometry.wkb import Coordinates, Flags, Integers, TypeCodes
 
-_SLACK = 1e-9
-"""Degrees; what rounding may add at an edge."""
-
 
 @dataclass(frozen=True)
 class CleanGeometry:
@@ -52,7 +49,8 @@ class CleanGeometry:
     reasons: Codes
     """Why a row has no geometry, as a code of `reasons`; 0 where it has one."""
     counts: Counter[str]
-    """What was done: z_m_removed, longitudes_wrapped, antimeridian_cut, repaired, slivers_dropped, outside_crs_area."""
+    """What was done: z_m_removed, longitudes_wrapped, antimeridian_cut, repaired, slivers_dropped, outside_crs_area,
+    outside_operation_area."""
     bounds: Bounds | None
     """xmin, ymin, xmax, ymax of the batch in the target CRS; None when it has no geometry."""
 
@@ -64,6 +62,7 @@ def clean(
     dimension: int,
     max_repair_vertices: int,
     area: Area | None = None,
+    operation_areas: tuple[Bounds, ...] = (),
     wrap: Wrap = "no",
 ) -> CleanGeometry:
     """Drop Z and M, reproject, wrap, repair; what has another dimension, or cannot be kept, gets a reason instead.
@@ -84,6 +83,8 @@ def clean(
         Invalid geometries with more vertices are rejected: a repair could outlast the task.
     area
         Where coordinates are expected, in degrees; those elsewhere are only counted.
+    operation_areas
+        Where the operations of `project` are meant to be used; what lies in none of them is only counted, too.
     wrap
         What is done about longitudes beyond 180 degrees.
 
@@ -116,7 +117,9 @@ def clean(
         seen = given if area.of_source else coordinates
         if crossing.any():
             seen = antimeridian.wrap_points(seen)
-        counts["outside_crs_area"] = _count_outside(sequences, seen, reasons, area.bounds)
+        counts["outside_crs_area"] = _count_outside(sequences, seen, reasons, (area.bounds,))
+        if operation_areas:
+            counts["outside_operation_area"] = _count_outside(sequences, seen, reasons, operation_areas)
     fixed = {}
     for row, shape in singles.items():
         result = repair(shape, dimension, max_repair_vertices, counts)
@@ -225,16 +228,13 @@ def _straighten(shape: Any, wrap: Wrap, counts: Counter[str]) -> Any:
     return straight
 
 
-def _count_outside(sequences: CoordinateSequences, coordinates: Coordinates, reasons: Codes, bounds: Bounds) -> int:
-    """Count the rows without a reason that have a point outside of the bounds, in degrees."""
-    west, south, east, north = bounds
-    x, y = coordinates[:, 0], coordinates[:, 1]
-    wrong = (y < south - _SLACK) | (y > north + _SLACK)
-    if west <= east:
-        wrong |= (x < west - _SLACK) | (x > east + _SLACK)
-    else:
-        # The area crosses the antimeridian: outside is what lies between its east and its west.
-        wrong |= (x < west - _SLACK) & (x > east + _SLACK)
+def _count_outside(
+    sequences: CoordinateSequences, coordinates: Coordinates, reasons: Codes, areas: tuple[Bounds, ...]
+) -> int:
+    """Count the rows without a reason that have a point outside of all areas, in degrees."""
+    wrong = np.ones(len(coordinates), np.bool_)
+    for bounds in areas:
+        wrong &= ~is_within(coordinates, bounds)
     if not wrong.any():
         return 0
     rows = np.zeros(len(reasons), np.bool_)

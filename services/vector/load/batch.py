@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,12 +64,18 @@ class Cleaner:
 def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBatch:
     """Return a batch cleaned. `first_row` is the 1-based number of its first row in the source."""
     plan = cleaner.plan
+    if plan.has_key:
+        names = ["", *batch.attributes.schema.names]
+        batch = replace(
+            batch, attributes=pa.record_batch([pa.array(batch.fids), *batch.attributes.columns], names=names)
+        )
     shapes = clean(
         batch.geometry,
         cleaner.project,
         dimension=plan.dimension,
         max_repair_vertices=cleaner.max_repair_vertices,
         area=plan.area,
+        operation_areas=plan.operation.areas,
         wrap=plan.wrap,
     )
     if not plan.promote and not plan.guessed:

@@ -22,6 +22,8 @@ from services.vector.load.survey import Survey
 from services.vector.origin import Origin
 from services.vector.readers.source_layer import SourceLayer
 
+_COMMON_KEYS = frozenset(("fid", "id", "ogc_fid"))
+"""Names that programs give to a key that nobody asked for."""
 MAX_COLUMNS = 1_598
 """PostgreSQL allows 1,600; id and geom are two of them."""
 
@@ -95,12 +97,14 @@ def decide(
     final = parse_target_crs(options.target_crs)
     dimension = decide_dimension(found, options.geometry_type)
     promote, guessed = _decide_promotion(found, dimension, target, allowed_rejects(found.rows, options.max_rejected))
+    has_key = _decide_key(layer, found, target)
+    key = [(layer.key, pa.int64())] if has_key and layer.key else []
     return LoadPlan(
         options=options,
         source=source,
         layer=layer.name,
         rows=found.rows,
-        columns=decide_columns(layer.fields, layer.decisive),
+        columns=decide_columns((*key, *layer.fields), layer.decisive),
         dimension=dimension,
         promote=promote,
         guessed=guessed,
@@ -111,10 +115,22 @@ def decide(
         area=area_of(original, final),
         wrap=wrap_of(original, final),
         origin=origin,
+        has_key=has_key,
         staging=origin.staging,
         reading=layer.reading,
         reader_state=layer.reader_state,
     )
+
+
+def _decide_key(layer: SourceLayer, found: Survey, target: Relation | None) -> bool:
+    """Whether the key that GDAL takes for the number of a row becomes a column."""
+    if layer.key is None or layer.key.lower() not in _COMMON_KEYS:
+        return layer.key is not None
+    if target:
+        # A gap, where somebody deleted a row, does not make the columns of a table that stays differ.
+        return column_names([layer.key])[0] in {column.name for column in target.columns}
+    # Numbers from 1 are those of the table's own id.
+    return not found.numbered
 
 
 def _decide_promotion(found: Survey, dimension: int, target: Relation | None, allowed: int) -> tuple[bool, bool]:

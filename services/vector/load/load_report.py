@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pyproj
 
+from schema.clipping import listed
 from schema.jobs import Json
 from services.vector.load.plan import Column, LoadPlan, type_name
 from services.vector.load.row_accounting import LoadTotals, type_changes
@@ -16,6 +17,10 @@ _MESSAGES = {
     "values_nulled": "Values that PostgreSQL cannot hold became NULL.",
     "slivers_dropped": "Repairs dropped parts of lower dimension.",
     "outside_crs_area": "Rows lie outside of the area that their CRS is made for: check that it is the right one.",
+    "outside_operation_area": "Rows lie outside of the areas that PROJ's transformations are made for, and may be tens "
+    "of metres off.",
+    "layers_empty": "Layers without features were not loaded, and their tables were left as they were: {}.",
+    "links_not_followed": "The KML links to other documents, which were not read: {}.",
     "missing_grids": "A more accurate transformation exists, but its grids are not installed.",
     "rows_replaced_in_place": "Rows were replaced one by one, because other objects depend on the table.",
 }
@@ -56,7 +61,7 @@ def report(
         },
         "conservation": _conservation(plan, totals, geometry_type),
         "summary": _summarize(plan, totals, geometry_type),
-        "operation": plan.operation.as_json(),
+        "operation": plan.operation.report(),
         "reading": plan.reading,
         "warnings": _warnings(plan, totals, dependents),
     }
@@ -80,6 +85,7 @@ def _conservation(plan: LoadPlan, totals: LoadTotals, geometry_type: str) -> Jso
         "types_promoted": type_changes(totals.source_types, geometry_type),
         "null_geometries_kept": counts["null_geometry"],
         "outside_crs_area": counts["outside_crs_area"],
+        "outside_operation_area": counts["outside_operation_area"],
         "values_nulled": dict(totals.nulled),
         "columns_renamed": _renamed(plan.columns),
     }
@@ -95,10 +101,18 @@ def _warnings(plan: LoadPlan, totals: LoadTotals, dependents: Sequence[str]) -> 
         "values_nulled": totals.nulled.total(),
         "slivers_dropped": totals.counts["slivers_dropped"],
         "outside_crs_area": totals.counts["outside_crs_area"],
+        "outside_operation_area": totals.counts["outside_operation_area"],
         "missing_grids": len(plan.operation.missing_grids),
         "rows_replaced_in_place": len(dependents),
+        "layers_empty": len(plan.empty_layers),
+        "links_not_followed": len(links := plan.reading.get("links_not_followed", [])),
     }
-    return [{"code": code, "message": _MESSAGES[code], "count": number} for code, number in numbers.items() if number]
+    named = {"layers_empty": listed(plan.empty_layers), "links_not_followed": listed(links, 10)}
+    return [
+        {"code": code, "message": _MESSAGES[code].format(named.get(code)), "count": number}
+        for code, number in numbers.items()
+        if number
+    ]
 
 
 def _summarize(plan: LoadPlan, totals: LoadTotals, geometry_type: str) -> Json:
@@ -127,6 +141,7 @@ def dry_run(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
         "curves": found.curves,
         "missing_grids": list(plan.operation.missing_grids),
         "target_exists": exists,
+        "empty_layers": list(plan.empty_layers),
     }
     return {
         "status": "dry_run",
@@ -136,7 +151,7 @@ def dry_run(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
         "layers": [{"name": plan.layer, "features": found.rows, "geometry_types": dict(found.geometry_types)}],
         "original_crs": plan.original_crs,
         "final_crs": plan.final_crs,
-        "operation": plan.operation.as_json(),
+        "operation": plan.operation.report(),
         "reading": plan.reading,
         "geometry_type": type_name(plan.dimension, multi=plan.promote),
         "columns": [{"source": c.source, "name": c.name, "type": c.pg_type} for c in plan.columns],

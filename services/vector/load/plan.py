@@ -51,6 +51,10 @@ class LoadPlan:
     """Where coordinates are expected; those elsewhere are counted."""
     wrap: Wrap
     origin: Origin
+    has_key: bool = False
+    """The first column holds the reader's numbers of the rows."""
+    empty_layers: tuple[str, ...] = ()
+    """Layers of the source without features, which this first of its plans reports."""
     staging: str = ""
     """Suffix that tells this load's staging tables from those of the job's other layers."""
     reading: Json = field(default_factory=dict)
@@ -95,6 +99,7 @@ class LoadPlan:
             "origin": Origin.from_json(data["origin"]),
             "columns": tuple(Column(**column) for column in data["columns"]),
             "operation": Operation.from_json(data["operation"]),
+            "empty_layers": tuple(data.get("empty_layers", ())),
             "area": data["area"] and Area(tuple(data["area"]["bounds"]), data["area"]["of_source"]),
         }
         return cls(**{**data, **parts})

@@ -35,6 +35,8 @@ class Survey:
     curves: int = 0
     splits: bool = False
     """A polygon of the sample becomes a multipolygon when it is repaired."""
+    numbered: bool = True
+    """The reader's number of each row is its place in the source, from 1."""
     chunks: list[Chunk] = field(default_factory=list)
 
 
@@ -52,6 +54,8 @@ def survey(
     for batch in batches:
         check()
         sizes = _look_at(found, batch)
+        places = np.arange(found.rows + 1, found.rows + len(sizes) + 1)
+        found.numbered = found.numbered and np.array_equal(batch.fids, places)
         for piece in chunker.cut(sizes):
             fids = batch.fids[piece.start : piece.start + piece.rows]
             open_chunk = _grow(open_chunk, found.rows + piece.start + 1, fids, batch.part)

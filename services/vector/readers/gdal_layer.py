@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 
 from schema.clipping import clip
 from schema.errors import PermanentError
+from schema.jobs import Json
 from services.vector.chunks import Chunk
 from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSONSEQ, GEOPACKAGE, Format
 from services.vector.gdal import DataLayerError, DataSourceError, GeometryError, pyogrio
 from services.vector.geometry import curves, wkb
 from services.vector.geometry.crs import Bounds
-from services.vector.readers import dbf, geopackage
+from services.vector.readers import dbf, geopackage, times
 from services.vector.readers.encodings import Encoding
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
 
@@ -29,6 +30,9 @@ MAX_BATCH_ROWS = 5_000
 BATCH_BYTES = 16 * 2**20
 # GeoJSON states no number of features: it is estimated from the first of them.
 _SAMPLE_BYTES = 4 * 2**20
+_TIMES_AS_TEXT = (GEOPACKAGE, FLATGEOBUF)
+"""Formats that hold times as text, with any offset or none in each row."""
+_TIMES = "times"
 _SQLITE_ERROR = re.compile(r"sqlite3_|malformed|disk image|disk I/O")
 """What GDAL's messages about a damaged GeoPackage contain, beside the statement that failed."""
 
@@ -53,6 +57,7 @@ def open_layer(
     chunk: Chunk | None = None,
     geometry_only: bool = False,
     encoding: Encoding | None = None,
+    reader_state: Json | None = None,
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a layer for one pass over its rows, or over those of a chunk.
 
@@ -66,6 +71,8 @@ def open_layer(
         The batches have no attributes, and the layer names no fields.
     encoding
         Of a shapefile's text.
+    reader_state
+        With a chunk: the state that the layer had when it was opened for all of its rows.
 
     Raises
     ------
@@ -77,21 +84,38 @@ def open_layer(
             # read_info would parse GeoJSON once more, from front to back.
             streamed = file_format in (GEOJSON, GEOJSONSEQ)
             info = {} if streamed else pyogrio.read_info(path, layer=name or list_layers(path, label)[0])
-            opened = _open(path, file_format, info, chunk, geometry_only=geometry_only, encoding=encoding)
+            kinds: dict[str, times.Kind] = {}
+            if file_format in _TIMES_AS_TEXT and not geometry_only:
+                kinds = (reader_state or {}).get(_TIMES) or times.find_kinds(path, info, _options_of(file_format))
+            opened = _open(
+                path,
+                file_format,
+                info,
+                chunk,
+                geometry_only=geometry_only,
+                encoding=encoding,
+                datetime_as_string=bool(kinds),
+            )
             meta, reader = stack.enter_context(opened)
             columns = _find_columns(reader.schema, meta)
         fields = tuple((reader.schema.names[i], reader.schema.types[i]) for i in columns.fields)
         by_value = encoding if encoding and encoding.by_value else None
         if by_value:
             fields = tuple((dbf.decode_name(name, by_value), kind) for name, kind in fields)
-        bounds: Bounds | None = None
-        # Bounds of a layer without rows may be infinite.
-        if info.get("total_bounds") is not None and np.isfinite(info["total_bounds"]).all():
-            west, south, east, north = map(float, info["total_bounds"])
-            bounds = (west, south, east, north)
-        reading, state = (encoding.reading(), {"encoding": asdict(encoding)}) if encoding else ({}, {})
-        layer = SourceLayer(info.get("layer_name", path.stem), meta["crs"], fields, bounds, reading, state)
-        batches = (_decoded(batch, by_value) for batch in _batches(path, label, reader, columns, chunk))
+        fields = tuple((name, times.ARROW_TYPES[kinds[name]] if name in kinds else kind) for name, kind in fields)
+        reading: Json = encoding.reading() if encoding else {}
+        if "text" in kinds.values():
+            reading["times_as_text"] = [name for name, kind in kinds.items() if kind == "text"]
+        # Of a view without a key GDAL numbers the rows itself.
+        key = info.get("fid_column") or None if file_format is GEOPACKAGE else None
+        if key:
+            reading["key"] = key
+        state: Json = {_TIMES: kinds, **({"encoding": asdict(encoding)} if encoding else {})}
+        layer_name, bounds = info.get("layer_name", path.stem), _bounds_of(info)
+        layer = SourceLayer(layer_name, meta["crs"], fields, bounds, reading, state, key=key)
+        batches = (
+            times.convert(_decoded(batch, by_value), kinds) for batch in _batches(path, label, reader, columns, chunk)
+        )
         yield layer, (_without_curves(path, label, layer, file_format, batch) for batch in batches)
 
 
@@ -103,6 +127,7 @@ def _open(
     *,
     geometry_only: bool,
     encoding: Encoding | None,
+    datetime_as_string: bool,
 ) -> AbstractContextManager[tuple[dict[str, Any], pa.RecordBatchReader]]:
     if info:
         size = path.stat().st_size / max(info["features"], 1)
@@ -111,8 +136,7 @@ def _open(
             sample = file.read(_SAMPLE_BYTES)
         size = len(sample) / max(sample.count(b'"geometry"'), 1)
     rows = max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(size, 1))))
-    # IMMUTABLE: SQLite takes no locks, and makes no -wal beside a file that several processes read.
-    options: dict[str, Any] = {"IMMUTABLE": "YES"} if file_format is GEOPACKAGE else {}
+    options: dict[str, Any] = dict(_options_of(file_format))
     if chunk and file_format is GEOPACKAGE and info["fid_column"]:
         fid = info["fid_column"].replace('"', '""')
         options["where"] = f'"{fid}" >= {chunk.first_fid} AND "{fid}" <= {chunk.last_fid}'
@@ -128,12 +152,29 @@ def _open(
         return_fids=True,
         batch_size=min(rows, chunk.rows) if chunk else rows,
         use_pyarrow=True,
+        datetime_as_string=datetime_as_string,
         **options,
     )
 
 
+def _options_of(file_format: Format) -> dict[str, str]:
+    # IMMUTABLE: SQLite takes no locks, and makes no -wal beside a file that several processes read.
+    return {"IMMUTABLE": "YES"} if file_format is GEOPACKAGE else {}
+
+
+def _bounds_of(info: dict[str, Any]) -> Bounds | None:
+    # Bounds of a layer without rows may be infinite.
+    if info.get("total_bounds") is None or not np.isfinite(info["total_bounds"]).all():
+        return None
+    west, south, east, north = map(float, info["total_bounds"])
+    return west, south, east, north
+
+
 def list_layers(path: Path, label: str) -> list[str]:
     """Return the names of the layers with geometries. Raises PermanentError when there are none."""
+    if path.suffix == GEOPACKAGE.extensions[0]:
+        # GDAL does not recognise one that holds tiles alone.
+        geopackage.check_contents(path, label)
     with _readable(path, label):
         layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     if not layers:

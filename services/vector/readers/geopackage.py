@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from schema.clipping import clip
+from schema.clipping import clip, listed
 from schema.errors import PermanentError
 
 _PAGES = (re.compile(r"page (\d+):", re.IGNORECASE), re.compile(r"page (\d+)", re.IGNORECASE))
@@ -50,6 +50,33 @@ def _find_damage(db: sqlite3.Connection, check: str, *params: str) -> int | None
     found = (pattern.findall(str(row[0])) for pattern in _PAGES if row)
     pages = next(filter(None, found), [])
     return (min(map(int, pages)) - 1) * size if pages else None
+
+
+def check_contents(path: Path, label: str) -> None:
+    """Check that the file says that it holds features. Raises PermanentError naming what it holds instead.
+
+    GDAL takes a file of tiles alone for one that it does not know. A file that SQLite cannot read, or that lacks the
+    table of contents, passes: GDAL says what is wrong with it.
+    """
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as db:
+        db.text_factory = lambda data: data.decode(errors="replace")
+        try:
+            rows = db.execute("SELECT data_type, table_name FROM gpkg_contents").fetchall()
+        except sqlite3.DatabaseError:
+            return
+    kinds = [str(kind) for kind, _ in rows]
+    if "features" in kinds or not rows:
+        return
+    held = listed((f"{name} ({kind})" for kind, name in rows), 10)
+    has_tiles = any(kind.startswith(("tiles", "2d-gridded")) for kind in kinds)
+    raise PermanentError(
+        f"{clip(label)} has no layer with geometries. It holds {held}.",
+        remediation="Write the tiles to a GeoTIFF (gdal_translate in.gpkg out.tif), and load that with process_raster."
+        if has_tiles
+        else "Tables without geometries are not loaded: join them to a layer with geometries, or load them as CSV with "
+        "columns of coordinates.",
+        code="no_layer",
+    )
 
 
 def count_rows(path: Path, layer: str) -> int | None:

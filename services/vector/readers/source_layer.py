@@ -33,6 +33,8 @@ class SourceLayer:
     """What the reader needs to read the rows of a chunk, beside the file itself."""
     decisive: tuple[str, ...] = ()
     """For each field the row and the value that made its type, where the reader chose the types by the values."""
+    key: str | None = None
+    """The column of the file whose values are the reader's numbers of the rows; it is not among the fields."""
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,7 @@ def _open(
         chunk=chunk,
         geometry_only=geometry_only,
         encoding=encoding,
+        reader_state=reader_state,
     )
 
 

@@ -18,6 +18,10 @@ class Loader(EngineWorld):
         """The result of process_vector on a blob."""
         return self.result("process_vector", resource_id=name, **parameters)
 
+    def warnings(self, name: str, **parameters: Any) -> list[Json]:
+        """The warnings of process_vector on a blob."""
+        return self.complete("process_vector", resource_id=name, **parameters).warnings
+
     def work_tables(self, job_id: str = "") -> list[str]:
         """What is left in the work area of a job, or of any."""
         query = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, %s)"

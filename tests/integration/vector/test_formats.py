@@ -15,7 +15,7 @@ from schema.errors import PermanentError
 from services.vector.gdal import pyogrio
 from tests.fixtures.vector import BOWTIE, boxes, features, frame, geojson, gpkg, shapefile, zipped
 from tests.integration.vector.loading import Loader
-from tests.integration.vector.writers import csv_of_shapes, document, kml, parquet, written
+from tests.integration.vector.writers import csv_of_shapes, document, kml, parquet, ring, written
 
 
 def in_zip(name: str, write: Callable[[gpd.GeoDataFrame, Path], bytes]) -> Callable[[gpd.GeoDataFrame, Path], bytes]:
@@ -221,6 +221,41 @@ def test_a_track_that_is_no_line_is_a_rejected_row_with_its_coordinates(loader: 
     rows = loader.rows("SELECT row_number, reason FROM geo.a__rejects ORDER BY row_number")
     assert rows == [(2, "line_of_one_point"), (3, "null_geometry"), (4, "coordinates_unreadable")]
     assert "1.5 2" in loader.value("SELECT raw_row ->> 'text' FROM geo.a__rejects WHERE row_number = 2")
+
+
+def test_what_a_kml_links_to_is_named_in_a_warning_and_ids_of_placemarks_are_a_column(loader: Loader) -> None:
+    link = "<NetworkLink><Link><href>https://example.org/more.kml</href></Link></NetworkLink>"
+    mark = "<Placemark id='p7'><name>a</name><Point><coordinates>1,2</coordinates></Point></Placemark>"
+    loader.put("a.kml", document(link + mark))
+    [warning] = loader.warnings("a.kml")
+    assert warning["code"] == "links_not_followed"
+    assert "https://example.org/more.kml" in warning["message"]
+    assert loader.rows("SELECT source_id, name FROM geo.a") == [("p7", "a")]
+
+
+@pytest.mark.parametrize("corners", ["", "1,1", "1,1 2,2"])
+def test_a_kml_hole_without_area_leaves_its_polygon(loader: Loader, corners: str) -> None:
+    mark = ring(box(0, 0, 10, 10)).replace(
+        "</Polygon>",
+        f"<innerBoundaryIs><LinearRing><coordinates>{corners}</coordinates></LinearRing></innerBoundaryIs></Polygon>",
+    )
+    loader.put("a.kml", document(f"<Placemark>{mark}</Placemark>"))
+    result = loader.load("a.kml")
+    assert result["conservation"]["repaired"] == (1 if corners else 0)
+    assert loader.value("SELECT ST_Area(geom) FROM geo.a") == 100
+
+
+# Coordinate operations
+
+
+def test_places_that_no_operation_is_made_for_are_counted(loader: Loader) -> None:
+    places = frame([Point(-149.9, 61.2), Point(-98.5, 39), Point(-40, 10)], "EPSG:4267")
+    loader.put("a.gpkg", gpkg(places, loader.folder))
+    assert "outside_operation_area" in [warning["code"] for warning in loader.warnings("a.gpkg")]
+    result = loader.load("a.gpkg")
+    assert result["conservation"]["outside_operation_area"] == 1
+    elsewhere = result["operation"]["elsewhere"]
+    assert any("NAD27 to WGS 84" in description for description in elsewhere)
 
 
 # Longitudes

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from schema.clipping import clip, listed
 from schema.errors import PermanentError
 from schema.jobs import Json
-from schema.clipping import clip, listed
 from services.references import external_reference
 from services.vector.geometry import wkb
 from services.vector.read_options import ALL_LAYERS, ReadOptions
