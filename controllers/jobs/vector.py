@@ -117,7 +117,8 @@ class ProcessVectorParameters(JobParameters):
     geometry_type: Literal["point", "line", "polygon"] | None = Field(
         default=None,
         description="Which geometries to load from a layer that mixes points, lines and polygons; the others are "
-        "rejected rows. Without it such a layer fails with mixed_geometries.",
+        "rejected rows that max_rejected does not count. Of collections the parts of this kind are loaded. Without it "
+        "such a layer fails with mixed_geometries.",
         examples=["polygon"],
     )
     keep_null_geometry: StrictBool = Field(
@@ -235,9 +236,7 @@ class ProcessVector(Controller):
     def aggregate_results(self, job: Job, results: Sequence[TaskResult]) -> JobOutcome:
         """Return what publish reports, or what a dry run found."""
         found = job.stage_data["preprocess"].get("dry_run")
-        if found:
-            return JobOutcome(found)
-        result = dict(results[0].result or {})
+        result = dict(found or results[0].result or {})
         return JobOutcome(result, warnings=result.pop("warnings", []))
 
 

@@ -16,7 +16,13 @@ from repositories.target_table.statements import Table, column_list, query, run
 from schema.errors import PermanentError
 
 OUR_COMMENT = "Loaded by Geostage"
-"""Comments that begin so are replaced with each load; others are people's, and stay."""
+_OURS = (
+    f"^{OUR_COMMENT}: "
+    r"(.*; job \S+; .*; \d{4}-\d\d-\d\dT[\d:]{8}\+00:00|column ['\"].*['\"] of the file"
+    r"|number of the row in the file, from 1|geometries in \S+)$"
+)
+"""Comments as a load writes them, which the next one replaces. Others are people's, those to which people have added
+words among them, and stay."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ def replace(conn: Connection, staging: Table, target: Table, comments: Comments,
     if exists:
         # Written down before the old table goes, and run when the new one has its name: an expression of a policy may
         # name the table itself, and would mean the old one before.
-        facts = {"table": target.regclass, "columns": list(comments.columns), "ours": OUR_COMMENT}
+        facts = {"table": target.regclass, "columns": list(comments.columns), "ours": _OURS}
         privileges = [str(row["statement"]) for row in run(conn, "list_privileges", facts)]
         _drop(conn, target)
     run(conn, "move_to_schema", table=staging.quoted, schema=sql.Identifier(target.schema))
@@ -148,9 +154,12 @@ def _comment(conn: Connection, table: Table, comments: Comments) -> None:
     def ours(text: str) -> sql.Literal:
         return sql.Literal(f"{OUR_COMMENT}: {text}")
 
-    statements = [query("comment_on_table", table=table.quoted, text=ours(comments.table))]
-    for name, text in comments.columns.items():
-        parts = {"column": sql.Identifier(name), "text": ours(text)}
+    kept = {row["name"] for row in run(conn, "list_commented", {"table": table.regclass, "ours": _OURS})}
+    statements: list[sql.Composable] = []
+    if None not in kept:
+        statements.append(query("comment_on_table", table=table.quoted, text=ours(comments.table)))
+    for name in comments.columns.keys() - kept:
+        parts = {"column": sql.Identifier(name), "text": ours(comments.columns[name])}
         statements.append(query("comment_on_column", table=table.quoted, **parts))
     # One round trip for all columns, since readers may be waiting.
     conn.execute(sql.SQL("; ").join(statements))

@@ -113,6 +113,12 @@ def set_geometry_type(conn: Connection, staging: StagingTables, geometry_type: s
         run(conn, "move_rows", origin=staging.multi.quoted, table=table.quoted)
 
 
+def may_read(conn: Connection, table: Table) -> bool:
+    """Whether our role may read a table: rows can be added to one that it cannot read."""
+    row = run(conn, "may_read", {"table": table.regclass}).fetchone()
+    return bool(row and row["may_read"])
+
+
 def count_rows(conn: Connection, table: Table) -> int:
     """Return the number of a table's rows."""
     row = run(conn, "count_rows", table=table.quoted).fetchone()

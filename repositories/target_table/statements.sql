@@ -206,13 +206,13 @@ statements (step, statement) AS (
     UNION ALL
     SELECT 5, format('COMMENT ON TABLE %%s IS %%L', %(table)s, d.description)
     FROM pg_description AS d JOIN old ON old.oid = d.objoid
-    WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND NOT starts_with(d.description, %(ours)s)
+    WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description !~ %(ours)s
     UNION ALL
     SELECT 5, format('COMMENT ON COLUMN %%s.%%I IS %%L', %(table)s, a.attname, d.description)
     FROM pg_description AS d JOIN old ON old.oid = d.objoid
     JOIN pg_attribute AS a ON a.attrelid = old.oid AND a.attnum = d.objsubid
     WHERE d.classoid = 'pg_class'::regclass AND a.attname = ANY (%(columns)s)
-        AND NOT starts_with(d.description, %(ours)s)
+        AND d.description !~ %(ours)s
     UNION ALL
     SELECT 6, format('ALTER TABLE %%s OWNER TO %%I', %(table)s, pg_get_userbyid(relowner))
     FROM old WHERE pg_get_userbyid(relowner) <> current_user
@@ -226,6 +226,16 @@ COMMENT ON TABLE {table} IS {text}
 -- comment_on_column
 -- Record where a column comes from.
 COMMENT ON COLUMN {table}.{column} IS {text}
+
+-- list_commented
+-- Return the columns that have comments of people; NULL for the table itself.
+SELECT a.attname::text AS name
+FROM pg_description AS d LEFT JOIN pg_attribute AS a ON a.attrelid = d.objoid AND a.attnum = nullif(d.objsubid, 0)
+WHERE d.classoid = 'pg_class'::regclass AND d.objoid = %(table)s::regclass AND d.description !~ %(ours)s
+
+-- may_read
+-- Whether our role may read a table: rows can be added to one that it cannot read.
+SELECT has_table_privilege(%(table)s::regclass, 'SELECT') AS may_read
 
 -- delete_missing_rows
 -- Remove the rows that the new load does not have.

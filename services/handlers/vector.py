@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from repositories.identifiers import fit_name
 from repositories.target_table import staging
-from repositories.target_table.inspection import inspect
+from repositories.target_table.inspection import TargetState, inspect
 from repositories.target_table.locks import set_limits
 from repositories.target_table.staging import StagingTables
 from repositories.target_table.statements import Table
@@ -24,6 +24,7 @@ from schema.jobs import Json
 from services.context import TaskContext
 from services.crs import parse_target_crs
 from services.vector.chunks import Chunk
+from services.vector.geometry import reasons
 from services.vector.geometry.crs import project_with
 from services.vector.load import load_report, row_accounting
 from services.vector.load import publish as publishing
@@ -37,10 +38,10 @@ from services.vector.load.batch import (
     share_out,
 )
 from services.vector.load.chunk_blobs import read_batches, writing
-from services.vector.load.decide import decide, types_of_target
 from services.vector.load.encode import encode
 from services.vector.load.names import layer_suffixes
 from services.vector.load.plan import LoadPlan, type_name
+from services.vector.load.planning import make_plan, types_of_target
 from services.vector.load.row_accounting import LoadTotals
 from services.vector.load.stages import Options, PlannedLoad, PreprocessResult, PublishTask, UploadResult, UploadTask
 from services.vector.load.survey import Survey, survey
@@ -50,6 +51,7 @@ from services.vector.read_options import ALL_LAYERS
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
 from services.vector.source import layers as source_layers
 from services.vector.source.fetch import fetched, find_parts
+from services.vector.source.places import find_place
 
 
 def preprocess(ctx: TaskContext) -> Json:
@@ -62,15 +64,14 @@ def preprocess(ctx: TaskContext) -> Json:
         surveyed = [
             (own, origin, *_read_once(ctx, folder, own, origin)) for own, origin in _assign_tables(options, origins)
         ]
-    empty = tuple(origin.name for _, origin, _, found in surveyed if not found.rows)
-    if options.read_options.layer == ALL_LAYERS and len(empty) < len(surveyed):
-        surveyed = [one for one in surveyed if one[-1].rows]
-    planned = [_plan(ctx, own, origin, layer, found) for own, origin, layer, found in surveyed]
-    planned[0] = replace(planned[0][0], empty_layers=empty), *planned[0][1:]
-    if options.dry_run:
-        reports = [load_report.dry_run(plan, found, exists=exists) for plan, found, exists in planned]
-        whole = reports[0] if len(reports) == 1 else {"status": "dry_run", "tables": reports}
-        return PreprocessResult(dry_run=whole).as_json()
+        empty = tuple(origin.name for _, origin, _, found in surveyed if not found.rows)
+        if options.read_options.layer == ALL_LAYERS and len(empty) < len(surveyed):
+            surveyed = [one for one in surveyed if one[-1].rows]
+        planned = [_plan(ctx, folder, own, origin, layer, found) for own, origin, layer, found in surveyed]
+        planned[0] = replace(planned[0][0], empty_layers=empty), *planned[0][1:]
+        if options.dry_run:
+            reports = [_rehearse(ctx, folder, plan, found, exists=exists) for plan, found, exists in planned]
+            return PreprocessResult(dry_run=load_report.join_dry_runs(reports)).as_json()
     return PreprocessResult(tuple(_stage(ctx, plan, found) for plan, found, _ in planned)).as_json()
 
 
@@ -98,7 +99,10 @@ def _read_once(ctx: TaskContext, folder: Path, options: Options, origin: Origin)
         if not by_rows and not options.dry_run:
             prefix = f"{_attempt_prefix(ctx)}layer{origin.staging}/"
             write = stack.enter_context(writing(prefix, partial(ctx.blobs.write, ctx.settings.work_container)))
-        return layer, survey(batches, options.chunk_size, ctx.check, write)
+        found = survey(batches, options.chunk_size, ctx.check, write)
+        found.counts = layer.count_rows(found.rows)
+        row_accounting.check_counts(layer.name, found.rows, found.counts)
+        return layer, found
 
 
 def _attempt_prefix(ctx: TaskContext) -> str:
@@ -106,7 +110,7 @@ def _attempt_prefix(ctx: TaskContext) -> str:
 
 
 def _plan(
-    ctx: TaskContext, options: Options, origin: Origin, layer: SourceLayer, found: Survey
+    ctx: TaskContext, folder: Path, options: Options, origin: Origin, layer: SourceLayer, found: Survey
 ) -> tuple[LoadPlan, Survey, bool]:
     """Decide how a layer is loaded; also return whether its target exists. Raises PermanentError when it cannot be."""
     with origin.named():
@@ -114,9 +118,28 @@ def _plan(
             state = inspect(conn, options.target, options.rejects)
         fixed = fixed_relation(options, state)
         layer = source_layers.retyped(origin, layer, types_of_target(layer, fixed))
-        plan = decide(ctx.source_label, origin, layer, found, options, fixed)
+        place = partial(find_place, folder, origin, options.read_options, ctx.check)
+        plan = make_plan(ctx.source_label, origin, layer, found, options, fixed, place)
         check(plan, state)
     return plan, found, state.exists
+
+
+def _rehearse(ctx: TaskContext, folder: Path, plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
+    """Clean all rows as upload tasks would, and report what a load would do, its failure included."""
+    # Whether a row fits into a page is for PostgreSQL to say, which has no table for it here.
+    cleaner = Cleaner(plan, project_with(plan.operation), ctx.settings.max_repair_vertices, accepts=lambda _: True)
+    totals = LoadTotals()
+    opened = source_layers.open_origin(folder, plan.origin, plan.options.read_options, ctx.check)
+    with opened as (_, batches):
+        for batch in batches:
+            ctx.check()
+            totals = row_accounting.add_up([totals, clean_batch(cleaner, batch, totals.rows + 1).totals])
+    failure: PermanentError | None = None
+    try:
+        _check_totals(plan, totals)
+    except PermanentError as exc:
+        failure = exc
+    return load_report.dry_run(plan, found, totals, exists=exists, failure=failure)
 
 
 def _stage(ctx: TaskContext, plan: LoadPlan, found: Survey) -> PlannedLoad:
@@ -228,7 +251,7 @@ def publish(ctx: TaskContext, *, max_wait_seconds: float = publishing.MAX_WAIT_S
     for plan, load in loads:
         with plan.origin.named():
             row_accounting.check_accounted(plan.rows, load.totals)
-            row_accounting.check_rejected(plan.rows, load.totals, plan.options.max_rejected)
+            _check_totals(plan, load.totals)
     geometry_types = [_prepare(ctx, plan, load.totals) for plan, load in loads]
     set_limits(ctx.transaction, ctx.settings.task_deadline_seconds)
     states = publishing.lock_targets(ctx.transaction, [plan for plan, _ in loads], ctx.check, max_wait_seconds)
@@ -244,12 +267,29 @@ def publish(ctx: TaskContext, *, max_wait_seconds: float = publishing.MAX_WAIT_S
                 plan,
                 load.totals,
                 geometry_type,
+                rows_in_table=_rows_in_table(ctx, plan, load.totals, state),
                 chunks=load.chunks,
                 seconds=round((datetime.now(UTC) - datetime.fromisoformat(task.started_at)).total_seconds(), 3),
                 dependents=() if plan.options.appends else state.dependents,
             )
         )
-    return results[0] if len(results) == 1 else row_accounting.join_tables(results)
+    return results[0] if len(results) == 1 else load_report.join_tables(results)
+
+
+def _rows_in_table(ctx: TaskContext, plan: LoadPlan, totals: LoadTotals, state: TargetState) -> int | None:
+    """Return the number of the target's rows; None for one that rows were added to and that cannot be read."""
+    if not (state.exists and plan.options.appends):
+        return totals.loaded
+    if not staging.may_read(ctx.transaction, plan.target):
+        return None
+    return staging.count_rows(ctx.transaction, plan.target)
+
+
+def _check_totals(plan: LoadPlan, totals: LoadTotals) -> None:
+    """Check that the rows are what the job may publish. Raises PermanentError."""
+    nowhere = totals.reasons[reasons.OUT_OF_RANGE] + totals.reasons[reasons.NOT_PROJECTABLE]
+    row_accounting.check_on_earth(nowhere, plan.rows, plan.original_crs, plan.guess)
+    row_accounting.check_rejected(plan.rows, totals, plan.options.max_rejected, left_out=plan.left_out)
 
 
 def _prepare(ctx: TaskContext, plan: LoadPlan, totals: LoadTotals) -> str:

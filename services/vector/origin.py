@@ -28,6 +28,8 @@ class Origin:
     """Suffix of the staging tables, where a job loads several layers."""
     entry: str = ""
     """The file's name in its archive."""
+    without_geometry: tuple[str, ...] = ()
+    """Layers of the file that hold no geometries, and are not loaded unless they are named."""
 
     def as_json(self) -> Json:
         """Return the origin as JSON."""
@@ -36,7 +38,8 @@ class Origin:
     @classmethod
     def from_json(cls, data: Json) -> Origin:
         """Read what as_json returned."""
-        return cls(**{**data, "parts": tuple(Source(**part) for part in data["parts"])})
+        parts = tuple(Source(**part) for part in data["parts"])
+        return cls(**{**data, "parts": parts, "without_geometry": tuple(data["without_geometry"])})
 
     @property
     def file_format(self) -> Format:

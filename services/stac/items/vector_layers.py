@@ -17,6 +17,7 @@ from services.crs import crs_label, parse_layer_crs
 from services.raster.errors import check_disk
 from services.stac.items.footprint import extent_footprint
 from services.stac.items.vector_item import LayerContent
+from services.vector.load.row_accounting import check_counts
 from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers.extent import Extent, extent_of, shorter_bounds
 from services.vector.readers.source_layer import SourceLayer
@@ -59,7 +60,9 @@ def read_layers(
             whole = origin.file_format.chunking == "blob"
             read = source_layers.open_origin if whole else source_layers.open_geometries
             with read(folder, origin, EVERY_LAYER, check) as (layer, batches):
-                layers.append(ReadLayer(layer, extent_of(batches, check)))
+                extent = extent_of(batches, check)
+                check_counts(layer.name, extent.rows, layer.count_rows(extent.rows))
+                layers.append(ReadLayer(layer, extent))
         return layers
 
 

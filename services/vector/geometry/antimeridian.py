@@ -41,7 +41,9 @@ def find_crossing(x: npt.NDArray[np.float64], starts: npt.NDArray[np.int64]) -> 
         Shape (sequences,).
     """
     odd = np.abs(x) > LIMIT + _TOLERANCE
-    odd[1:] |= np.abs(np.diff(x)) > LIMIT
+    # Rows that the projection had no answer for are infinite; their reason is set already.
+    with np.errstate(invalid="ignore"):
+        odd[1:] |= np.abs(np.diff(x)) > LIMIT
     if len(starts) > 1:
         # Between the last point of a sequence and the first of the next there is no edge.
         firsts = starts[1:]

@@ -17,6 +17,7 @@ import shapely
 from services.vector.geometry import antimeridian, wkb
 from services.vector.geometry.antimeridian import Wrap
 from services.vector.geometry.crs import Area, Bounds, Project, is_within
+from services.vector.geometry.earth import Limits, find_outside, rows_outside
 from services.vector.geometry.reasons import (
     CODE_OF,
     EMPTY,
@@ -25,6 +26,7 @@ from services.vector.geometry.reasons import (
     NOT_PROJECTABLE,
     NULL,
     OTHER_TYPE,
+    OUT_OF_RANGE,
     UNREADABLE,
     UNSUPPORTED,
     Codes,
@@ -49,8 +51,8 @@ class CleanGeometry:
     reasons: Codes
     """Why a row has no geometry, as a code of `reasons`; 0 where it has one."""
     counts: Counter[str]
-    """What was done: z_m_removed, longitudes_wrapped, antimeridian_cut, repaired, slivers_dropped, outside_crs_area,
-    outside_operation_area."""
+    """What was done: z_m_removed, longitudes_wrapped, antimeridian_cut, repaired, slivers_dropped, parts_left_out,
+    outside_crs_area, outside_operation_area."""
     bounds: Bounds | None
     """xmin, ymin, xmax, ymax of the batch in the target CRS; None when it has no geometry."""
 
@@ -64,6 +66,9 @@ def clean(
     area: Area | None = None,
     operation_areas: tuple[Bounds, ...] = (),
     wrap: Wrap = "no",
+    takes_parts: bool = False,
+    source_limits: Limits | None = None,
+    target_limits: Limits | None = None,
 ) -> CleanGeometry:
     """Drop Z and M, reproject, wrap, repair; what has another dimension, or cannot be kept, gets a reason instead.
 
@@ -87,6 +92,11 @@ def clean(
         Where the operations of `project` are meant to be used; what lies in none of them is only counted, too.
     wrap
         What is done about longitudes beyond 180 degrees.
+    takes_parts
+        Of a collection of several dimensions the parts of this one are taken; otherwise it gets a reason.
+    source_limits, target_limits
+        What coordinates can be before and after the operation; None for a projected CRS, and for a target that is also
+        the source.
 
     Returns
     -------
@@ -100,17 +110,22 @@ def clean(
     given = coordinates = read_coordinates(sequences)
     reasons = _first_reasons(sequences, given, dimension)
     set_reason(reasons, _rows_with_infinite(sequences, coordinates), NOT_FINITE)
+    if source_limits:
+        # Before the operation: PROJ would take whole turns off a longitude of 344,271 degrees.
+        set_reason(reasons, find_outside(sequences, coordinates, source_limits), OUT_OF_RANGE)
     if project is not None:
         coordinates = project(coordinates)
         set_reason(reasons, _rows_with_infinite(sequences, coordinates), NOT_PROJECTABLE)
+    if target_limits:
+        set_reason(reasons, find_outside(sequences, coordinates, target_limits), OUT_OF_RANGE)
     raised = sequences.headers.coordinate_dimensions > 2
     is_unchanged = project is None and not raised.any() and not sequences.fallback.any()
     flat = values if is_unchanged else replace_coordinates(sequences, coordinates)
-    singles = _read_fallback(values, sequences, project, reasons)
+    singles = _read_fallback(values, sequences, project, reasons, source_limits, target_limits)
     suspects = find_suspects(sequences, coordinates, reasons, dimension)
     crossing = _find_crossing(sequences, coordinates, reasons, dimension) if wrap != "no" else np.zeros_like(suspects)
     singles |= _read_shapes(flat, np.flatnonzero(suspects | crossing), reasons)
-    counts: Counter[str] = Counter(z_m_removed=int(raised.sum()))
+    counts: Counter[str] = Counter()
     if wrap != "no":
         singles = {row: _straighten(shape, wrap, counts) for row, shape in singles.items()}
     if area:
@@ -122,11 +137,12 @@ def clean(
             counts["outside_operation_area"] = _count_outside(sequences, seen, reasons, operation_areas)
     fixed = {}
     for row, shape in singles.items():
-        result = repair(shape, dimension, max_repair_vertices, counts)
+        result = repair(shape, dimension, max_repair_vertices, counts, takes_parts=takes_parts)
         if isinstance(result, str):
             reasons[row] = CODE_OF[result]
         else:
             fixed[row] = result
+    counts["z_m_removed"] = int((raised & (reasons == 0)).sum())
     return _assemble(sequences, flat, coordinates, reasons, fixed, counts)
 
 
@@ -177,7 +193,12 @@ def _are_finite(coordinates: Coordinates) -> bool:
 
 
 def _read_fallback(
-    values: pa.Array, sequences: CoordinateSequences, project: Project | None, reasons: Codes
+    values: pa.Array,
+    sequences: CoordinateSequences,
+    project: Project | None,
+    reasons: Codes,
+    source_limits: Limits | None,
+    target_limits: Limits | None,
 ) -> dict[int, Any]:
     """Return by row the shapes that only shapely can read, in two dimensions and the target CRS; set reasons."""
     shapes = _read_shapes(values, np.flatnonzero(sequences.fallback & (reasons == 0)), reasons)
@@ -189,14 +210,23 @@ def _read_fallback(
             reasons[row] = CODE_OF[UNSUPPORTED]
         elif flat.is_empty:
             reasons[row] = CODE_OF[EMPTY]
-        elif not np.isfinite(shapely.get_coordinates(flat)).all():
-            reasons[row] = CODE_OF[NOT_FINITE]
+        elif reason := _misplaced(flat, source_limits, NOT_FINITE):
+            reasons[row] = CODE_OF[reason]
         else:
             kept[row] = flat if project is None else shapely.transform(flat, project)
-            if not np.isfinite(shapely.get_coordinates(kept[row])).all():
-                reasons[row] = CODE_OF[NOT_PROJECTABLE]
+            if reason := _misplaced(kept[row], target_limits, NOT_PROJECTABLE):
+                reasons[row] = CODE_OF[reason]
                 del kept[row]
     return kept
+
+
+def _misplaced(shape: Any, limits: Limits | None, infinite: str) -> str | None:
+    """Return the reason of a shape whose coordinates are not finite (`infinite`) or not on Earth."""
+    points = shapely.get_coordinates(shape)
+    if not np.isfinite(points).all():
+        return infinite
+    is_outside = limits is not None and rows_outside(points, np.zeros(len(points), np.int64), 1, limits)[0]
+    return OUT_OF_RANGE if is_outside else None
 
 
 def _read_shapes(values: pa.Array, rows: Integers, reasons: Codes) -> dict[int, Any]:

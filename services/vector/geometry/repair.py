@@ -18,13 +18,23 @@ DIMENSION_OF_TYPE = np.array([-1, 0, 1, 2, 0, 1, 2, -1], np.int8)
 """Dimension by WKB type code; -1 for null and for collections, which may hold anything."""
 
 
-def parts_of_dimension(shape: Any, dimension: int) -> tuple[Any | None, int]:
-    """Return the parts of a geometry that have the dimension, as one geometry or None, and the number of the others."""
+def dimensions_of(shape: Any) -> set[int]:
+    """Return the dimensions of the parts of a geometry."""
+    return set(shapely.get_dimensions(_parts_of(shape)).tolist())
+
+
+def _parts_of(shape: Any) -> Any:
+    """Return the points, lines and polygons that a geometry consists of, as an array without empty ones."""
     parts = shapely.get_parts(shape)
     # Collections may hold multi geometries and further collections.
     while (shapely.get_type_id(parts) > wkb.MULTIPOINT - 1).any():
         parts = shapely.get_parts(parts)
-    parts = parts[~shapely.is_empty(parts)]
+    return parts[~shapely.is_empty(parts)]
+
+
+def parts_of_dimension(shape: Any, dimension: int) -> tuple[Any | None, int]:
+    """Return the parts of a geometry that have the dimension, as one geometry or None, and the number of the others."""
+    parts = _parts_of(shape)
     kept = parts[shapely.get_dimensions(parts) == dimension]
     others = len(parts) - len(kept)
     if len(kept) <= 1:
@@ -52,7 +62,7 @@ def make_valid(shape: Any) -> Any | None:
     return None
 
 
-def repair(shape: Any, dimension: int, max_vertices: int, counts: Counter[str]) -> Any:
+def repair(shape: Any, dimension: int, max_vertices: int, counts: Counter[str], *, takes_parts: bool = False) -> Any:
     """Return the geometry itself when nothing is wrong, a repaired one of the same dimension, or the reason why not.
 
     Parameters
@@ -64,7 +74,9 @@ def repair(shape: Any, dimension: int, max_vertices: int, counts: Counter[str]) 
     max_vertices
         An invalid geometry with more vertices is not repaired.
     counts
-        `repaired` and `slivers_dropped` (parts of a lower dimension that a repair made) are added to.
+        `repaired`, `slivers_dropped` (parts of a lower dimension that a repair made) and `parts_left_out` are added to.
+    takes_parts
+        Of a collection of several dimensions the parts of this one are taken; otherwise it is not loaded.
 
     Returns
     -------
@@ -73,8 +85,9 @@ def repair(shape: Any, dimension: int, max_vertices: int, counts: Counter[str]) 
     """
     if DIMENSION_OF_TYPE[min(wkb.COLLECTION, wkb.NAMES.index(shape.geom_type))] == -1:
         kept, others = parts_of_dimension(shape, dimension)
-        if kept is None or others:
+        if kept is None or (others and not takes_parts):
             return OTHER_TYPE
+        counts["parts_left_out"] += others
         shape = kept
     elif shapely.get_dimensions(shape) != dimension:
         return OTHER_TYPE

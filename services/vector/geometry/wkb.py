@@ -33,6 +33,8 @@ MULTI_OFFSET = 3
 """The multi type of Point, LineString and Polygon has their code plus 3."""
 
 _EWKB_Z, _EWKB_M, _EWKB_SRID = 0x80000000, 0x40000000, 0x20000000
+_BEFORE_FIRST_POINT = np.array((0, 5, 9, 13, 14, 18, 22, 0), np.int64)
+"""Bytes of a value before its first coordinates, by type code; 0 where they cannot be told without a look inside."""
 SHORTEST = 5
 """Bytes of the head of a value: the order of bytes and the type."""
 
@@ -82,6 +84,26 @@ def read_headers(values: pa.Array) -> Headers:
     coordinate_dimensions[rows] = 2 + has_z + has_m
     plain[rows] = little & (codes & _EWKB_SRID == 0)
     return Headers(type_codes, coordinate_dimensions, sizes, plain)
+
+
+def first_points(values: pa.Array, headers: Headers) -> tuple[Integers, Coordinates]:
+    """Return the first point of each geometry that is written plainly, without taking its value apart.
+
+    Returns
+    -------
+    rows
+        The rows of these geometries, shape (n,): not collections, and not those that have no points.
+    points
+        x and y, shape (n, 2).
+    """
+    data, ends = buffers(values)
+    # Behind the head stand the counts of points or rings, and for multi types the head of the first part.
+    skipped = _BEFORE_FIRST_POINT[np.minimum(headers.type_codes, COLLECTION)]
+    rows = np.flatnonzero(headers.plain & (skipped > 0) & (headers.sizes >= skipped + 16))
+    places = ends[rows] + skipped[rows]
+    points = data[places[:, None] + np.arange(16)].view("<f8").astype(np.float64) if len(rows) else np.empty((0, 2))
+    finite = np.isfinite(points).all(axis=1)
+    return rows[finite], points[finite]
 
 
 def from_bytes(data: Bytes, ends: Integers, valid: Flags) -> pa.Array:

@@ -77,6 +77,9 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
         area=plan.area,
         operation_areas=plan.operation.areas,
         wrap=plan.wrap,
+        takes_parts=plan.options.geometry_type is not None,
+        source_limits=plan.source_limits,
+        target_limits=plan.target_limits,
     )
     if not plan.promote and not plan.guessed:
         shapes = refuse_multi(shapes)
@@ -94,6 +97,8 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
         rows = rows.filter(pa.array(kept))
     rejected = np.flatnonzero(~kept)
     names = reasons.names_of(codes[rejected])
+    # Rows that the user has chosen to leave out are no news.
+    named = rejected[codes[rejected] != plan.left_out_code]
     totals = LoadTotals(
         rows=len(kept),
         loaded=int(kept.sum()),
@@ -108,7 +113,7 @@ def clean_batch(cleaner: Cleaner, batch: SourceBatch, first_row: int) -> CleanBa
         reasons=Counter(names),
         source_types=wkb.count_types(batch.type_codes[kept & has_shape]),
         nulled=nulled,
-        first_rejected=tuple(zip(numbers[rejected[:FIRST]].tolist(), names[:FIRST], strict=True)),
+        first_rejected=tuple(zip(numbers[named[:FIRST]].tolist(), reasons.names_of(codes[named[:FIRST]]), strict=True)),
     )
     raw = _raw_rows(plan, batch, rejected)
     return CleanBatch(rows, pa.record_batch([numbers[rejected], names, raw], schema=REJECT_SCHEMA), totals)

@@ -6,33 +6,30 @@ from collections.abc import Sequence
 
 import pyproj
 
-from schema.clipping import listed
+from schema.errors import PermanentError
 from schema.jobs import Json
-from services.vector.load.plan import Column, LoadPlan, type_name
+from services.vector.load.load_warnings import warnings_of_failure, warnings_of_load
+from services.vector.load.plan import LoadPlan, type_name
 from services.vector.load.row_accounting import LoadTotals, type_changes
 from services.vector.load.survey import Survey
 
-_MESSAGES = {
-    "rows_rejected": "Rows were not loaded; the table of rejected rows says which and why.",
-    "values_nulled": "Values that PostgreSQL cannot hold became NULL.",
-    "slivers_dropped": "Repairs dropped parts of lower dimension.",
-    "outside_crs_area": "Rows lie outside of the area that their CRS is made for: check that it is the right one.",
-    "outside_operation_area": "Rows lie outside of the areas that PROJ's transformations are made for, and may be tens "
-    "of metres off.",
-    "layers_empty": "Layers without features were not loaded, and their tables were left as they were: {}.",
-    "links_not_followed": "The KML links to other documents, which were not read: {}.",
-    "missing_grids": "A more accurate transformation exists, but its grids are not installed.",
-    "rows_replaced_in_place": "Rows were replaced one by one, because other objects depend on the table.",
-}
-
 
 def report(
-    plan: LoadPlan, totals: LoadTotals, geometry_type: str, *, chunks: int, seconds: float, dependents: Sequence[str]
+    plan: LoadPlan,
+    totals: LoadTotals,
+    geometry_type: str,
+    *,
+    rows_in_table: int | None,
+    chunks: int,
+    seconds: float,
+    dependents: Sequence[str],
 ) -> Json:
     """Return the result of a load, as the job shows it.
 
     Parameters
     ----------
+    rows_in_table
+        Rows of the table after the load, those of earlier loads among them; None when it cannot be read.
     chunks
         Upload tasks.
     seconds
@@ -60,10 +57,10 @@ def report(
             "repaired": totals.counts["repaired"],
         },
         "conservation": _conservation(plan, totals, geometry_type),
-        "summary": _summarize(plan, totals, geometry_type),
+        "summary": _summarize(plan, totals, geometry_type, rows_in_table),
         "operation": plan.operation.report(),
         "reading": plan.reading,
-        "warnings": _warnings(plan, totals, dependents),
+        "warnings": warnings_of_load(plan, totals, dependents),
     }
 
 
@@ -72,11 +69,13 @@ def _conservation(plan: LoadPlan, totals: LoadTotals, geometry_type: str) -> Jso
     counts = totals.counts
     return {
         "rows_in": plan.rows,
+        "rows_counted": [{"rows": count.rows, "by": count.by} for count in plan.counts],
         "rows_loaded": totals.loaded,
         "rows_rejected": totals.rejected,
         "reasons": dict(totals.reasons),
         "rejects_table": str(plan.rejects) if totals.rejected else None,
         "repaired": counts["repaired"],
+        "parts_left_out": counts["parts_left_out"],
         "slivers_dropped": counts["slivers_dropped"],
         "z_m_removed": counts["z_m_removed"],
         "curves_linearised": counts["curves_linearised"],
@@ -87,54 +86,43 @@ def _conservation(plan: LoadPlan, totals: LoadTotals, geometry_type: str) -> Jso
         "outside_crs_area": counts["outside_crs_area"],
         "outside_operation_area": counts["outside_operation_area"],
         "values_nulled": dict(totals.nulled),
-        "columns_renamed": _renamed(plan.columns),
+        "columns_renamed": plan.renamed,
     }
 
 
-def _renamed(columns: tuple[Column, ...]) -> dict[str, str]:
-    return {column.source: column.name for column in columns if column.source != column.name}
-
-
-def _warnings(plan: LoadPlan, totals: LoadTotals, dependents: Sequence[str]) -> list[Json]:
-    numbers = {
-        "rows_rejected": totals.rejected,
-        "values_nulled": totals.nulled.total(),
-        "slivers_dropped": totals.counts["slivers_dropped"],
-        "outside_crs_area": totals.counts["outside_crs_area"],
-        "outside_operation_area": totals.counts["outside_operation_area"],
-        "missing_grids": len(plan.operation.missing_grids),
-        "rows_replaced_in_place": len(dependents),
-        "layers_empty": len(plan.empty_layers),
-        "links_not_followed": len(links := plan.reading.get("links_not_followed", [])),
-    }
-    named = {"layers_empty": listed(plan.empty_layers), "links_not_followed": listed(links, 10)}
-    return [
-        {"code": code, "message": _MESSAGES[code].format(named.get(code)), "count": number}
-        for code, number in numbers.items()
-        if number
-    ]
-
-
-def _summarize(plan: LoadPlan, totals: LoadTotals, geometry_type: str) -> Json:
-    """Describe the loaded rows as a STAC item would: bbox in longitude and latitude, count, type, columns."""
-    bbox = list(totals.bounds) if totals.bounds else None
+def _summarize(plan: LoadPlan, totals: LoadTotals, geometry_type: str, rows_in_table: int | None) -> Json:
+    """Describe the rows that were loaded, and the table that they are in now."""
+    degrees = list(totals.bounds) if totals.bounds else None
     if totals.bounds and plan.srid != 4326:
         # With points along the edges: the corners alone would miss where a projected edge bulges.
         to_degrees = pyproj.Transformer.from_crs(plan.srid, "EPSG:4326", always_xy=True)
-        bbox = list(to_degrees.transform_bounds(*totals.bounds))
+        degrees = list(to_degrees.transform_bounds(*totals.bounds))
     columns = [("id", "bigint"), *((column.name, column.pg_type) for column in plan.columns)]
     columns.append(("geom", f"geometry({geometry_type},{plan.srid})"))
     return {
-        "bbox": bbox,
-        "count": totals.loaded,
-        "geometry_type": geometry_type,
+        "bbox": list(totals.bounds) if totals.bounds else None,
+        "bbox_wgs84": degrees,
         "crs": plan.final_crs,
+        "rows_added": totals.loaded,
+        "count": rows_in_table,
+        "geometry_type": geometry_type,
         "columns": [{"name": name, "type": kind} for name, kind in columns],
     }
 
 
-def dry_run(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
-    """Return what a load would do, as far as the first pass can see it. `exists`: whether the target does."""
+def dry_run(plan: LoadPlan, found: Survey, totals: LoadTotals, *, exists: bool, failure: PermanentError | None) -> Json:
+    """Return what a load would do.
+
+    Parameters
+    ----------
+    totals
+        What would become of the rows.
+    exists
+        Whether the target does.
+    failure
+        The error with which the load would end.
+    """
+    geometry_type = type_name(plan.dimension, multi=totals.multi > 0 if plan.guessed else plan.promote)
     findings = {
         "null_or_unknown_geometries": found.geometry_types.get("", 0),
         "z_m_values": found.z_m,
@@ -153,10 +141,41 @@ def dry_run(plan: LoadPlan, found: Survey, *, exists: bool) -> Json:
         "final_crs": plan.final_crs,
         "operation": plan.operation.report(),
         "reading": plan.reading,
-        "geometry_type": type_name(plan.dimension, multi=plan.promote),
+        "geometry_type": geometry_type,
+        "conservation": _conservation(plan, totals, geometry_type),
         "columns": [{"source": c.source, "name": c.name, "type": c.pg_type} for c in plan.columns],
-        "columns_renamed": _renamed(plan.columns),
+        "columns_renamed": plan.renamed,
         "upload_chunks": len(found.chunks),
         "features_per_chunk": plan.options.chunk_size,
         "findings": findings,
+        "warnings": [*warnings_of_load(plan, totals, ()), *(warnings_of_failure(failure) if failure else ())],
     }
+
+
+def join_tables(results: list[Json]) -> Json:
+    """Make one result of those of several tables."""
+    return {
+        "status": "success",
+        "warnings": _join_warnings(results),
+        "tables": results,
+        "total_features_loaded": sum(result["total_features_loaded"] for result in results),
+        "upload_chunks": sum(result["upload_chunks"] for result in results),
+        "failed_chunks": 0,
+        "processing_time_seconds": max(result["processing_time_seconds"] for result in results),
+    }
+
+
+def join_dry_runs(reports: list[Json]) -> Json:
+    """Make one report of those of several tables; that of a single one stays as it is."""
+    if len(reports) == 1:
+        return reports[0]
+    return {"status": "dry_run", "warnings": _join_warnings(reports), "tables": reports}
+
+
+def _join_warnings(results: list[Json]) -> list[Json]:
+    """Take the warnings out of results, and name the table in each."""
+    return [
+        {**warning, "message": f"{result['table']}: {warning['message']}"}
+        for result in results
+        for warning in result.pop("warnings")
+    ]

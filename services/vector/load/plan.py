@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass, field
 
 from repositories.target_table.statements import Table
 from schema.jobs import Json
-from services.vector.geometry import wkb
+from services.vector.geometry import reasons, wkb
 from services.vector.geometry.antimeridian import Wrap
 from services.vector.geometry.crs import Area, Operation
+from services.vector.geometry.earth import Limits
 from services.vector.geometry.repair import LINES, POINTS, POLYGONS
 from services.vector.load.stages import Options
 from services.vector.origin import Origin
+from services.vector.row_count import RowCount
 
 SINGLE_NAMES = {POINTS: "Point", LINES: "LineString", POLYGONS: "Polygon"}
 
@@ -50,11 +52,19 @@ class LoadPlan:
     area: Area | None
     """Where coordinates are expected; those elsewhere are counted."""
     wrap: Wrap
+    source_limits: Limits | None
+    """What coordinates can be in the source's CRS, if that is geographic."""
+    target_limits: Limits | None
+    """The same of the target's CRS; None where the coordinates stay as they are."""
+    guess: str
+    """A sentence on the CRS that coordinates look like which are not on Earth; "" when there are none."""
     origin: Origin
     has_key: bool = False
     """The first column holds the reader's numbers of the rows."""
     empty_layers: tuple[str, ...] = ()
     """Layers of the source without features, which this first of its plans reports."""
+    counts: tuple[RowCount, ...] = ()
+    """How many rows the file itself says there are."""
     staging: str = ""
     """Suffix that tells this load's staging tables from those of the job's other layers."""
     reading: Json = field(default_factory=dict)
@@ -87,6 +97,21 @@ class LoadPlan:
         """Whether multi geometries that a repair may make have a staging table of their own."""
         return self.guessed and not self.promote
 
+    @property
+    def left_out(self) -> str:
+        """The reason of rows that the user has chosen not to load; "" for none. They are not errors of the source."""
+        return reasons.OTHER_TYPE if self.options.geometry_type else ""
+
+    @property
+    def left_out_code(self) -> int:
+        """The same reason as a code, which no rejected row has where there is none."""
+        return reasons.CODE_OF[self.left_out]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The columns that have another name than in the source, by that name."""
+        return {column.source: column.name for column in self.columns if column.source != column.name}
+
     def as_json(self) -> Json:
         """Return the plan as JSON."""
         return {**asdict(self), "operation": self.operation.as_json()}
@@ -97,9 +122,12 @@ class LoadPlan:
         parts = {
             "options": Options.from_json(data["options"]),
             "origin": Origin.from_json(data["origin"]),
+            "counts": tuple(RowCount(**count) for count in data["counts"]),
             "columns": tuple(Column(**column) for column in data["columns"]),
             "operation": Operation.from_json(data["operation"]),
             "empty_layers": tuple(data.get("empty_layers", ())),
+            "source_limits": data["source_limits"] and Limits(**data["source_limits"]),
+            "target_limits": data["target_limits"] and Limits(**data["target_limits"]),
             "area": data["area"] and Area(tuple(data["area"]["bounds"]), data["area"]["of_source"]),
         }
         return cls(**{**data, **parts})

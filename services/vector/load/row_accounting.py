@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 
+from schema.clipping import clip
 from schema.errors import GeostageError, PermanentError
 from schema.jobs import Json
+from services.vector.row_count import RowCount
 
 _COUNTERS = ("counts", "reasons", "source_types", "nulled")
 FIRST = 5
@@ -80,22 +82,23 @@ def add_up(parts: Iterable[LoadTotals]) -> LoadTotals:
     )
 
 
-def join_tables(results: list[Json]) -> Json:
-    """Make one result of those of several tables."""
-    warnings = [
-        {**warning, "message": f"{result['table']}: {warning['message']}"}
-        for result in results
-        for warning in result.pop("warnings")
-    ]
-    return {
-        "status": "success",
-        "tables": results,
-        "total_features_loaded": sum(result["total_features_loaded"] for result in results),
-        "upload_chunks": sum(result["upload_chunks"] for result in results),
-        "failed_chunks": 0,
-        "processing_time_seconds": max(result["processing_time_seconds"] for result in results),
-        "warnings": warnings,
-    }
+def check_counts(layer: str, rows: int, counts: Sequence[RowCount]) -> None:
+    """Check that a reader returned as many rows as the layer has by every certain count.
+
+    Raises PermanentError (source_unreadable) with both numbers: the file is damaged, or holds what cannot be read.
+    """
+    # What the reader returned is all that the rest of the accounting knows of: rows that it passed over would be
+    # missed nowhere else.
+    for count in counts:
+        if count.is_certain and count.rows != rows:
+            only = "only " if rows < count.rows else ""
+            first = f" ({count.first_lost})" if count.first_lost else ""
+            raise PermanentError(
+                f"By {count.by}, the layer {clip(layer)!r} has {count.rows} features, but {only}{rows} can be read"
+                f"{first}.",
+                remediation=count.remediation,
+                code="source_unreadable",
+            )
 
 
 def check_accounted(rows_in: int, totals: LoadTotals) -> None:
@@ -118,15 +121,55 @@ def check_staged(staged: int, loaded: int) -> None:
         )
 
 
-def check_rejected(rows_in: int, totals: LoadTotals, max_rejected: int | str) -> None:
-    """Check that no more rows were rejected than the job allows. Raises PermanentError with the reasons."""
-    allowed = allowed_rejects(rows_in, max_rejected)
-    if totals.rejected <= allowed:
+def check_on_earth(outside: int, rows: int, crs: str, guess: str, *, described: str = "") -> None:
+    """Check that no more than half of the rows lie nowhere on Earth, in which case their CRS is another one.
+
+    Parameters
+    ----------
+    crs
+        The CRS that the layer is said to have.
+    guess
+        A sentence on the CRS that the coordinates look like; "" for none.
+    described
+        The rows as the message names them; by default their numbers.
+
+    Raises
+    ------
+    PermanentError
+        coordinates_not_on_earth
+    """
+    if 2 * outside <= rows:
         return
-    reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(totals.reasons.items()))
+    whose = described or f"{outside} of {rows} rows"
+    raise PermanentError(
+        f"The coordinates of {whose} lie nowhere on Earth in {crs}, the CRS of the layer. {guess}".rstrip(),
+        remediation='Name the CRS that the coordinates really have with "source_crs", such as "EPSG:25832", or correct '
+        "the file.",
+        code="coordinates_not_on_earth",
+    )
+
+
+def check_rejected(rows_in: int, totals: LoadTotals, max_rejected: int | str, *, left_out: str = "") -> None:
+    """Check that no more rows were rejected than the job allows.
+
+    Parameters
+    ----------
+    left_out
+        The reason of rows that the user has chosen not to load: they do not count.
+
+    Raises
+    ------
+    PermanentError
+        too_many_rejected, with the reasons.
+    """
+    allowed = allowed_rejects(rows_in, max_rejected)
+    rejected = totals.rejected - totals.reasons[left_out]
+    if rejected <= allowed:
+        return
+    reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(totals.reasons.items()) if reason != left_out)
     first = ", ".join(f"row {number} ({reason})" for number, reason in totals.first_rejected)
     raise PermanentError(
-        f"{totals.rejected} of {rows_in} rows were rejected ({reasons}); {allowed} are allowed "
+        f"{rejected} of {rows_in} rows were rejected ({reasons}); {allowed} are allowed "
         f"(max_rejected {max_rejected}). The first: {first}. The table was left as it was.",
         remediation="Correct these rows in the file, or submit the job again with a higher max_rejected.",
         code="too_many_rejected",

@@ -13,14 +13,19 @@ import shapely
 
 from services.vector.chunks import Chunk, FilePart
 from services.vector.geometry import repair, wkb
+from services.vector.geometry.wkb import Coordinates
 from services.vector.load.chunker import Chunker
 from services.vector.readers.source_layer import SourceBatch
+from services.vector.row_count import RowCount
 
 WriteChunk = Callable[[int, list[SourceBatch]], str]
 """Stores the batches of the chunk with this number, and returns the name of the blob."""
 
 _SAMPLE_ROWS = 50
 """Polygons of a batch that are tested for validity and repaired, about 1 ms each; until one repair splits a polygon."""
+
+_SAMPLE_POINTS = 200
+"""First points of a batch that are kept, to see whether the layer's CRS can be right."""
 
 
 @dataclass
@@ -31,6 +36,11 @@ class Survey:
     geometry_types: Counter[str] = field(default_factory=Counter)
     """Rows by geometry type; "" for null."""
     dimensions: Counter[int] = field(default_factory=Counter)
+    """Rows by the dimension of their geometry; without collections that mix dimensions."""
+    mixed: int = 0
+    """Rows with a collection of several dimensions."""
+    mixed_dimensions: Counter[int] = field(default_factory=Counter)
+    """The same rows by these dimensions: each counts for all that it holds."""
     z_m: int = 0
     curves: int = 0
     splits: bool = False
@@ -38,6 +48,10 @@ class Survey:
     numbered: bool = True
     """The reader's number of each row is its place in the source, from 1."""
     chunks: list[Chunk] = field(default_factory=list)
+    sample: list[Coordinates] = field(default_factory=list)
+    """First points of some rows of each batch, in the layer's CRS: arrays of shape (n, 2)."""
+    counts: tuple[RowCount, ...] = ()
+    """How many rows the file itself says there are."""
 
 
 def survey(
@@ -79,6 +93,8 @@ def _look_at(found: Survey, batch: SourceBatch) -> npt.NDArray[np.int64]:
         found.geometry_types[wkb.name_of(code)] += number
         if code <= wkb.COLLECTION and (dimension := int(repair.DIMENSION_OF_TYPE[code])) >= 0:
             found.dimensions[dimension] += number
+    _, points = wkb.first_points(values, headers)
+    found.sample.append(points[:: max(1, len(points) // _SAMPLE_POINTS)])
     found.z_m += int((headers.coordinate_dimensions > 2).sum())
     _look_into_collections(found, values, headers.type_codes)
     if not found.splits:
@@ -91,10 +107,13 @@ def _look_into_collections(found: Survey, values: pa.Array, type_codes: npt.NDAr
     if not len(rows):
         return
     shapes = shapely.from_wkb(values.take(pa.array(rows)).to_numpy(zero_copy_only=False), on_invalid="ignore")
-    for shape in shapes:
-        # A collection is of the dimension of its parts, which the header does not tell.
+    # Shapely reads a curve in a collection but cannot take the collection apart; force_2d returns None for it.
+    for shape in shapely.force_2d(shapes):
+        # A collection is of the dimensions of its parts, which the header does not tell.
         if shape is not None and not shape.is_empty:
-            found.dimensions[int(shapely.get_dimensions(shape))] += 1
+            held = repair.dimensions_of(shape)
+            found.mixed += len(held) > 1
+            (found.mixed_dimensions if len(held) > 1 else found.dimensions).update(held)
 
 
 def _sample_splits(values: pa.Array, rows: npt.NDArray[np.int64]) -> bool:

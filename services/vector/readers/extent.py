@@ -14,6 +14,7 @@ import shapely
 from schema.errors import PermanentError
 from services.vector.geometry import wkb
 from services.vector.geometry.crs import Bounds
+from services.vector.geometry.earth import guess_crs
 from services.vector.readers.source_layer import SourceBatch
 
 _TURN, _HALF = 360.0, 180.0
@@ -79,7 +80,8 @@ def shorter_bounds(bounds: Bounds, bounds_0_360: Bounds | None, crs: pyproj.CRS,
     west, south, east, north = bounds
     if max(-south, north) > _POLE + _TOLERANCE or max(-west, east) > _TURN + _HALF:
         raise PermanentError(
-            f"{label} says it is in degrees, but reaches from {west:g}, {south:g} to {east:g}, {north:g}.",
+            f"{label} says it is in degrees, but reaches from {west:g}, {south:g} to {east:g}, {north:g}. "
+            f"{guess_crs(np.array(((west, south), (east, north))), None)}".rstrip(),
             remediation="Write the coordinate reference system of these coordinates into the file, and upload it "
             "again.",
             code="coordinates_not_on_earth",

@@ -1,74 +1,80 @@
-"""Whether every feature of a file was read: GDAL ends a stream without a word where it cannot read on."""
+"""How many features a file has by its own header, index or bytes.
+
+GDAL ends a stream silently where it cannot read on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import mmap
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from schema.clipping import clip
-from schema.errors import PermanentError
 from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSONSEQ, GEOPACKAGE, SHAPEFILE, Format
 from services.vector.gdal import pyogrio
-from services.vector.origin import Origin
 from services.vector.readers import geopackage
 from services.vector.readers.geojson import features as geojson_features
 from services.vector.readers.geojson import sequence as geojson_sequence
-from services.vector.readers.source_layer import SourceBatch
+from services.vector.row_count import CountRows, RowCount, no_counts
 
 _SHX_HEADER, _SHX_ENTRY = 100, 8
+_DBF_HEADER = 32
 _DELETED = ord("*")
+_FGB_MAGIC, _FGB_SIZE = 8, 4
 
 
-def checked(
-    path: Path, origin: Origin, batches: Iterator[SourceBatch], check: Callable[[], None]
-) -> Iterator[SourceBatch]:
-    """Yield all batches of a layer, and check at their end that no feature of the file is missing.
-
-    Raises PermanentError.
-    """
-    if origin.file_format is GEOPACKAGE and origin.layer:
-        # Before the rows: what the pages have lost is missing in any count.
-        geopackage.check_sound(path, origin.layer)
-    rows = 0
-    for batch in batches:
-        rows += len(batch.fids)
-        yield batch
-    if origin.file_format is GEOJSON:
-        geojson_features.check_count(path, rows, check)
-    elif origin.file_format is GEOJSONSEQ:
-        geojson_sequence.check_count(path, rows)
-    elif (stated := stated_count(path, origin.file_format, origin.layer)) not in (None, rows):
-        raise PermanentError(
-            f"The file states that layer {clip(origin.name)!r} has {stated} features, but only {rows} can be read: "
-            "it is damaged or cut off.",
-            remediation="Check that the file opens in QGIS, write it to a new file there, and upload that.",
-            code="source_unreadable",
-        )
-
-
-def stated_count(path: Path, file_format: Format, layer: str | None) -> int | None:
-    """Return the number of features by the file's own header or index; None when it has none that tells."""
-    if file_format is SHAPEFILE:
-        # The length of the index, in 16-bit words, is at byte 24 (ESRI's description of 1998).
-        with path.with_suffix(".shx").open("rb") as file:
-            header = file.read(_SHX_HEADER)
-        records = (2 * int.from_bytes(header[24:28], "big") - _SHX_HEADER) // _SHX_ENTRY
-        dbf = path.with_suffix(".dbf")
-        with dbf.open("rb") as file:
-            header = file.read(32)
-        start, length = int.from_bytes(header[8:10], "little"), int.from_bytes(header[10:12], "little")
-        if not length or dbf.stat().st_size <= start:
-            return records
-        # GDAL leaves out records that are marked as deleted.
-        marks = np.memmap(dbf, np.uint8, "r", offset=start)[::length][: int.from_bytes(header[4:8], "little")]
-        return records - int((marks == _DELETED).sum())
+def counter_of(path: Path, file_format: Format, layer: str | None, check: Callable[[], None]) -> CountRows:
+    """Return what counts the rows of a file that GDAL reads, or of the layer of a GeoPackage."""
     if file_format is GEOPACKAGE and layer:
-        return geopackage.count_rows(path, layer)
-    if file_format is FLATGEOBUF:
-        # A file that is cut off still has its header. A writer that did not know the number has left zero, which GDAL
-        # returns as -1.
-        stated = int(pyogrio.read_info(path)["features"])
-        return stated if stated > 0 else None
-    return None
+        return partial(geopackage.count_rows, path, layer)
+    return {
+        SHAPEFILE: partial(_count_shapefile, path),
+        FLATGEOBUF: partial(_count_flatgeobuf, path),
+        GEOJSON: partial(geojson_features.count_rows, path, check=check),
+        GEOJSONSEQ: partial(geojson_sequence.count_rows, path),
+    }.get(file_format, no_counts)
+
+
+def _count_shapefile(shp: Path, rows: int) -> tuple[RowCount, ...]:
+    """Count the records of the index, by its header and by its size, and those of the table.
+
+    GDAL believes the header of the .shx: where that states fewer records than there are, the others are not read. A
+    record that is marked as deleted in the table is none, in the .shx and in the .shp it stays.
+    """
+    del rows
+    shx, dbf = shp.with_suffix(".shx"), shp.with_suffix(".dbf")
+    with shx.open("rb") as file:
+        # In 16-bit words, at byte 24 (ESRI's description of 1998).
+        stated = 2 * int.from_bytes(file.read(_SHX_HEADER)[24:28], "big")
+    with dbf.open("rb") as file:
+        header = file.read(_DBF_HEADER)
+    records = int.from_bytes(header[4:8], "little")
+    start, length = int.from_bytes(header[8:10], "little"), int.from_bytes(header[10:12], "little")
+    deleted = 0
+    if records:
+        marks = np.memmap(dbf, np.uint8, "r", offset=start)[::length][:records]
+        deleted = int((marks == _DELETED).sum())
+    return (
+        RowCount((stated - _SHX_HEADER) // _SHX_ENTRY - deleted, "the header of the .shx file"),
+        RowCount((shx.stat().st_size - _SHX_HEADER) // _SHX_ENTRY - deleted, "the size of the .shx file"),
+        RowCount(records - deleted, "the header of the .dbf file"),
+    )
+
+
+def _count_flatgeobuf(path: Path, rows: int) -> tuple[RowCount, ...]:
+    """Return what the header states, which a file that is cut off still has; else count the features by their sizes."""
+    del rows
+    stated = int(pyogrio.read_info(path)["features"])
+    if stated > 0:
+        return (RowCount(stated, "the header of the FlatGeobuf file"),)
+    # A writer that did not know the number has left zero, which GDAL returns as -1. Such a file has no index, so that
+    # the features follow the header, each behind its size: https://github.com/flatgeobuf/flatgeobuf#specification.
+    number, size = 0, path.stat().st_size
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        place = _FGB_MAGIC + _FGB_SIZE + int.from_bytes(data[_FGB_MAGIC : _FGB_MAGIC + _FGB_SIZE], "little")
+        while place < size:
+            place += _FGB_SIZE + int.from_bytes(data[place : place + _FGB_SIZE], "little")
+            number += 1
+    return (RowCount(number, "the sizes of its features"),)

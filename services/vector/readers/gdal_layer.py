@@ -24,6 +24,7 @@ from services.vector.geometry.crs import Bounds
 from services.vector.readers import dbf, geopackage, times
 from services.vector.readers.encodings import Encoding
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
+from services.vector.row_count import CountRows, no_counts
 
 MAX_BATCH_ROWS = 5_000
 # By the average size of a feature in the file; a few batches are in memory at a time.
@@ -58,6 +59,7 @@ def open_layer(
     geometry_only: bool = False,
     encoding: Encoding | None = None,
     reader_state: Json | None = None,
+    count_rows: CountRows = no_counts,
 ) -> Iterator[tuple[SourceLayer, Iterator[SourceBatch]]]:
     """Open a layer for one pass over its rows, or over those of a chunk.
 
@@ -112,7 +114,7 @@ def open_layer(
             reading["key"] = key
         state: Json = {_TIMES: kinds, **({"encoding": asdict(encoding)} if encoding else {})}
         layer_name, bounds = info.get("layer_name", path.stem), _bounds_of(info)
-        layer = SourceLayer(layer_name, meta["crs"], fields, bounds, reading, state, key=key)
+        layer = SourceLayer(layer_name, meta["crs"], fields, bounds, reading, state, key=key, count_rows=count_rows)
         batches = (
             times.convert(_decoded(batch, by_value), kinds) for batch in _batches(path, label, reader, columns, chunk)
         )
@@ -168,6 +170,12 @@ def _bounds_of(info: dict[str, Any]) -> Bounds | None:
         return None
     west, south, east, north = map(float, info["total_bounds"])
     return west, south, east, north
+
+
+def list_without_geometry(path: Path, label: str) -> tuple[str, ...]:
+    """Return the names of the layers without geometries."""
+    with _readable(path, label):
+        return tuple(str(name) for name, kind in pyogrio.list_layers(path) if kind is None)
 
 
 def list_layers(path: Path, label: str) -> list[str]:

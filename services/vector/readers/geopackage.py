@@ -15,6 +15,7 @@ from pathlib import Path
 
 from schema.clipping import clip, listed
 from schema.errors import PermanentError
+from services.vector.row_count import RowCount
 
 _PAGES = (re.compile(r"page (\d+):", re.IGNORECASE), re.compile(r"page (\d+)", re.IGNORECASE))
 """How quick_check names a damaged page, or one that leads to it. Faults of values (NULL, CHECK) name none: they do no
@@ -79,16 +80,24 @@ def check_contents(path: Path, label: str) -> None:
     )
 
 
-def count_rows(path: Path, layer: str) -> int | None:
-    """Return the number of rows of a layer; None for a view with functions that only GDAL knows.
+def count_rows(path: Path, layer: str, rows: int) -> tuple[RowCount, ...]:
+    """Count the rows of a layer as SQLite has them, and return what gpkg_ogr_contents states beside it.
 
-    Raises PermanentError when the file is damaged.
+    A view with functions that only GDAL knows cannot be counted. Raises PermanentError when the file is damaged.
     """
+    del rows
     quoted = layer.replace('"', '""')
     with _opened(path, layer) as db:
-        # Not what gpkg_ogr_contents states: it is out of date where another program has written.
-        row = _fetch_first(db, f'SELECT count(*) FROM "{quoted}"')  # noqa: S608 - quoted above
-        return int(row[0]) if row else None
+        counted = _fetch_first(db, f'SELECT count(*) FROM "{quoted}"')  # noqa: S608 - quoted above
+        stated = _fetch_first(
+            db, "SELECT feature_count FROM gpkg_ogr_contents WHERE lower(table_name) = lower(?)", layer
+        )
+    counts = [RowCount(int(counted[0]), "SQLite's count of the table")] if counted else []
+    # Triggers of GDAL keep the number; it is out of date where a program has written that drops or ignores them, or
+    # where rows went missing after it was written.
+    if stated and isinstance(stated[0], int):
+        counts.append(RowCount(stated[0], "the file's table gpkg_ogr_contents", is_certain=False))
+    return tuple(counts)
 
 
 def crs_definitions(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from services.vector.chunks import Chunk
 from services.vector.geometry import wkb
 from services.vector.geometry.crs import Bounds
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
+from services.vector.row_count import RowCount
 
 BATCH_ROWS = 5_000
 _WKB = "WKB"
@@ -214,8 +216,14 @@ def open_converted(
         places = [] if geometry_only else list(range(1, len(schema)))
         fields = tuple((schema.names[i], schema.types[i]) for i in places)
         reading = {"geometry_column": about.column, "encoding": about.encoding, "left_out": list(about.left_out)}
-        layer = SourceLayer(name, about.crs, fields, about.bounds, reading)
+        layer = SourceLayer(name, about.crs, fields, about.bounds, reading, count_rows=partial(_count_rows, path))
         yield layer, _batches(reader, places, chunk)
+
+
+def _count_rows(path: Path, rows: int) -> tuple[RowCount, ...]:
+    del rows
+    # Of the Parquet file, not of the Arrow file that the rows come from: `convert` may have lost some.
+    return (RowCount(pq.read_metadata(path).num_rows, "the metadata of the Parquet file"),)
 
 
 def _batches(reader: pa.RecordBatchFileReader, places: list[int], chunk: Chunk | None) -> Iterator[SourceBatch]:

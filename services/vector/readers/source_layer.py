@@ -12,6 +12,7 @@ from schema.jobs import Json
 from services.vector.chunks import FilePart
 from services.vector.geometry.crs import Bounds
 from services.vector.geometry.wkb import Integers
+from services.vector.row_count import CountRows, no_counts
 
 FAULT_TYPE = pa.struct([("reason", pa.string()), ("raw", pa.string())])
 """Why a reader could not read a row, and the row as it stands in the file."""
@@ -35,6 +36,9 @@ class SourceLayer:
     """For each field the row and the value that made its type, where the reader chose the types by the values."""
     key: str | None = None
     """The column of the file whose values are the reader's numbers of the rows; it is not among the fields."""
+    count_rows: CountRows = no_counts
+    """Called while the layer is open, when all of its rows have been read; not for a chunk. Raises PermanentError for a
+    file in which no rows can be counted."""
 
 
 @dataclass(frozen=True)

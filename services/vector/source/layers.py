@@ -24,7 +24,7 @@ from services.vector.formats import (
 )
 from services.vector.origin import Origin
 from services.vector.read_options import ALL_LAYERS, ReadOptions
-from services.vector.readers import dbf, encodings, feature_count, gdal_layer, geoparquet
+from services.vector.readers import dbf, encodings, feature_count, gdal_layer, geopackage, geoparquet
 from services.vector.readers.csv import layer as csv_layer
 from services.vector.readers.csv.layer import CsvSchema
 from services.vector.readers.encodings import Encoding
@@ -81,7 +81,12 @@ def _origins(folder: Path, member: Member, wanted: str | None, parts: tuple[Sour
     if (wanted is None and len(layers) > 1) or wanted not in (None, ALL_LAYERS, *layers):
         raise _not_clear(layers, wanted)
     names = layers if wanted in (None, ALL_LAYERS) else [wanted]
-    return [Origin(name, member.file, name, parts, entry=member.entry) for name in names if name]
+    found = [Origin(name, member.file, name, parts, entry=member.entry) for name in names if name]
+    if wanted not in (None, ALL_LAYERS):
+        return found
+    # Who names no layer learns of those that are not loaded, by the first of those that are.
+    without = gdal_layer.list_without_geometry(folder / member.file, member.entry or member.name)
+    return [replace(found[0], without_geometry=without), *found[1:]]
 
 
 def _not_clear(names: list[str], wanted: str | None) -> PermanentError:
@@ -121,7 +126,7 @@ def open_origin(
     Raises
     ------
     PermanentError
-        The file cannot be read, or, without a chunk, not all of its features can.
+        The file cannot be read. Whether all of its rows were is for the caller to ask: `row_accounting.check_counts`.
     """
     with (
         origin.named(),
@@ -136,7 +141,15 @@ def open_origin(
         layer = replace(
             found, name=origin.name, crs=read_options.source_crs or stated, reading={**found.reading, **overruled}
         )
-        yield layer, batches if chunk else feature_count.checked(folder / origin.file, origin, batches, check)
+        checked = origin.layer if origin.file_format is GEOPACKAGE and not chunk else None
+        yield layer, _after_check(batches, folder / origin.file, checked) if checked else batches
+
+
+def _after_check(batches: Iterator[SourceBatch], path: Path, layer: str) -> Iterator[SourceBatch]:
+    # Before the rows, as what the pages have lost is missing in any count of them; and with the first of them, as a
+    # layer may be opened for its description alone.
+    geopackage.check_sound(path, layer)
+    yield from batches
 
 
 def retyped(origin: Origin, layer: SourceLayer, types: dict[int, str]) -> SourceLayer:
@@ -191,6 +204,7 @@ def _open(
         geometry_only=geometry_only,
         encoding=encoding,
         reader_state=reader_state,
+        count_rows=feature_count.counter_of(path, file_format, origin.layer, check),
     )
 
 

@@ -22,6 +22,10 @@ class Loader(EngineWorld):
         """The warnings of process_vector on a blob."""
         return self.complete("process_vector", resource_id=name, **parameters).warnings
 
+    def warnings_by_code(self, name: str, **parameters: Any) -> dict[str, Json]:
+        """The same by their codes."""
+        return {warning["code"]: warning for warning in self.warnings(name, **parameters)}
+
     def work_tables(self, job_id: str = "") -> list[str]:
         """What is left in the work area of a job, or of any."""
         query = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND starts_with(tablename, %s)"

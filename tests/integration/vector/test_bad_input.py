@@ -152,7 +152,14 @@ def test_a_geojson_with_an_entry_that_is_no_feature(loader: Loader, odd: str) ->
 
 def test_geojson_lines_with_a_line_that_is_no_feature(loader: Loader) -> None:
     good = '{"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}'
-    fails(loader, "a.ndjson", f'{good}\n{{"a": 1}}\n'.encode(), "source_unreadable", "2 lines", "is line 2")
+    fails(
+        loader,
+        "a.ndjson",
+        f'{good}\n{{"a": 1}}\n'.encode(),
+        "source_unreadable",
+        "2 features, but only 1",
+        "line 2 is not",
+    )
     many = f'{{"type": "FeatureCollection", "features": [{good}, {good}]}}'
     fails(loader, "a.ndjson", many.encode(), "source_unreadable", "Line 1", "FeatureCollection")
     fails(loader, "a.ndjson", f"{many}\n{{broken\n".encode(), "source_unreadable")

@@ -93,7 +93,9 @@ def test_one_wrong_latitude_does_not_swap_the_axes(loader: Loader) -> None:
     loader.put("a.csv", f"lat,lon\n{rows}95,10\n".encode())
     result = loader.load("a.csv")
     assert result["conservation"]["reasons"] == {"coordinates_out_of_range": 1}
-    assert loader.rows("SELECT row_number, raw_row FROM geo.a__rejects") == [(101, {"text": "['95', '10']"})]
+    assert loader.rows("SELECT row_number, raw_row FROM geo.a__rejects") == [
+        (101, {"properties": {"lat": 95, "lon": 10}, "geometry": "POINT (10 95)"})
+    ]
 
 
 def test_projected_coordinates_need_source_crs(loader: Loader) -> None:

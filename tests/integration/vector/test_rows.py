@@ -47,7 +47,7 @@ def test_a_load_without_rejects_drops_those_of_the_load_before(loader: Loader) -
 def test_more_rejected_rows_than_allowed_fail_the_job(
     loader: Loader, bad: int, max_rejected: int | str | None, loads: bool
 ) -> None:
-    loader.put("a.json", features(*[(Point(n, n), {}) for n in range(100 - bad)], *[(None, {})] * bad))
+    loader.put("a.json", features(*[(Point(n, 1), {}) for n in range(100 - bad)], *[(None, {})] * bad))
     if loads:
         assert loader.load("a.json", max_rejected=max_rejected)["total_features_loaded"] == 100 - bad
         return
@@ -59,8 +59,8 @@ def test_more_rejected_rows_than_allowed_fail_the_job(
 
 
 def test_append_allows_no_rejected_row_by_itself(loader: Loader) -> None:
-    loader.put("a.json", features(*[(Point(n, n), {}) for n in range(200)], (None, {})))
-    with pytest.raises(PermanentError, match="1 of 201 rows were rejected"):
+    loader.put("a.json", features(*[(Point(n, 1), {}) for n in range(150)], (None, {})))
+    with pytest.raises(PermanentError, match="1 of 151 rows were rejected"):
         loader.load("a.json", load_method="append")
 
 
@@ -142,8 +142,6 @@ def test_rows_outside_of_the_area_of_their_crs_are_counted(loader: Loader) -> No
         "a.gpkg", gpkg(frame([Point(500_000, 5_000_000), Point(3_500_000, 5_000_000)], "EPSG:32632"), loader.folder)
     )
     assert loader.load("a.gpkg")["conservation"]["outside_crs_area"] == 1
-    loader.put("b.json", features((Point(700, 0), {}), (Point(200, 0), {}), (Point(0, 89), {})))
-    assert loader.load("b.json")["conservation"]["outside_crs_area"] == 1
 
 
 def test_another_target_crs(loader: Loader) -> None:
@@ -151,7 +149,7 @@ def test_another_target_crs(loader: Loader) -> None:
     result = loader.load("a.json", target_crs="EPSG:32632")
     assert result["preprocessing_stats"]["final_crs"] == "EPSG:32632"
     assert loader.rows("SELECT ST_X(geom)::int, ST_SRID(geom) FROM geo.a") == [(500_000, 32632)]
-    assert result["summary"]["bbox"] == pytest.approx([9, 45, 9, 45])
+    assert result["summary"]["bbox_wgs84"] == pytest.approx([9, 45, 9, 45])
 
 
 def test_a_crs_with_northing_first_is_read_in_the_right_order(loader: Loader) -> None:
@@ -263,9 +261,11 @@ def test_the_result_holds_a_summary_for_stac_and_is_json(loader: Loader) -> None
     result = loader.load("a.gpkg")
     assert result["summary"] == {
         "bbox": [0.0, 0.0, 2.5, 0.5],
+        "bbox_wgs84": [0.0, 0.0, 2.5, 0.5],
+        "crs": "EPSG:4326",
+        "rows_added": 3,
         "count": 3,
         "geometry_type": "Polygon",
-        "crs": "EPSG:4326",
         "columns": [
             {"name": "id", "type": "bigint"},
             {"name": "name", "type": "text"},

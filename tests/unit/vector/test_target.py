@@ -38,7 +38,7 @@ OLD_REJECTS = replace(TABLE, columns=REJECTS)
 def plan(options: Options) -> LoadPlan:
     return LoadPlan(
         options, "bronze/a.gpkg", "a", 3, (Column("Name", "name", "text"),), POLYGONS, True, False, 4326, "EPSG:4326",
-        "EPSG:4326", Operation(None, "none", 0.0, ()), None, "degrees", Origin("a", "a.gpkg", None),
+        "EPSG:4326", Operation(None, "none", 0.0, ()), None, "degrees", None, None, "", Origin("a", "a.gpkg", None),
     )  # fmt: skip
 
 

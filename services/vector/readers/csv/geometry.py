@@ -202,11 +202,6 @@ def _is_given(trimmed: pa.Array) -> pa.Array:
     return pc.invert(pc.is_in(trimmed, pa.concat_arrays([NULL_WORDS, pa.nulls(1, pa.string())])))
 
 
-def out_of_range(x: Floats, y: Floats) -> Flags:
-    """Return the rows that cannot be longitude and latitude in degrees; rows with a NaN are not among them."""
-    return ~(np.isnan(x) | np.isnan(y) | _are_degrees(x, y))
-
-
 def points(x: Floats, y: Floats, keep: Flags) -> pa.Array:
     """Return points as WKB, a binary array of shape (n,); null where not `keep`, or where a number is missing.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from services.vector.read_options import ReadOptions
 from services.vector.readers.csv import geometry as csv_geometry
 from services.vector.readers.csv import shapes as csv_shapes
 from services.vector.readers.csv import types as csv_types
+from services.vector.readers.csv.count import count_rows
 from services.vector.readers.csv.dialect import NO_DELIMITER, SAMPLE_ROWS, Dialect, read_dialect
 from services.vector.readers.csv.geometry import AxisRanges, Floats, GeometryColumns
 from services.vector.readers.csv.rows import MAX_RAW, CsvRows, block_bytes, check_quotes, read_chunk, rows_of
@@ -130,7 +132,8 @@ def open_csv(
     kept = [] if geometry_only else schema.attributes
     # With source_crs the user has overruled what shapes name.
     checked = read_options.source_crs is None
-    yield schema.layer(name, bounds), (_batch(part, schema, kept, check_srids=checked) for part in rows)
+    layer = replace(schema.layer(name, bounds), count_rows=partial(count_rows, path, dialect))
+    yield layer, (_batch(part, schema, kept, check_srids=checked) for part in rows)
 
 
 @contextmanager
@@ -275,11 +278,8 @@ def _convert_points(values: pa.RecordBatch, schema: CsvSchema) -> tuple[pa.Array
     x, y, wrong = _read_points(values, schema.geometry, schema.types)
     if schema.swapped:
         x, y = y, x
-    # Only of degrees is known what cannot be; coordinates in other CRSs meet their bounds when they are projected.
-    outside = csv_geometry.out_of_range(x, y) if schema.crs == _WGS84 else np.zeros(len(x), np.bool_)
-    faults = dict.fromkeys(np.flatnonzero(outside).tolist(), reasons.OUT_OF_RANGE)
-    faults |= dict.fromkeys(np.flatnonzero(wrong).tolist(), reasons.COORDINATES_UNREADABLE)
-    return csv_geometry.points(x, y, ~wrong & ~outside), faults
+    faults = dict.fromkeys(np.flatnonzero(wrong).tolist(), reasons.COORDINATES_UNREADABLE)
+    return csv_geometry.points(x, y, ~wrong), faults
 
 
 def _several_srids(column: str, srids: set[int]) -> PermanentError:

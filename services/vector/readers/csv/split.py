@@ -61,11 +61,16 @@ class CsvSplit:
     """The number of quotation marks is odd."""
 
 
+def has_clear_bytes(dialect: Dialect) -> bool:
+    """Whether each byte that looks like a delimiter, quotation mark or line break is one."""
+    return ord(dialect.delimiter) < 128 and dialect.encoding.name not in MULTI_BYTE | {UTF16}
+
+
 def split_csv(path: Path, dialect: Dialect, limits: SplitLimits = LIMITS) -> CsvSplit:
     """Find the parts of a file. Memory: about three times a part, or a line of at most 32 MB."""
     starts, offset, longest, line, quotes, is_open = [0], 0, 0, 0, 0, False
     delimiter = ord(dialect.delimiter)
-    can_split = delimiter < 128 and dialect.encoding.name not in MULTI_BYTE | {UTF16}
+    can_split = has_clear_bytes(dialect)
     # Below 0 in the lines before the first row, of which the header is one.
     rows = -1 - dialect.skip
     with path.open("rb") as file:
@@ -120,7 +125,7 @@ def is_open_after(block: bytes, delimiter: int, *, is_open: bool) -> bool:
     data = np.frombuffer(block, np.uint8)
     marks = np.flatnonzero(data == _QUOTE)
     # Whole arrays suffice for what programs write; marks that are text need a walk from one to the next.
-    if _alternate(data, marks[int(is_open) :: 2], marks[int(not is_open) :: 2], delimiter):
+    if alternate(data, marks[int(is_open) :: 2], marks[int(not is_open) :: 2], delimiter):
         return is_open ^ bool(len(marks) % 2)
     second = -1
     for place in marks.tolist():
@@ -135,7 +140,7 @@ def is_open_after(block: bytes, delimiter: int, *, is_open: bool) -> bool:
     return is_open
 
 
-def _alternate(data: Bytes, opening: Integers, closing: Integers, delimiter: int) -> bool:
+def alternate(data: Bytes, opening: Integers, closing: Integers, delimiter: int) -> bool:
     """Whether marks open and close values by turns: each stands beside a delimiter, a line break or another mark."""
     # Before the block and behind it stands a line break.
     before = np.where(opening > 0, data[opening - 1], _NEWLINE)

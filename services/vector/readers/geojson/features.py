@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from schema.errors import PermanentError
+from services.vector.row_count import RowCount
 
 _BLOCK = 2**20
 _KEY = b'"geometry"'
@@ -22,8 +22,8 @@ _QUOTE, _COMMA, _OPEN, _CLOSE = ord('"'), ord(","), ord("["), ord("]")
 _MAX_PARSED = 64 * 2**20
 
 
-def check_count(path: Path, rows: int, check: Callable[[], None]) -> None:
-    """Check that each element of `features` became a row. Raises PermanentError naming the first that did not.
+def count_rows(path: Path, rows: int, *, check: Callable[[], None]) -> tuple[RowCount, ...]:
+    """Count the elements of `features`; a file that is a Feature or a geometry has no such count.
 
     As a rule there is one "geometry" for each row, which is counted at 2 GB a second. Only otherwise are the elements
     themselves counted, at 50 MB a second.
@@ -33,16 +33,18 @@ def check_count(path: Path, rows: int, check: Callable[[], None]) -> None:
         while block := file.read(_BLOCK):
             keys += (tail + block).count(_KEY)
             tail = block[1 - len(_KEY) :]
-    if keys == rows:
-        return
-    elements = sum(1 for _ in find_features(path, check))
-    if elements > rows:
-        raise PermanentError(
-            f"The file has {elements} features, but only {rows} can be read{_first_wrong(path, check)}.",
+    elements = rows if keys == rows else sum(1 for _ in find_features(path, check))
+    if not elements:
+        return ()
+    return (
+        RowCount(
+            elements,
+            "the bytes of the file",
+            first_lost=_first_wrong(path, check) if elements > rows else "",
             remediation='Correct the file, so that each element of "features" has "type": "Feature", and upload it '
             "again.",
-            code="source_unreadable",
-        )
+        ),
+    )
 
 
 def type_of(text: bytes) -> object:
@@ -102,5 +104,5 @@ def _first_wrong(path: Path, check: Callable[[], None]) -> str:
         for number, (start, end) in enumerate(find_features(path, check), start=1):
             file.seek(start)
             if end - start < _MAX_PARSED and type_of(file.read(end - start)) != "Feature":
-                return f"; the first one that is not a Feature is element {number}"
+                return f"element {number} is not a Feature"
     return ""

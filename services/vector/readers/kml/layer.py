@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from services.vector.geometry import wkb
 from services.vector.read_options import ALL_LAYERS, ReadOptions
 from services.vector.readers.csv import types as csv_types
 from services.vector.readers.csv.types import ColumnType, ColumnTyper
+from services.vector.readers.kml.count import count_rows
 from services.vector.readers.kml.elements import Placemark, read_placemarks, unused_name
 from services.vector.readers.source_layer import FAULT_TYPE, SourceBatch, SourceLayer
+from services.vector.row_count import no_counts
 
 BATCH_ROWS = 1_000
 MAX_COLUMNS = 10_000
@@ -68,7 +71,9 @@ def open_placemarks(
     if found.links:
         reading["links_not_followed"] = [_shown(link) for link in found.links]
     decisive = ("", *(typer.because for typer in typers.values()))
-    layer = SourceLayer(name, read_options.source_crs or _WGS84, fields, None, reading, decisive=decisive)
+    counter = partial(count_rows, path) if read_options.layer in (None, ALL_LAYERS) else no_counts
+    crs = read_options.source_crs or _WGS84
+    layer = SourceLayer(name, crs, fields, None, reading, decisive=decisive, count_rows=counter)
     yield layer, _batches(_chosen(read_placemarks(path, check), read_options), types, found.id_column)
 
 

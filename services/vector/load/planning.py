@@ -1,9 +1,10 @@
-"""From what the first pass found to the plan of the load: columns, geometry type, CRS. Pure."""
+"""How the plan of a load is made of what the first pass found: columns, geometry type, CRS. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from repositories.target_table.inspection import Relation
@@ -11,12 +12,13 @@ from schema.clipping import clip
 from schema.errors import PermanentError
 from services.crs import crs_label, parse_layer_crs, parse_target_crs
 from services.vector.geometry import wkb
-from services.vector.geometry.crs import area_of, choose_operation, wrap_of
+from services.vector.geometry.crs import Project, area_of, choose_operation, project_with, wrap_of
+from services.vector.geometry.earth import Limits, Place, guess_crs, limits_of, rows_outside
 from services.vector.geometry.repair import LINES, POINTS, POLYGONS
 from services.vector.load import pg_types
 from services.vector.load.names import column_names
 from services.vector.load.plan import Column, LoadPlan
-from services.vector.load.row_accounting import allowed_rejects
+from services.vector.load.row_accounting import allowed_rejects, check_on_earth
 from services.vector.load.stages import Options
 from services.vector.load.survey import Survey
 from services.vector.origin import Origin
@@ -31,7 +33,7 @@ _WORDS = {POINTS: "points", LINES: "lines", POLYGONS: "polygons"}
 _DIMENSION_OF_WORD = {"point": POINTS, "line": LINES, "polygon": POLYGONS}
 
 
-def decide_columns(fields: Sequence[tuple[str, pa.DataType]], decisive: Sequence[str] = ()) -> tuple[Column, ...]:
+def plan_columns(fields: Sequence[tuple[str, pa.DataType]], decisive: Sequence[str] = ()) -> tuple[Column, ...]:
     """Return the columns with their names and types. Raises PermanentError for more than a table can have."""
     if len(fields) > MAX_COLUMNS:
         raise PermanentError(
@@ -61,15 +63,39 @@ def types_of_target(layer: SourceLayer, target: Relation | None) -> dict[int, st
     }
 
 
-def decide_dimension(found: Survey, geometry_type: str | None) -> int:
-    """Return the dimension of the geometries that the table holds. Raises PermanentError when it is not clear which."""
+def choose_dimension(found: Survey, geometry_type: str | None, allowed: int) -> int:
+    """Return the dimension of the geometries that the table holds.
+
+    Parameters
+    ----------
+    geometry_type
+        The one that the user wants, if any.
+    allowed
+        Rows that may be rejected.
+
+    Raises
+    ------
+    PermanentError
+        mixed_geometries, geometry_type_missing or surface_geometries: there is none, or it is not clear which.
+    """
+    every = found.dimensions + found.mixed_dimensions
+    kinds = ", ".join(f"{number} {_WORDS[dimension]}" for dimension, number in sorted(every.items()))
     if geometry_type:
-        return _DIMENSION_OF_WORD[geometry_type]
-    if len(found.dimensions) > 1:
-        kinds = ", ".join(f"{number} {_WORDS[dimension]}" for dimension, number in sorted(found.dimensions.items()))
+        wanted = _DIMENSION_OF_WORD[geometry_type]
+        if every and wanted not in every:
+            raise PermanentError(
+                f"The layer has no {_WORDS[wanted]}. It has: {kinds}.",
+                remediation='Choose another "geometry_type", or leave it out.',
+                code="geometry_type_missing",
+            )
+        return wanted
+    # Single rows that mix kinds are rejected rows; where they are more, or all, the user has to choose.
+    mixes_within = found.mixed > (allowed if found.dimensions else 0)
+    if len(found.dimensions) > 1 or mixes_within:
+        within = f" within its rows ({found.mixed} are collections of several)" if mixes_within else ""
         raise PermanentError(
-            f"The layer mixes geometries of different kinds: {kinds}.",
-            remediation='Choose one with "geometry_type": "point", "line" or "polygon"; the others are rejected rows.',
+            f"The layer mixes geometries of different kinds{within}: {kinds}.",
+            remediation='Choose one with "geometry_type": "point", "line" or "polygon"; the others are left out.',
             code="mixed_geometries",
         )
     surfaces = {kind: number for kind, number in found.geometry_types.items() if kind in wkb.SURFACES}
@@ -83,10 +109,24 @@ def decide_dimension(found: Survey, geometry_type: str | None) -> int:
     return next(iter(found.dimensions), POINTS)
 
 
-def decide(
-    source: str, origin: Origin, layer: SourceLayer, found: Survey, options: Options, target: Relation | None
+def make_plan(
+    source: str,
+    origin: Origin,
+    layer: SourceLayer,
+    found: Survey,
+    options: Options,
+    target: Relation | None,
+    find_place: Callable[[], Place | None],
 ) -> LoadPlan:
-    """Return the plan. `target` is the table whose columns must stay as they are, if there is one."""
+    """Return the plan.
+
+    Parameters
+    ----------
+    target
+        The table whose columns must stay as they are, if there is one.
+    find_place
+        Called when most rows lie nowhere on Earth: finds a row that says by other columns where it lies.
+    """
     if not found.rows:
         raise PermanentError(
             f"The layer {clip(layer.name)!r} is empty: it has no features.",
@@ -95,25 +135,35 @@ def decide(
         )
     original = parse_layer_crs(layer.crs, f"The layer {clip(layer.name)!r}")
     final = parse_target_crs(options.target_crs)
-    dimension = decide_dimension(found, options.geometry_type)
-    promote, guessed = _decide_promotion(found, dimension, target, allowed_rejects(found.rows, options.max_rejected))
-    has_key = _decide_key(layer, found, target)
+    operation, wrap = choose_operation(original, final, layer.bounds), wrap_of(original, final)
+    project = project_with(operation)
+    source_limits = limits_of(original, wraps=wrap != "no" or project is not None)
+    target_limits = limits_of(final, wraps=wrap != "no") if project else None
+    guess = _check_place(found, project, source_limits, target_limits, crs_label(original), find_place)
+    allowed = allowed_rejects(found.rows, options.max_rejected)
+    dimension = choose_dimension(found, options.geometry_type, allowed)
+    promote, guessed = _choose_promotion(found, dimension, target, allowed)
+    has_key = _keeps_key(layer, found, target)
     key = [(layer.key, pa.int64())] if has_key and layer.key else []
     return LoadPlan(
         options=options,
         source=source,
         layer=layer.name,
         rows=found.rows,
-        columns=decide_columns((*key, *layer.fields), layer.decisive),
+        counts=found.counts,
+        columns=plan_columns((*key, *layer.fields), layer.decisive),
         dimension=dimension,
         promote=promote,
         guessed=guessed,
         srid=int(options.target_crs.removeprefix("EPSG:")),
         original_crs=crs_label(original),
         final_crs=options.target_crs,
-        operation=choose_operation(original, final, layer.bounds),
+        operation=operation,
         area=area_of(original, final),
-        wrap=wrap_of(original, final),
+        wrap=wrap,
+        source_limits=source_limits,
+        target_limits=target_limits,
+        guess=guess,
         origin=origin,
         has_key=has_key,
         staging=origin.staging,
@@ -122,7 +172,7 @@ def decide(
     )
 
 
-def _decide_key(layer: SourceLayer, found: Survey, target: Relation | None) -> bool:
+def _keeps_key(layer: SourceLayer, found: Survey, target: Relation | None) -> bool:
     """Whether the key that GDAL takes for the number of a row becomes a column."""
     if layer.key is None or layer.key.lower() not in _COMMON_KEYS:
         return layer.key is not None
@@ -133,7 +183,38 @@ def _decide_key(layer: SourceLayer, found: Survey, target: Relation | None) -> b
     return not found.numbered
 
 
-def _decide_promotion(found: Survey, dimension: int, target: Relation | None, allowed: int) -> tuple[bool, bool]:
+def _check_place(
+    found: Survey,
+    project: Project | None,
+    source_limits: Limits | None,
+    target_limits: Limits | None,
+    crs: str,
+    find_place: Callable[[], Place | None],
+) -> str:
+    """Check that most rows of the sample are on Earth, and return a sentence on what the others look like.
+
+    Here and not only when all rows were loaded, which may take an hour.
+    """
+    points = np.concatenate([np.empty((0, 2)), *found.sample])
+    rows = np.arange(len(points))
+    outside = np.zeros(len(points), np.bool_)
+    if source_limits:
+        outside |= rows_outside(points, rows, len(points), source_limits)
+    if project:
+        moved = project(points)
+        outside |= ~np.isfinite(moved).all(axis=1)
+        if target_limits:
+            outside |= rows_outside(moved, rows, len(points), target_limits)
+    number = int(outside.sum())
+    if not number:
+        return ""
+    guess = guess_crs(points[outside], find_place() if 2 * number > len(points) else None)
+    x, y = points[outside][0].tolist()
+    check_on_earth(number, len(points), crs, guess, described=f"most rows, such as {x:.10g}, {y:.10g},")
+    return guess
+
+
+def _choose_promotion(found: Survey, dimension: int, target: Relation | None, allowed: int) -> tuple[bool, bool]:
     """Return whether singles become multis, and whether that is a guess.
 
     A guess from a sample of the polygons gives the table the right type from the start; a wrong one costs one rewrite
