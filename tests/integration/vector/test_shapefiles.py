@@ -95,7 +95,7 @@ def with_names(loader: Loader, names: list[bytes], *, cpg: bytes | None, languag
     """Write a zipped shapefile of points whose names have the given bytes."""
     width = 30
     marks = [f"{number:06}".ljust(width, "x") for number in range(len(names))]
-    parts = shapefile_parts(frame([Point(n, n) for n in range(len(names))], name=marks), loader.folder)
+    parts = shapefile_parts(frame([Point(n, 1) for n in range(len(names))], name=marks), loader.folder)
     dbf = bytearray(parts[".dbf"])
     dbf[29] = language
     for mark, name in zip(marks, names, strict=True):
