@@ -111,7 +111,7 @@ ERROR_CODES = {
     "longitudes_beyond_180": "The longitudes of the raster go around the Earth more than once.",
     "nodata_out_of_range": "The data type of the raster cannot hold the nodata value.",
     "not_georeferenced": "The raster has neither a geotransform nor ground control points.",
-    "not_on_earth": "The georeference of the raster gives coordinates that do not exist in its CRS.",
+    "not_on_earth": "The place of the raster or layer has coordinates that do not exist in its CRS.",
     "raster_damaged": "Blocks of the raster cannot be read.",
     "raster_too_large": "The raster is too large for a single task.",
     "raster_too_small": "The raster is small enough for a single task.",
