@@ -169,8 +169,11 @@ def is_within(coordinates: Coordinates, bounds: Bounds) -> Flags:
     """
     west, south, east, north = bounds
     x, y = coordinates[:, 0], coordinates[:, 1]
-    # Degrees east of the western edge: an edge at 180 is one at -180.
-    within = (x - west + SLACK) % 360.0 <= (east - west) % 360.0 + 2 * SLACK if east - west < 360 else np.isfinite(x)
+    # Degrees east of the western edge: an edge at 180 is one at -180. Points without an answer are infinite, and within
+    # nothing.
+    with np.errstate(invalid="ignore"):
+        east_of_west = (x - west + SLACK) % 360.0
+    within = east_of_west <= (east - west) % 360.0 + 2 * SLACK if east - west < 360 else np.isfinite(x)
     return np.asarray(within & (np.abs(x) <= _MOST_DEGREES) & (y >= south - SLACK) & (y <= north + SLACK))
 
 
