@@ -62,7 +62,7 @@ def _without(types: Types, *names: str) -> Types:
 
 
 _DEGREES = ("EPSG:4326",)
-_PLAIN: Types = {"day": ("date",), "moment": TYPED["moment"], "instant": TYPED["instant"], "flag": ("boolean",)}
+_TEXT_AND_TIMES: Types = {**TYPED, **TEXT, "wide": ANY}
 FORMATS = (
     FileFormat("gpkg", ".gpkg", TYPED),
     # A shapefile has no times, and its numbers have 18 digits.
@@ -74,13 +74,14 @@ FORMATS = (
     ),
     # Its one type for dates and times has both.
     FileFormat("fgb", ".fgb", {**TYPED, "day": ("date", "timestamp without time zone")}),
-    FileFormat("geojson", ".geojson", {**TYPED, **TEXT, "wide": ANY, **_PLAIN}, crss=_DEGREES),
-    FileFormat("geojsonseq", ".geojsonl", {**TYPED, **TEXT, "wide": ANY, **_PLAIN}, crss=_DEGREES),
+    # GDAL reads integers near the ends of 64 bits as doubles.
+    FileFormat("geojson", ".geojson", _without(_TEXT_AND_TIMES, "big"), crss=_DEGREES),
+    FileFormat("geojsonseq", ".geojsonl", _without(_TEXT_AND_TIMES, "big"), crss=_DEGREES),
     FileFormat("kml", ".kml", {**TEXT, "wide": ANY}, crss=_DEGREES, own_columns=("layer", "source_id")),
     FileFormat("csv_wkt", ".csv", TEXT, crss=_DEGREES),
     FileFormat("csv_xy", ".csv", TEXT, mixed=False, points_only=True, nulls=False, own_columns=("x", "y")),
-    FileFormat("csv_pandas", ".csv", {**TEXT, "wide": ANY, **_PLAIN}, crss=_DEGREES),
-    FileFormat("tsv", ".tsv", {**TEXT, "wide": ANY, **_PLAIN}, crss=_DEGREES),
+    FileFormat("csv_pandas", ".csv", _TEXT_AND_TIMES, crss=_DEGREES),
+    FileFormat("tsv", ".tsv", _TEXT_AND_TIMES, crss=_DEGREES),
     FileFormat("parquet", ".parquet", TYPED),
     FileFormat("parquet_native", ".parquet", TYPED, mixed=False),
     FileFormat("parquet_typed", ".parquet", TYPED),

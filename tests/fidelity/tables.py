@@ -13,6 +13,8 @@ import shapely
 from hypothesis import strategies as st
 
 MAX_ROWS = 6
+_DIGITS = 5
+"""Of coordinates. With more GDAL writes 160 for 159.999999 into GeoJSONSeq, where it takes the nines for an error."""
 NULL_WORDS = ("na", "n/a", "nan", "null")
 
 
@@ -104,7 +106,7 @@ _Place = tuple[float, float, float]
 def _places(crs: str) -> st.SearchStrategy[_Place]:
     if crs == "EPSG:4326":
         # Away from the antimeridian, where a load cuts geometries.
-        return st.tuples(_rounded(-160, 160, 6), _rounded(-80, 80, 6), st.just(1.0))
+        return st.tuples(_rounded(-160, 160, _DIGITS), _rounded(-80, 80, _DIGITS), st.just(1.0))
     return st.tuples(_rounded(300_000, 700_000, 3), _rounded(5_300_000, 6_000_000, 3), st.just(1_000.0))
 
 
@@ -117,7 +119,7 @@ def _vertices(place: _Place, most: int) -> st.SearchStrategy[Any]:
     x, y, size = place
     steps = st.tuples(st.integers(0, 1000), st.integers(0, 1000))
     return st.lists(steps, min_size=most and 2, max_size=most, unique=True).map(
-        lambda points: np.round(np.array(points) / 1000 * size + (x, y), 6)
+        lambda points: np.round(np.array(points) / 1000 * size + (x, y), _DIGITS)
     )
 
 
@@ -133,12 +135,14 @@ def _polygons(place: _Place) -> st.SearchStrategy[Any]:
     x, y, size = place
 
     def make(width: int, height: int, *, holed: bool) -> Any:
-        corners = np.round([(x, y), (x, y + height / 1000 * size), (x + width / 1000 * size, y)], 6)
+        corners = np.round([(x, y), (x, y + height / 1000 * size), (x + width / 1000 * size, y)], _DIGITS)
         triangle = shapely.Polygon(corners)
         if not holed:
             return triangle
         # A triangle a quarter as large, within the first.
-        inner = np.round(corners[0] + (corners - corners[0]) / 4 + (corners[1] + corners[2] - 2 * corners[0]) / 8, 6)
+        inner = np.round(
+            corners[0] + (corners - corners[0]) / 4 + (corners[1] + corners[2] - 2 * corners[0]) / 8, _DIGITS
+        )
         return shapely.Polygon(corners, [inner])
 
     return st.builds(make, st.integers(100, 1000), st.integers(100, 1000), holed=st.booleans())
