@@ -15,7 +15,7 @@ from contextlib import contextmanager
 NO_NETWORK = {
     # /vsicurl, /vsis3, /vsiaz and the like open files of these extensions alone: no file has this one.
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".no-file-has-this-extension",
-    # What asks a host by itself, such as the link of a GeoJSON's crs, goes to a proxy that is not there.
+    # What asks a host by itself, such as a driver of a web service, goes to a proxy that is not there.
     "GDAL_HTTP_PROXY": "127.0.0.1:9",
     "GDAL_HTTPS_PROXY": "127.0.0.1:9",
     "GDAL_HTTP_CONNECTTIMEOUT": "1",

@@ -28,6 +28,7 @@ from local.paths import PROJECT
 from local.samples import elevation
 from local.stack import Stack
 from tests.acceptance.client import Api
+from tests.fixtures import plain_gdal
 from tests.fixtures.vector import boxes, frame
 from tests.fixtures.waiting import eventually
 
@@ -151,7 +152,7 @@ def test_a_shapefile_is_loaded_with_its_parts_and_the_end_tells_what_became_of_i
 def test_a_folder_is_loaded_file_by_file_and_rejected_rows_are_told(shell: Shell, stack: Stack) -> None:
     (shell.folder / "data").mkdir()
     boxes(3).to_file(shell.folder / "data" / "cli one.gpkg")
-    frame([Point(1, 2), None, Point(3, 4)]).to_file(shell.folder / "data" / "cli_two.geojson")
+    plain_gdal.write(frame([Point(1, 2), None, Point(3, 4)]), shell.folder / "data" / "cli_two.geojson")
     (shell.folder / "data" / "readme.txt").write_text("not data")
     done = shell.run("load", "data", "--follow", "--option", "max_rejected=50%")
     assert (rows_of(stack, "cli_one"), rows_of(stack, "cli_two")) == (3, 2)

@@ -17,6 +17,7 @@ from shapely.geometry import box
 
 from local.stack import Stack
 from tests.acceptance.client import Api, Json, problem_of
+from tests.fixtures import plain_gdal
 
 CONTAINER = "mixed"
 POINTS = b"name,latitude,longitude\nBonn,50.73,7.1\nAachen,50.78,6.08\n"
@@ -42,7 +43,7 @@ def write_vectors(folder: Path) -> dict[str, bytes]:
     )
     made = {"gpkg": "GPKG", "geojson": "GeoJSON", "geojsonl": "GeoJSONSeq", "fgb": "FlatGeobuf"}
     for extension, driver in made.items():
-        squares.to_file(folder / f"squares.{extension}", driver=driver)
+        plain_gdal.write(squares, folder / f"squares.{extension}", driver=driver)
     squares.to_parquet(folder / "squares.parquet")
     squares.to_file(folder / "lone.shp", driver="ESRI Shapefile")
     return {f"vectors/{path.name}": path.read_bytes() for path in folder.iterdir()}

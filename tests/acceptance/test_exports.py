@@ -15,6 +15,7 @@ from azure.storage.blob import BlobServiceClient
 
 from local.stack import Stack
 from tests.acceptance.client import Api
+from tests.fixtures import plain_gdal
 from tests.fixtures.items import COG, around
 
 pytestmark = pytest.mark.usefixtures("filled_catalog")
@@ -49,9 +50,8 @@ def test_an_export_as_json_has_collections_and_items(exported: Any) -> None:
 def test_an_export_as_geojson_is_read_by_gis(exported: Any, tmp_path: Path) -> None:
     path = tmp_path / "items.geojson"
     path.write_bytes(exported(format="geojson", collection_id="catalog-places", bbox=[6, 50, 8, 51]))
-    frame = geopandas.read_file(path)
-    assert sorted(frame["id"]) == ["bonn", "koeln"]
-    assert frame.crs.to_epsg() == 4326
+    names, rows = plain_gdal.read(path)
+    assert sorted(values[names.index("id")] for _, values in rows) == ["bonn", "koeln"]
     assert pystac.ItemCollection.from_dict(json.loads(path.read_text())).items[0].id == "bonn"
 
 

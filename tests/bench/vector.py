@@ -27,6 +27,7 @@ from psycopg import sql
 from local.hosts import Host
 from local.stack import Stack
 from services.vector.gdal import pyogrio
+from tests.fixtures import plain_gdal
 from tests.fixtures.vector import star_polygons, zipped
 
 CONTAINER = "bench"
@@ -153,7 +154,7 @@ def write(path: Path, features: int, crs: str) -> None:
         if target.suffix == ".shp":
             frame["surveyed"] = frame["surveyed"].dt.strftime("%Y-%m-%d")
         options: dict[str, Any] = {"COORDINATE_PRECISION": 9} if target.suffix == ".geojson" else {}
-        pyogrio.write_dataframe(frame, target, append=start > 0, **options)
+        plain_gdal.write(frame, target, append=start > 0, **options)
     if path.suffix == ".zip":
         parts = sorted(path.parent.glob(f"{path.stem}.[sdpc][hbrp][pxfjg]"))
         path.write_bytes(zipped({part.name: part.read_bytes() for part in parts}))

@@ -35,13 +35,15 @@ RAGGED = "wrong_number_of_values"
 """A row of a CSV file with more or fewer values than the header has names."""
 ONE_POINT = "line_of_one_point"
 """A line of a KML file."""
+NOT_A_FEATURE = "not_a_feature"
+"""An entry of a GeoJSON's features that is null, text, a number or another object."""
 
 TOO_BIG = "row_too_big"
 """The row is larger than a page of PostgreSQL."""
 
 ALL = (
     *("", NULL, EMPTY, UNREADABLE, NOT_FINITE, NOT_PROJECTABLE, TOO_LARGE, COLLAPSED, NOT_REPAIRABLE, OTHER_TYPE),
-    *(UNSUPPORTED, MULTI, COORDINATES_UNREADABLE, OUT_OF_RANGE, RAGGED, ONE_POINT, TOO_BIG),
+    *(UNSUPPORTED, MULTI, COORDINATES_UNREADABLE, OUT_OF_RANGE, RAGGED, ONE_POINT, NOT_A_FEATURE, TOO_BIG),
 )
 """By code."""
 CODE_OF = {reason: code for code, reason in enumerate(ALL)}

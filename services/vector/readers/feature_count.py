@@ -6,17 +6,14 @@ GDAL ends a stream silently where it cannot read on.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSONSEQ, GEOPACKAGE, SHAPEFILE, Format
+from services.vector.formats import FLATGEOBUF, GEOPACKAGE, SHAPEFILE, Format
 from services.vector.gdal import pyogrio
 from services.vector.readers import geopackage
-from services.vector.readers.geojson import features as geojson_features
-from services.vector.readers.geojson import sequence as geojson_sequence
 from services.vector.row_count import CountRows, RowCount, no_counts
 
 _SHX_HEADER, _SHX_ENTRY = 100, 8
@@ -25,15 +22,13 @@ _DELETED = ord("*")
 _FGB_MAGIC, _FGB_SIZE = 8, 4
 
 
-def counter_of(path: Path, file_format: Format, layer: str | None, check: Callable[[], None]) -> CountRows:
+def counter_of(path: Path, file_format: Format, layer: str | None) -> CountRows:
     """Return what counts the rows of a file that GDAL reads, or of the layer of a GeoPackage."""
     if file_format is GEOPACKAGE and layer:
         return partial(geopackage.count_rows, path, layer)
     return {
         SHAPEFILE: partial(_count_shapefile, path),
         FLATGEOBUF: partial(_count_flatgeobuf, path),
-        GEOJSON: partial(geojson_features.count_rows, path, check=check),
-        GEOJSONSEQ: partial(geojson_sequence.count_rows, path),
     }.get(file_format, no_counts)
 
 

@@ -17,7 +17,7 @@ from schema.clipping import clip
 from schema.errors import PermanentError
 from schema.jobs import Json
 from services.vector.chunks import Chunk
-from services.vector.formats import FLATGEOBUF, GEOJSON, GEOJSONSEQ, GEOPACKAGE, Format
+from services.vector.formats import FLATGEOBUF, GEOPACKAGE, Format
 from services.vector.gdal import DataLayerError, DataSourceError, GeometryError, pyogrio
 from services.vector.geometry import curves, wkb
 from services.vector.geometry.crs import Bounds
@@ -29,8 +29,6 @@ from services.vector.row_count import CountRows, no_counts
 MAX_BATCH_ROWS = 5_000
 # By the average size of a feature in the file; a few batches are in memory at a time.
 BATCH_BYTES = 16 * 2**20
-# GeoJSON states no number of features: it is estimated from the first of them.
-_SAMPLE_BYTES = 4 * 2**20
 _TIMES_AS_TEXT = (GEOPACKAGE, FLATGEOBUF)
 """Formats that hold times as text, with any offset or none in each row."""
 _TIMES = "times"
@@ -83,9 +81,7 @@ def open_layer(
     """
     with ExitStack() as stack:
         with _readable(path, label):
-            # read_info would parse GeoJSON once more, from front to back.
-            streamed = file_format in (GEOJSON, GEOJSONSEQ)
-            info = {} if streamed else pyogrio.read_info(path, layer=name or list_layers(path, label)[0])
+            info = pyogrio.read_info(path, layer=name or list_layers(path, label)[0])
             kinds: dict[str, times.Kind] = {}
             if file_format in _TIMES_AS_TEXT and not geometry_only:
                 kinds = (reader_state or {}).get(_TIMES) or times.find_kinds(path, info, _options_of(file_format))
@@ -109,11 +105,11 @@ def open_layer(
         if "text" in kinds.values():
             reading["times_as_text"] = [name for name, kind in kinds.items() if kind == "text"]
         # Of a view without a key GDAL numbers the rows itself.
-        key = info.get("fid_column") or None if file_format is GEOPACKAGE else None
+        key = info["fid_column"] or None if file_format is GEOPACKAGE else None
         if key:
             reading["key"] = key
         state: Json = {_TIMES: kinds, **({"encoding": asdict(encoding)} if encoding else {})}
-        layer_name, bounds = info.get("layer_name", path.stem), _bounds_of(info)
+        layer_name, bounds = info["layer_name"], _bounds_of(info)
         layer = SourceLayer(layer_name, meta["crs"], fields, bounds, reading, state, key=key, count_rows=count_rows)
         batches = (
             times.convert(_decoded(batch, by_value), kinds) for batch in _batches(path, label, reader, columns, chunk)
@@ -131,12 +127,7 @@ def _open(
     encoding: Encoding | None,
     datetime_as_string: bool,
 ) -> AbstractContextManager[tuple[dict[str, Any], pa.RecordBatchReader]]:
-    if info:
-        size = path.stat().st_size / max(info["features"], 1)
-    else:
-        with path.open("rb") as file:
-            sample = file.read(_SAMPLE_BYTES)
-        size = len(sample) / max(sample.count(b'"geometry"'), 1)
+    size = path.stat().st_size / max(info["features"], 1)
     rows = max(1, min(MAX_BATCH_ROWS, int(BATCH_BYTES / max(size, 1))))
     options: dict[str, Any] = dict(_options_of(file_format))
     if chunk and file_format is GEOPACKAGE and info["fid_column"]:
@@ -147,7 +138,7 @@ def _open(
         options["skip_features"] = chunk.first_row - 1 if file_format is GEOPACKAGE else chunk.first_fid
     return pyogrio.open_arrow(  # type: ignore[no-any-return]
         path,
-        layer=info.get("layer_name"),
+        layer=info["layer_name"],
         encoding=(dbf.RAW if encoding.by_value else encoding.name).upper() if encoding else None,
         columns=[] if geometry_only else None,
         # With them a chunk finds its rows again, and curves are read one by one.
@@ -166,7 +157,7 @@ def _options_of(file_format: Format) -> dict[str, str]:
 
 def _bounds_of(info: dict[str, Any]) -> Bounds | None:
     # Bounds of a layer without rows may be infinite.
-    if info.get("total_bounds") is None or not np.isfinite(info["total_bounds"]).all():
+    if info["total_bounds"] is None or not np.isfinite(info["total_bounds"]).all():
         return None
     west, south, east, north = map(float, info["total_bounds"])
     return west, south, east, north

@@ -28,7 +28,7 @@ from services.vector.readers import dbf, encodings, feature_count, gdal_layer, g
 from services.vector.readers.csv import layer as csv_layer
 from services.vector.readers.csv.layer import CsvSchema
 from services.vector.readers.encodings import Encoding
-from services.vector.readers.geojson import crs_member as geojson_crs_member
+from services.vector.readers.geojson import layer as geojson_layer
 from services.vector.readers.kml import layer as kml_layer
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
 from services.vector.source.archive import Member
@@ -135,11 +135,9 @@ def open_origin(
             batches,
         ),
     ):
-        # RFC 7946: coordinates without a CRS are longitude and latitude.
-        stated = found.crs or ("EPSG:4326" if origin.file_format is GEOJSON else None)
         overruled = {"source_crs": read_options.source_crs} if read_options.source_crs else {}
         layer = replace(
-            found, name=origin.name, crs=read_options.source_crs or stated, reading={**found.reading, **overruled}
+            found, name=origin.name, crs=read_options.source_crs or found.crs, reading={**found.reading, **overruled}
         )
         checked = origin.layer if origin.file_format is GEOPACKAGE and not chunk else None
         yield layer, _after_check(batches, folder / origin.file, checked) if checked else batches
@@ -185,9 +183,12 @@ def _open(
         converted = path.with_suffix(CONVERTED)
         return geoparquet.open_converted(path, converted, origin.name, chunk=chunk, geometry_only=geometry_only)
     if file_format in (GEOJSON, GEOJSONSEQ):
-        geojson_crs_member.check_links(path, check)
-        if not read_options.source_crs:
-            geojson_crs_member.check_known(path)
+        if chunk:
+            return geojson_layer.open_geojson_chunk(path, origin.name, reader_state or {}, chunk, check)
+        by_lines = file_format is GEOJSONSEQ
+        return geojson_layer.open_geojson(
+            path, origin.name, read_options, check, by_lines=by_lines, geometry_only=geometry_only
+        )
     encoding: Encoding | None = None
     if file_format is SHAPEFILE and read_options.encoding:
         encoding = encodings.from_parameter(read_options.encoding)
@@ -204,7 +205,7 @@ def _open(
         geometry_only=geometry_only,
         encoding=encoding,
         reader_state=reader_state,
-        count_rows=feature_count.counter_of(path, file_format, origin.layer, check),
+        count_rows=feature_count.counter_of(path, file_format, origin.layer),
     )
 
 
@@ -217,9 +218,9 @@ def open_geometries(
     Raises PermanentError.
     """
     described: SourceLayer | None = None
-    # Types of text are found by its values, so a CSV names its fields in either case. Of other formats the layer is
-    # opened once more, without reading a row, for their names.
-    if origin.file_format not in (CSV, TSV):
+    # Types of text and of JSON are found by all values, so these readers name their fields in either case. Of other
+    # formats the layer is opened once more, without reading a row, for their names.
+    if origin.file_format not in (CSV, TSV, GEOJSON, GEOJSONSEQ):
         with open_origin(folder, origin, read_options, check) as (described, _):
             pass
     with open_origin(folder, origin, read_options, check, geometry_only=True) as (layer, batches):

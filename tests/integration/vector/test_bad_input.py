@@ -140,26 +140,21 @@ def test_a_truncated_geojson(loader: Loader) -> None:
     fails(loader, "a.geojson", data[: len(data) * 9 // 10], "source_unreadable")
 
 
-@pytest.mark.parametrize(
-    "odd", ["null", '{"properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}', '{"type": "feature"}']
-)
-def test_a_geojson_with_an_entry_that_is_no_feature(loader: Loader, odd: str) -> None:
-    """GDAL passes over it without a word."""
+def test_a_geojson_with_entries_that_are_no_features(loader: Loader) -> None:
     good = '{"type": "Feature", "properties": {"geometry": 1}, "geometry": {"type": "Point", "coordinates": [1, 2]}}'
-    data = f'{{"type": "FeatureCollection", "features": [{good}, {odd}, {good}]}}'.encode()
-    fails(loader, "a.geojson", data, "source_unreadable", "3 features, but only 2", "element 2")
+    odd = ("null", '"text"', "5", '{"properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}')
+    data = f'{{"type": "FeatureCollection", "features": [{good}, {", ".join(odd)}, {good}]}}'.encode()
+    fails(loader, "a.geojson", data, "too_many_rejected", "4 not_a_feature", "row 2 (not_a_feature)")
+    result = loader.load("a.geojson", max_rejected=4)
+    assert (result["total_features_loaded"], result["conservation"]["rows_rejected"]) == (2, 4)
+    assert loader.rows("SELECT row_number, raw_row->>'text' FROM geo.a__rejects ORDER BY 1") == list(
+        enumerate(odd, start=2)
+    )
 
 
 def test_geojson_lines_with_a_line_that_is_no_feature(loader: Loader) -> None:
     good = '{"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}'
-    fails(
-        loader,
-        "a.ndjson",
-        f'{good}\n{{"a": 1}}\n'.encode(),
-        "source_unreadable",
-        "2 features, but only 1",
-        "line 2 is not",
-    )
+    fails(loader, "a.ndjson", f'{good}\n{{"a": 1}}\n'.encode(), "too_many_rejected", "row 2 (not_a_feature)")
     many = f'{{"type": "FeatureCollection", "features": [{good}, {good}]}}'
     fails(loader, "a.ndjson", many.encode(), "source_unreadable", "Line 1", "FeatureCollection")
     fails(loader, "a.ndjson", f"{many}\n{{broken\n".encode(), "source_unreadable")

@@ -13,7 +13,7 @@ import pytest
 from schema.errors import PermanentError
 from services.vector.readers.source_layer import SourceBatch, SourceLayer
 from services.vector.source import layers
-from tests.fixtures.vector import boxes, geojson, gpkg, shapefile, shapefile_parts, zipped
+from tests.fixtures.vector import boxes, geojson, geojson_lines, gpkg, shapefile, shapefile_parts, zipped
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.refusals import fails
 from tests.integration.vector.writers import csv_of_shapes, document, kml, parquet, written
@@ -24,7 +24,7 @@ WRITERS = [
     (written(".fgb"), "a.fgb", "the header of the FlatGeobuf file"),
     (parquet, "a.parquet", "the metadata of the Parquet file"),
     (geojson, "a.geojson", "the bytes of the file"),
-    (written(".geojsonl", driver="GeoJSONSeq"), "a.geojsonl", "its lines"),
+    (geojson_lines, "a.geojsonl", "its lines"),
     (csv_of_shapes, "a.csv", "its lines"),
     (kml, "a.kml", "the tags of its placemarks"),
 ]

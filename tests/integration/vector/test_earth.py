@@ -10,7 +10,7 @@ from shapely.geometry import LineString, Point, box
 
 from schema.errors import PermanentError
 from schema.jobs import Json
-from tests.fixtures.vector import boxes, features, frame, geojson, gpkg, shapefile
+from tests.fixtures.vector import boxes, features, frame, geojson, geojson_lines, gpkg, shapefile
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.refusals import fails
 from tests.integration.vector.writers import csv_of_shapes, kml, parquet, written
@@ -22,7 +22,7 @@ WRITERS = {
     "a.fgb": written(".fgb", SPATIAL_INDEX="NO"),
     "a.parquet": parquet,
     "a.geojson": geojson,
-    "a.geojsonl": written(".geojsonl", driver="GeoJSONSeq"),
+    "a.geojsonl": geojson_lines,
     "a.csv": csv_of_shapes,
     "a.kml": kml,
 }

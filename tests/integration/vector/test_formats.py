@@ -13,7 +13,7 @@ from shapely.geometry import LineString, Point, Polygon, box
 
 from schema.errors import PermanentError
 from services.vector.gdal import pyogrio
-from tests.fixtures.vector import BOWTIE, boxes, features, frame, geojson, gpkg, shapefile, zipped
+from tests.fixtures.vector import BOWTIE, boxes, features, frame, geojson, geojson_lines, gpkg, shapefile, zipped
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.writers import csv_of_shapes, document, kml, parquet, ring, written
 
@@ -27,8 +27,8 @@ WRITERS: dict[str, Callable[[gpd.GeoDataFrame, Path], bytes]] = {
     "made.gpkg": gpkg,
     "made.geojson": geojson,
     "made.json": geojson,
-    "made.geojsonl": written(".geojsonl", driver="GeoJSONSeq"),
-    "made.ndjson": written(".geojsonl", driver="GeoJSONSeq"),
+    "made.geojsonl": geojson_lines,
+    "made.ndjson": geojson_lines,
     "made.zip": shapefile,
     "made.shp.zip": lambda data, folder: shapefile(data, folder, inside="a/b/"),
     "made.fgb": written(".fgb", SPATIAL_INDEX="NO"),

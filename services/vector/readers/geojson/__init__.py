@@ -1,1 +1,1 @@
-"""GeoJSON and GeoJSON sequences: what GDAL's driver does not check."""
+"""GeoJSON and GeoJSON lines, read without GDAL: layout, parts, features, columns, geometries."""
