@@ -18,13 +18,10 @@ class Loader(EngineWorld):
         """The result of process_vector on a blob."""
         return self.result("process_vector", resource_id=name, **parameters)
 
-    def warnings(self, name: str, **parameters: Any) -> list[Json]:
-        """The warnings of process_vector on a blob."""
-        return self.complete("process_vector", resource_id=name, **parameters).warnings
-
-    def warnings_by_code(self, name: str, **parameters: Any) -> dict[str, Json]:
-        """The same by their codes."""
-        return {warning["code"]: warning for warning in self.warnings(name, **parameters)}
+    def warnings(self, name: str, **parameters: Any) -> dict[str, Json]:
+        """The warnings of process_vector on a blob, by their codes."""
+        job = self.complete("process_vector", resource_id=name, **parameters)
+        return {warning["code"]: warning for warning in job.warnings}
 
     def work_tables(self, job_id: str = "") -> list[str]:
         """What is left in the work area of a job, or of any."""

@@ -106,10 +106,10 @@ def _change(data: bytes, folder: Path, *statements: str) -> bytes:
 def test_a_number_that_is_out_of_date_in_a_geopackage_is_a_warning_with_both_numbers(loader: Loader) -> None:
     data = gpkg(boxes(10), loader.folder)
     loader.put("a.gpkg", _change(data, loader.folder, "UPDATE gpkg_ogr_contents SET feature_count = 14"))
-    warnings = loader.warnings_by_code("a.gpkg")
+    warnings = loader.warnings("a.gpkg")
     assert warnings["row_count_differs"]["count"] == 4
     assert "14 features, but 10 were read" in warnings["row_count_differs"]["message"]
-    assert loader.warnings_by_code("a.gpkg", dry_run=True) == warnings
+    assert loader.warnings("a.gpkg", dry_run=True) == warnings
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_kinds_that_are_left_out_do_not_count_as_rejected(
         result = loader.load(name, geometry_type=kind, load_method=load_method, target_table=name.replace(".", "_"))
         books = result["conservation"]
         assert (books["rows_loaded"], books["reasons"]) == (loaded, {"other_geometry_type": left_out})
-    assert loader.warnings_by_code("a.json", geometry_type=kind)["rows_left_out"]["count"] == left_out
+    assert loader.warnings("a.json", geometry_type=kind)["rows_left_out"]["count"] == left_out
 
 
 def test_other_rejected_rows_still_count(loader: Loader) -> None:
@@ -40,7 +40,7 @@ def test_other_rejected_rows_still_count(loader: Loader) -> None:
     assert "1 of 8 rows were rejected (1 null_geometry); 0 are allowed" in raised.value.message
     assert "The first: row 8 (null_geometry)" in raised.value.message
     assert loader.load("a.json", geometry_type="point", max_rejected=1)["total_features_loaded"] == 1
-    warnings = loader.warnings_by_code("a.json", geometry_type="point", max_rejected=1)
+    warnings = loader.warnings("a.json", geometry_type="point", max_rejected=1)
     assert (warnings["rows_left_out"]["count"], warnings["rows_rejected"]["count"]) == (6, 1)
 
 

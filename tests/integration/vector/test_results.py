@@ -63,16 +63,16 @@ def test_comments_of_our_own_are_written_anew(loader: Loader, view: bool) -> Non
 
 def test_a_column_that_had_to_make_room_for_one_of_ours_is_a_warning(loader: Loader) -> None:
     loader.put("a.json", features((Point(1, 1), {"ID": 7, "geom": "x", "Name": "n"})))
-    warning = loader.warnings_by_code("a.json")["own_columns_renamed"]
+    warning = loader.warnings("a.json")["own_columns_renamed"]
     assert warning["count"] == 2
     assert "'ID' is source_id, 'geom' is source_geom" in warning["message"]
     loader.put("a.json", features((Point(1, 1), {"Name": "n"})))
-    assert loader.warnings_by_code("a.json") == {}
+    assert loader.warnings("a.json") == {}
 
 
 def test_dropped_heights_are_a_warning_with_their_number(loader: Loader) -> None:
     loader.put("a.json", features((Point(1, 1, 5), {}), (Point(2, 2), {}), (Point(3, 3, 0), {}), (None, {})))
-    assert loader.warnings_by_code("a.json", max_rejected=1)["z_m_dropped"]["count"] == 2
+    assert loader.warnings("a.json", max_rejected=1)["z_m_dropped"]["count"] == 2
 
 
 def _with_attributes(data: bytes, loader: Loader) -> bytes:
@@ -88,9 +88,9 @@ def _with_attributes(data: bytes, loader: Loader) -> bytes:
 
 def test_a_layer_without_geometry_is_reported_unless_another_one_was_named(loader: Loader) -> None:
     loader.put("a.gpkg", _with_attributes(gpkg(boxes(3), loader.folder), loader))
-    assert "owners" in loader.warnings_by_code("a.gpkg")["layers_without_geometry"]["message"]
-    assert "owners" in loader.warnings_by_code("a.gpkg", layer="*")["layers_without_geometry"]["message"]
-    assert "layers_without_geometry" not in loader.warnings_by_code("a.gpkg", layer="made")
+    assert "owners" in loader.warnings("a.gpkg")["layers_without_geometry"]["message"]
+    assert "owners" in loader.warnings("a.gpkg", layer="*")["layers_without_geometry"]["message"]
+    assert "layers_without_geometry" not in loader.warnings("a.gpkg", layer="made")
 
 
 def test_a_dry_run_says_what_would_become_of_each_row(loader: Loader) -> None:
@@ -100,7 +100,7 @@ def test_a_dry_run_says_what_would_become_of_each_row(loader: Loader) -> None:
     loaded = loader.load("a.json", max_rejected=2)
     assert {**found["conservation"], "rejects_table": None} == {**loaded["conservation"], "rejects_table": None}
     assert found["geometry_type"] == loaded["geometry_type"] == "MultiPolygon"
-    warnings = loader.warnings_by_code("a.json", dry_run=True, max_rejected=2)
+    warnings = loader.warnings("a.json", dry_run=True, max_rejected=2)
     assert warnings["rows_rejected"]["count"] == 2
     assert "load_would_fail" not in warnings
 
@@ -110,7 +110,7 @@ def test_a_dry_run_warns_of_a_load_that_would_fail(loader: Loader, write: object
     assert callable(write)
     loader.put("a.gpkg" if write is gpkg else "a.json", write(frame([box(0, 0, 1, 1), None]), loader.folder))
     name = "a.gpkg" if write is gpkg else "a.json"
-    message = loader.warnings_by_code(name, dry_run=True)["load_would_fail"]["message"]
+    message = loader.warnings(name, dry_run=True)["load_would_fail"]["message"]
     assert message.startswith("too_many_rejected: 1 of 2 rows were rejected (1 null_geometry)")
     assert loader.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'geo'") == []
 
@@ -118,6 +118,4 @@ def test_a_dry_run_warns_of_a_load_that_would_fail(loader: Loader, write: object
 def test_a_dry_run_of_several_layers_names_the_table_of_each_warning(loader: Loader) -> None:
     files = {f"{name}.geojson": geojson(frame([box(0, 0, 1, 1), None]), loader.folder) for name in ("one", "two")}
     loader.put("a.zip", zipped(files))
-    assert loader.warnings_by_code("a.zip", layer="*", dry_run=True)["load_would_fail"]["message"].startswith(
-        "geo.a__two: "
-    )
+    assert loader.warnings("a.zip", layer="*", dry_run=True)["load_would_fail"]["message"].startswith("geo.a__two: ")
