@@ -95,6 +95,6 @@ def http_error(error: HttpResponseError, what: str, service: str = "Blob") -> Ge
 def unavailable(service: str = "Blob", reason: str = "") -> StorageUnavailable:
     """Make the error for a service that cannot be reached, or not now for a known reason."""
     return StorageUnavailable(
-        f"{service} storage cannot be reached{f': {reason}' if reason else ''}.",
+        f"{service} storage cannot be used now: {reason}." if reason else f"{service} storage cannot be reached.",
         remediation="Try again in a few seconds.",
     )

@@ -8,11 +8,11 @@ from typing import IO, Any
 from uuid import uuid4
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
 
 from repositories.storage.provenance import MARK, check_mark, mark_of, output_contested
-from repositories.storage.refusals import is_blocked
+from repositories.storage.refusals import LOST_BLOCKS, code_of, is_blocked
 
 BLOCK_BYTES = 16 * 1024 * 1024
 """A blob has at most 50,000 blocks, so the largest has 800 GB."""
@@ -43,9 +43,11 @@ def publish(
     blocks = [BlobBlock(block_id=block_id) for block_id in ids]
     try:
         in_container(lambda: client.commit_block_list(blocks, content_settings=settings, **unless_changed))
-    except (ResourceExistsError, ResourceModifiedError) as exc:
-        # The SDK makes both of any 409 and 412, among them those of a lease or an immutability policy.
-        if is_blocked(exc):
+    except HttpResponseError as exc:
+        # The SDK makes the two of any 409 and 412, among them those of a lease or an immutability policy. A commit of
+        # another worker drops the blocks that it does not name, so that ours cannot be committed.
+        is_contested = isinstance(exc, ResourceExistsError | ResourceModifiedError) or code_of(exc) == LOST_BLOCKS
+        if is_blocked(exc) or not is_contested:
             raise
         if not _is_committed(client, ids):
             raise output_contested(f"{client.container_name}/{client.blob_name}") from exc

@@ -26,9 +26,12 @@ class _State:
 
 OUTAGES = (408, 429, *range(500, 600))
 """HTTP status of what passes by itself; so does a request that no answer came to."""
+LOST_BLOCKS = "InvalidBlockList"
+"""Of a commit whose blocks are gone, because another one of that blob came first."""
 _PASSING = {
     "AccountBeingCreated": "the storage account is still being created",
     "ContainerBeingDeleted": "a container of this name is still being deleted",
+    LOST_BLOCKS: "the blob was written by another worker at the same time",
     "OperationTimedOut": "the storage service did not answer in time",
     "PendingCopyOperation": "the blob is still being copied",
     "QueueBeingDeleted": "a queue of this name is still being deleted",

@@ -18,6 +18,7 @@ from shapely.geometry import Point
 
 from schema.errors import PermanentError
 from services.vector.gdal import pyogrio
+from tests.fixtures import plain_gdal
 from tests.fixtures.vector import frame, gpkg, zipped
 from tests.integration.vector.loading import Loader
 from tests.integration.vector.refusals import fails
@@ -217,6 +218,8 @@ def test_an_empty_file_of_an_archive_does_not_keep_the_others_from_their_tables(
             return b"lon,lat\n" + b"1,2\n" * len(rows)
         if suffix == ".kml":
             return kml(rows.assign(geometry=shapely.box(0, 0, 1, 1)), loader.folder)
+        if suffix == ".geojson":
+            return plain_gdal.write(rows, loader.folder / "made.geojson", geometry_type="Point").read_bytes()
         make = parquet if suffix == ".parquet" else written(suffix, geometry_type="Point")
         return make(rows, loader.folder)
 
